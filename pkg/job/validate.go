@@ -1,0 +1,122 @@
+package job
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// Limits of a job.
+const (
+	// MaxTasks is the most tasks a run may have.
+	MaxTasks = 10_000_000
+	// MaxPartitions is the most partitions a run may have.
+	MaxPartitions = 10_000
+	// MaxParams is the most bytes that Params may have.
+	MaxParams = 64 << 10
+)
+
+// WithDefaults returns the spec with its names filled in.
+func (s Spec) WithDefaults() Spec {
+	s.Namespace = cmp.Or(s.Namespace, "default")
+	s.Name = cmp.Or(s.Name, strings.ReplaceAll(s.Processor, "/", "."))
+	return s
+}
+
+// Validate returns an error that names the first field whose value can't be,
+// the value, and what would be right.
+func (s *Spec) Validate() error {
+	if s.Processor == "" {
+		return fmt.Errorf("job: Processor is empty: name the processor that runs")
+	}
+	for _, n := range []struct{ field, name string }{{"Namespace", s.Namespace}, {"Name", s.Name}} {
+		if !validName(n.name) {
+			return fmt.Errorf("job: %s %q: want 1 to 100 letters, digits, dots, dashes or underscores", n.field, n.name)
+		}
+	}
+	if s.Mode < Auto || s.Mode > MapReduce {
+		return fmt.Errorf("job: Mode %d: want one of %s", s.Mode, strings.Join(modeNames[:], ", "))
+	}
+	if len(s.Params) > MaxParams {
+		return fmt.Errorf("job: Params has %d bytes, over the limit of %d: put them in a file or the input", len(s.Params), MaxParams)
+	}
+	for _, n := range []struct {
+		field string
+		value int64
+		zero  string
+	}{
+		{"Shards", int64(s.Shards), "one per worker"},
+		{"Partitions", int64(s.Partitions), "four per slot"},
+		{"Concurrency", int64(s.Concurrency), "the node's slots"},
+		{"AttemptTimeout", int64(s.AttemptTimeout), "no bound"},
+		{"RunTimeout", int64(s.RunTimeout), "no bound"},
+		{"Retry.Attempts", int64(s.Retry.Attempts), "4"},
+		{"Tolerate.Count", int64(s.Tolerate.Count), "none"},
+		{"Input.SplitBytes", s.Input.SplitBytes, "16 MiB"},
+		{"Placement.MaxWorkers", int64(s.Placement.MaxWorkers), "all"},
+		{"Placement.MinCPU", int64(s.Placement.MinCPU), "any"},
+		{"Placement.MinMemory", s.Placement.MinMemory, "any"},
+		{"Placement.MinDisk", s.Placement.MinDisk, "any"},
+	} {
+		if n.value < 0 {
+			return fmt.Errorf("job: %s %d: want a positive value, or 0 for %s", n.field, n.value, n.zero)
+		}
+	}
+	if s.Partitions > MaxPartitions {
+		return fmt.Errorf("job: Partitions %d is over the limit of %d", s.Partitions, MaxPartitions)
+	}
+	if s.Shards > MaxTasks {
+		return fmt.Errorf("job: Shards %d is over the limit of %d tasks a run", s.Shards, MaxTasks)
+	}
+	if s.Tolerate.Share < 0 || s.Tolerate.Share > 1 {
+		return fmt.Errorf("job: Tolerate.Share %v: want a share from 0 to 1", s.Tolerate.Share)
+	}
+	if err := s.Retry.Backoff.Validate(); err != nil {
+		return fmt.Errorf("job: Retry.Backoff: %w", err)
+	}
+	return s.validateData()
+}
+
+// validateData checks what goes in and what comes out.
+func (s *Spec) validateData() error {
+	in := s.Input
+	if len(in.Values) > 0 && len(in.Globs) > 0 {
+		return fmt.Errorf("job: Input has both Values and Globs: use one")
+	}
+	if n := len(in.Values); n > MaxTasks {
+		return fmt.Errorf("job: Input.Values has %d values, over the limit of %d: put them in a file", n, MaxTasks)
+	}
+	if (len(in.Values) > 0 || len(in.Globs) > 0) && (s.Mode == Standalone || s.Mode == Sharded || s.Mode == Broadcast) {
+		return fmt.Errorf("job: Input is set in mode %v, whose tasks have none: use Params, or mode map", s.Mode)
+	}
+	switch s.Output.Format {
+	case "", "tsv", "json":
+	default:
+		return fmt.Errorf("job: Output.Format %q: want \"tsv\", \"json\" or nothing", s.Output.Format)
+	}
+	if s.Output.Format != "" && s.Output.Dir == "" {
+		return fmt.Errorf("job: Output.Format is %q but Output.Dir is empty: name a directory that every node sees", s.Output.Format)
+	}
+	switch s.Placement.Strategy {
+	case "", "least-loaded", "random", "spread":
+	case "affinity":
+		if s.Placement.Affinity == "" {
+			return fmt.Errorf("job: Placement.Strategy is affinity but Placement.Affinity is empty: name the key that keeps runs together")
+		}
+	default:
+		return fmt.Errorf("job: Placement.Strategy %q: want least-loaded, random, spread or affinity", s.Placement.Strategy)
+	}
+	return nil
+}
+
+func validName(s string) bool {
+	if len(s) == 0 || len(s) > 100 {
+		return false
+	}
+	for _, c := range s {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(".-_", c) {
+			return false
+		}
+	}
+	return true
+}
