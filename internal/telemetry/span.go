@@ -1,0 +1,125 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// The names of the spans, in the order of the story.
+const (
+	SpanFire    = "muster.fire"
+	SpanRun     = "muster.run"
+	SpanTask    = "muster.task"
+	SpanAttempt = "muster.attempt"
+)
+
+// The keys of what spans say of themselves.
+const (
+	keyJob       = attribute.Key("muster.job")
+	keyRun       = attribute.Key("muster.run")
+	keyTask      = attribute.Key("muster.task")
+	keyAttempt   = attribute.Key("muster.attempt")
+	keyProcessor = attribute.Key("muster.processor")
+	keyNode      = attribute.Key("muster.node")
+)
+
+// Spans starts the spans of the story. Where work waits in a queue or crosses
+// to another node, what it came from is not its parent, which would look as if
+// it had waited, but a link; see Inject.
+//
+// What starts a span ends it, with End.
+type Spans struct{ tracer trace.Tracer }
+
+// NewSpans returns spans of p. A nil p is the global provider.
+func NewSpans(p trace.TracerProvider) Spans { return Spans{Tracer(p)} }
+
+// Fire starts the span of one instant at which a trigger of job was due.
+func (s Spans) Fire(ctx context.Context, job string) (context.Context, trace.Span) {
+	return s.start(ctx, SpanFire, nil, producer, func() []attribute.KeyValue {
+		return []attribute.KeyValue{keyJob.String(job)}
+	})
+}
+
+// Run starts the span of a run. A run that is submitted and begun at once has
+// the span in ctx for its parent; from is a link to the fire or the request
+// that left the run in the queue, or nil.
+func (s Spans) Run(ctx context.Context, id, job string, from map[string]string) (context.Context, trace.Span) {
+	return s.start(ctx, SpanRun, from, consumer, func() []attribute.KeyValue {
+		return []attribute.KeyValue{keyRun.String(id), keyJob.String(job)}
+	})
+}
+
+// Task starts the span of a task at its master, a child of the run's in ctx:
+// from when it is placed to when its outcome counts.
+func (s Spans) Task(ctx context.Context, run string, id fmt.Stringer) (context.Context, trace.Span) {
+	return s.start(ctx, SpanTask, nil, producer, func() []attribute.KeyValue {
+		return []attribute.KeyValue{keyRun.String(run), keyTask.String(id.String())}
+	})
+}
+
+// Attempt starts the span of one attempt at its worker, with a link to the
+// span of the master that placed it.
+func (s Spans) Attempt(ctx context.Context, id fmt.Stringer, processor, node string, from map[string]string) (context.Context, trace.Span) {
+	return s.start(ctx, SpanAttempt, from, consumer, func() []attribute.KeyValue {
+		return []attribute.KeyValue{keyAttempt.String(id.String()), keyProcessor.String(processor), keyNode.String(node)}
+	})
+}
+
+// The options of spans without a link, made once: attempts are many.
+var (
+	producer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)}
+	consumer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
+)
+
+// start leaves it to describe to make the attributes, so that a program
+// without an SDK, or a span that is not sampled, does not pay for them.
+func (s Spans) start(ctx context.Context, name string, from map[string]string, options []trace.SpanStartOption, describe func() []attribute.KeyValue) (context.Context, trace.Span) {
+	if link := Extract(from); link.IsValid() {
+		options = append(slices.Clone(options), trace.WithLinks(trace.Link{SpanContext: link}))
+	}
+	ctx, span := s.tracer.Start(ctx, name, options...)
+	if span.IsRecording() {
+		span.SetAttributes(describe()...)
+	}
+	return ctx, span
+}
+
+// End ends span, as failed if err is not nil.
+func End(span trace.Span, err error) {
+	if err != nil && span.IsRecording() {
+		span.RecordError(err)
+		span.SetStatus(codes.Error, err.Error())
+	}
+	span.End()
+}
+
+// propagator writes W3C trace context. It is not the global propagator, which
+// is the embedder's: nodes of one cluster must understand each other.
+var propagator propagation.TraceContext
+
+// Inject returns the span in ctx in a form that fits a message to another
+// node, to be linked to there. Without a span it returns nil.
+func Inject(ctx context.Context) map[string]string {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return nil
+	}
+	carrier := propagation.MapCarrier{}
+	propagator.Inject(ctx, carrier)
+	return carrier
+}
+
+// Extract returns the span that Inject was given on another node. What is not
+// understood is no span: a message is not refused for its trace.
+func Extract(carrier map[string]string) trace.SpanContext {
+	if len(carrier) == 0 {
+		return trace.SpanContext{}
+	}
+	ctx := propagator.Extract(context.Background(), propagation.MapCarrier(carrier))
+	return trace.SpanContextFromContext(ctx)
+}
