@@ -1,0 +1,113 @@
+package mapreduce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/musterhq/muster/internal/codec"
+)
+
+// localName is the run ID and node name of local tasks.
+const localName = "local"
+
+// A localRun is one LocalRun under way.
+type localRun struct {
+	LocalOptions
+	processor Processor
+	powers    Powers
+	staging   staging
+	before    []byte // result of the step before, encoded
+	failed    int    // tasks that failed for good
+	output    []Item
+}
+
+// A localTask is a task that waits for its turn.
+type localTask struct {
+	id, name, parent string
+	node             string
+	payload          []byte
+	shard            Shard
+}
+
+// try makes attempts at a task until one succeeds, and returns that one. What
+// the others did is forgotten.
+func (r *localRun) try(ctx context.Context, task localTask, do func(ctx context.Context, t *Task) error) (*localAttempt, error) {
+	for n := 1; ; n++ {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		a := &localAttempt{ctx: ctx, keyed: r.powers.Keyed != nil, files: stagedFiles{staging: &r.staging}}
+		err := do(ctx, r.task(task, n, a))
+		if err = errors.Join(err, a.files.close()); err == nil {
+			r.staging.add(a.files)
+			return a, nil
+		}
+		if n >= r.Attempts || IsPermanent(err) {
+			return nil, fmt.Errorf("mapreduce: task %s: %w", task.id, err)
+		}
+	}
+}
+
+// tryResult is try for a task that returns a value, which it encodes.
+func (r *localRun) tryResult(ctx context.Context, task localTask, do func(ctx context.Context, t *Task) (any, error)) (result []byte, a *localAttempt, err error) {
+	a, err = r.try(ctx, task, func(ctx context.Context, t *Task) error {
+		result = nil
+		v, err := do(WithTask(ctx, t), t)
+		if err != nil || v == nil {
+			return err
+		}
+		if result, err = codec.Marshal(v); err != nil {
+			return Permanent(fmt.Errorf("result of type %T: %w", v, err))
+		}
+		return nil
+	})
+	return result, a, err
+}
+
+// task returns t as the processor gets it.
+func (r *localRun) task(t localTask, attempt int, runtime Runtime) *Task {
+	if t.node == "" {
+		t.node = localName
+	}
+	return &Task{
+		Run: localName, ID: t.id, Name: t.name, Parent: t.parent, Attempt: attempt,
+		Fire: r.Fire, Key: r.Key, Extra: r.Extra, Params: r.Params,
+		Shard: t.shard, Node: t.node, Payload: slices.Clone(t.payload), Before: r.before,
+		Output: r.Format, Log: r.Log.With("task", t.id, "attempt", attempt), Runtime: runtime,
+	}
+}
+
+// tolerate returns nil for a failure that the run can bear.
+func (r *localRun) tolerate(ctx context.Context, err error) error {
+	if r.failed++; r.failed > r.Tolerate || ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// A localAttempt is one try of a task. It is the task's Runtime, and what was
+// asked of it counts only if it succeeds.
+type localAttempt struct {
+	ctx      context.Context // of the attempt
+	keyed    bool
+	subtasks []localTask
+	files    stagedFiles
+}
+
+func (a *localAttempt) Emit(name string, payload []byte) error {
+	switch {
+	case a.keyed:
+		return Permanent(errors.New("mapreduce: a keyed processor can't emit subtasks: emit pairs"))
+	case a.ctx.Err() != nil:
+		return context.Cause(a.ctx)
+	}
+	a.subtasks = append(a.subtasks, localTask{name: name, payload: slices.Clone(payload)})
+	return nil
+}
+
+func (a *localAttempt) Progress(int64, int64) {}
+
+func (a *localAttempt) Create(name string) (io.WriteCloser, error) { return a.files.create(name) }

@@ -1,0 +1,191 @@
+package mapreduce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// MapShard maps each record of t's input in turn. See Keyed.
+func (p *keyed[In, K, V, Out]) MapShard(ctx context.Context, t *Task, emit func(key, value []byte) error) error {
+	if p.err != nil {
+		return p.err
+	}
+	ctx, cancel := context.WithCancelCause(WithTask(ctx, t))
+	defer cancel(nil)
+	a := &mapping[In, K, V, Out]{keyed: p, ctx: ctx, cancel: cancel, emit: emit, buf: make([]byte, 0, 256)}
+	a.pair = a.add
+	defer a.locatePanic()
+	return a.run(t.Payload)
+}
+
+// A mapping is one attempt to map the input of a task. Its buffer and its
+// emit are made once and serve every record.
+type mapping[In, K, V, Out any] struct {
+	*keyed[In, K, V, Out]
+	ctx    context.Context // of the attempt, which is the mapping's life
+	cancel context.CancelCauseFunc
+	emit   func(key, value []byte) error
+	pair   func(K, V) // add, as a value that can be passed on
+
+	at     place // the record that is being mapped
+	inMap  bool  // whether the user's Map is on the stack
+	buf    []byte
+	failed error // why a pair was not taken in
+}
+
+func (a *mapping[In, K, V, Out]) run(payload []byte) error {
+	if len(payload) == 0 { // no input at all: one record, without content
+		var in In
+		return a.record(in)
+	}
+	kind, body, err := unwrap(payload)
+	switch {
+	case err != nil:
+		return err
+	case kind == kindValues:
+		return a.mapValues(body)
+	case kind != kindSplit:
+		return Permanent(fmt.Errorf("mapreduce: payload of a map task is of kind %q: want values or a split", kind))
+	}
+	split, err := decodeSplit(body)
+	switch {
+	case err != nil:
+		return err
+	case split.Whole:
+		return a.mapFiles(split)
+	}
+	return a.mapLines(split)
+}
+
+func (a *mapping[In, K, V, Out]) mapValues(body []byte) error {
+	if err := a.records.valueErr; err != nil {
+		return Permanent(fmt.Errorf("mapreduce: %T maps %s, which can't be made of inline values: %w", a.m, typeName[In](), err))
+	}
+	m := newMeter(a.ctx)
+	defer m.flush()
+	for len(body) > 0 {
+		b, rest, err := nextItem(body)
+		var in In
+		if err == nil {
+			in, err = a.records.value.Decode(b)
+		}
+		if err != nil {
+			return Permanent(fmt.Errorf("mapreduce: %v as %s: %w", a.at, typeName[In](), err))
+		}
+		m.add(len(b))
+		if err := a.record(in); err != nil {
+			return err
+		}
+		body = rest
+		a.at.offset++
+	}
+	return nil
+}
+
+func (a *mapping[In, K, V, Out]) mapLines(s Split) error {
+	if a.records.line == nil {
+		return Permanent(fmt.Errorf("mapreduce: %T maps %s, which can't be made of a line: want string, []byte or mapreduce.Line", a.m, typeName[In]()))
+	}
+	for line, err := range s.Lines(a.ctx) {
+		if err != nil {
+			return err
+		}
+		a.at = place{file: line.File, offset: line.Offset}
+		if err := a.record(a.records.line(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *mapping[In, K, V, Out]) mapFiles(s Split) error {
+	if a.records.file == nil {
+		return Permanent(fmt.Errorf("mapreduce: %T maps %s, which can't be made of a whole file: want string, []byte or mapreduce.File", a.m, typeName[In]()))
+	}
+	for file, err := range s.Files(a.ctx) {
+		if err != nil {
+			return err
+		}
+		a.at = place{file: file.Path, whole: true}
+		if err := a.record(a.records.file(file)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record maps one record.
+func (a *mapping[In, K, V, Out]) record(in In) error {
+	a.inMap = true
+	err := a.m.Map(a.ctx, in, a.pair)
+	a.inMap = false
+	switch {
+	case a.failed != nil: // whatever Map made of that
+		return a.failed
+	case a.ctx.Err() != nil && (err == nil || errors.Is(err, a.ctx.Err())):
+		return context.Cause(a.ctx)
+	case err != nil:
+		return fmt.Errorf("mapreduce: map %v: %w", a.at, err)
+	}
+	return nil
+}
+
+// add is the emit that Map gets.
+func (a *mapping[In, K, V, Out]) add(k K, v V) {
+	if a.failed != nil {
+		return
+	}
+	if err := a.encode(k, v); err != nil {
+		a.failed = err
+		a.cancel(err)
+	}
+}
+
+func (a *mapping[In, K, V, Out]) encode(k K, v V) error {
+	b, err := a.keys.Append(a.buf[:0], k)
+	if err != nil {
+		return Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: %w", a.at, shown(k), err))
+	}
+	n := len(b)
+	if n > MaxKey {
+		return Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: it has %d bytes and may have %d: emit a hash of it and carry it in the value", a.at, shown(k), n, MaxKey))
+	}
+	if b, err = a.values.Append(b, v); err != nil {
+		return Permanent(fmt.Errorf("mapreduce: map %v: emit value of key %s: %w", a.at, shown(k), err))
+	}
+	a.buf = b
+	if len(b)-n > MaxValue {
+		return Permanent(fmt.Errorf("mapreduce: map %v: emit value of key %s: it has %d bytes and may have %d: emit it in parts", a.at, shown(k), len(b)-n, MaxValue))
+	}
+	return a.emit(b[:n:n], b[n:])
+}
+
+// locatePanic lets a panic of Map go on, with the record that caused it. The
+// stack below is still that of the panic.
+func (a *mapping[In, K, V, Out]) locatePanic() {
+	if !a.inMap {
+		return
+	}
+	if v := recover(); v != nil {
+		panic(&RecordPanic{Where: fmt.Sprintf("map %v", a.at), Value: v})
+	}
+}
+
+// RecordPanic is what the runtime recovers when Map or Reduce panics: what
+// they panicked with, and on what.
+type RecordPanic struct {
+	// Where names the record or the key, as in "map access.log at byte 4096".
+	Where string
+	// Value is the value that the user's code panicked with.
+	Value any
+}
+
+// Error returns both as text.
+func (p *RecordPanic) Error() string { return fmt.Sprintf("mapreduce: %s: %v", p.Where, p.Value) }
+
+// Unwrap returns the value if it is an error.
+func (p *RecordPanic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}

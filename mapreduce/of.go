@@ -1,0 +1,128 @@
+package mapreduce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/musterhq/muster/internal/codec"
+)
+
+// Of makes a Processor of m, which runs in mode mapreduce. The type parameters
+// follow from m's methods:
+//
+//	mapreduce.Of(wordCount{})
+//
+// If m is a Combiner or Versioned too, so is the Processor.
+//
+// K must be a type whose order can be kept in bytes (numbers, strings, times,
+// and arrays and structs of such); V and Out any type that can be encoded. If
+// one of them is not, the Processor's tasks fail; Check says so beforehand.
+//
+// In follows from the input. Values are decoded into it. For the lines of
+// files it is string, []byte or Line; for whole files string, []byte or File.
+func Of[In, K, V, Out any](m MapReducer[In, K, V, Out]) Processor {
+	p := &keyed[In, K, V, Out]{m: m}
+	p.combiner, _ = any(m).(Combiner[V])
+	if v, ok := any(m).(Versioned); ok {
+		p.version = v.Version()
+	}
+	var errKey, errValue, errOut error
+	p.keys, errKey = codec.KeyOf[K]()
+	p.values, errValue = codec.ValueOf[V]()
+	p.outs, errOut = codec.ValueOf[Out]()
+	p.records = recordsOf[In]()
+	p.keyText, p.outText = textFor[K](), textFor[Out]()
+	if err := errors.Join(
+		inField("key type", errKey),
+		inField("value type", errValue),
+		inField("output type", errOut),
+		p.records.check(),
+		checkCombine[V](m),
+	); err != nil {
+		p.err = Permanent(fmt.Errorf("mapreduce: %T can't be run: %w", m, err))
+	}
+	return p
+}
+
+func inField(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", field, err)
+}
+
+// checkCombine finds a Combine that is meant for a Combiner and would silently
+// never be called.
+func checkCombine[V any](m any) error {
+	t := reflect.TypeOf(m)
+	if _, ok := m.(Combiner[V]); ok || t == nil {
+		return nil
+	}
+	if f := reflect.ValueOf(m).MethodByName("Combine"); f.IsValid() {
+		return fmt.Errorf("method Combine is a %v and does not fit values of type %s: make it Combine(a, b %[2]s) %[2]s, or name it differently", f.Type(), typeName[V]())
+	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[Combiner[V]]()) {
+		return fmt.Errorf("method Combine belongs to *%v: pass a pointer to Of", t)
+	}
+	return nil
+}
+
+// keyed is a MapReducer in byte form. It is shared by all tasks of a node.
+type keyed[In, K, V, Out any] struct {
+	m        MapReducer[In, K, V, Out]
+	combiner Combiner[V] // or nil
+	version  string
+
+	keys    codec.Key[K]
+	values  codec.Value[V]
+	outs    codec.Value[Out]
+	records records[In]
+
+	keyText, outText textOf
+
+	err error // why it can't be run, or nil
+}
+
+// Process refuses: a keyed processor has no form for a single task.
+func (p *keyed[In, K, V, Out]) Process(context.Context, *Task) (any, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	return nil, Permanent(fmt.Errorf("mapreduce: %T maps and reduces by key: run it in mode mapreduce, or leave the mode out", p.m))
+}
+
+func (p *keyed[In, K, V, Out]) Version() string { return p.version }
+
+func (p *keyed[In, K, V, Out]) check() error { return p.err }
+
+func (p *keyed[In, K, V, Out]) CanCombine() bool { return p.combiner != nil }
+
+func (p *keyed[In, K, V, Out]) Combine(dst, a, b []byte) ([]byte, error) {
+	va, err := p.values.Decode(a)
+	if err != nil {
+		return dst, fmt.Errorf("mapreduce: value to combine: %w", err)
+	}
+	vb, err := p.values.Decode(b)
+	if err != nil {
+		return dst, fmt.Errorf("mapreduce: value to combine: %w", err)
+	}
+	combined, err := p.values.Append(dst, p.combiner.Combine(va, vb))
+	if err != nil {
+		return dst, Permanent(fmt.Errorf("mapreduce: combined value: %w", err))
+	}
+	return combined, nil
+}
+
+func (p *keyed[In, K, V, Out]) AppendText(dst []byte, format string, key, value []byte) ([]byte, error) {
+	k, err := p.keys.Decode(key)
+	if err != nil {
+		return dst, fmt.Errorf("mapreduce: key to write: %w", err)
+	}
+	v, err := p.outs.Decode(value)
+	if err != nil {
+		return dst, fmt.Errorf("mapreduce: value of key %s to write: %w", shown(k), err)
+	}
+	return appendLine(dst, format, k, v, p.keyText, p.outText)
+}
