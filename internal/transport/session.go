@@ -1,0 +1,147 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// session is one connection with a peer. Both ends open streams on it,
+// whoever dialled.
+type session struct {
+	t        *Transport
+	peer     string
+	kind     kind
+	instance [instanceSize]byte
+	mux      *yamux.Session
+	out      chan struct{} // a slot for each of our calls or streams
+	in       chan struct{} // a slot for each of theirs
+}
+
+// Windows of yamux streams, in bytes: what a stream may have on its way.
+const (
+	controlWindow = 256 << 10
+	bulkWindow    = 1 << 20
+)
+
+// newSession begins a session over conn, after the handshake.
+func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*session, error) {
+	log := t.cfg.Logger.With("peer", h.id, "session", k.String())
+	cfg := &yamux.Config{
+		AcceptBacklog:       maxStreams,
+		EnableKeepAlive:     true,
+		KeepAliveInterval:   t.cfg.KeepAlive,
+		MaxStreamWindowSize: controlWindow,
+		// This bounds the wait in the queue of the session too, behind frames
+		// of all other streams. The connection notices a real stall before.
+		ConnectionWriteTimeout: 2 * t.cfg.WriteTimeout,
+		// This is for a stream that we have closed and the peer has not, which
+		// peers of ours do at once.
+		StreamCloseTimeout: 30 * time.Second,
+		Logger:             muxLog{log},
+	}
+	if k == bulk {
+		cfg.MaxStreamWindowSize = bulkWindow
+	}
+	begin := yamux.Server
+	if dialled {
+		begin = yamux.Client
+	}
+	mux, err := begin(newTimedConn(conn, &t.cfg), cfg)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("transport: session with %q: %w", h.id, err)
+	}
+	return &session{
+		t:        t,
+		peer:     h.id,
+		kind:     k,
+		instance: h.instance,
+		mux:      mux,
+		out:      make(chan struct{}, t.cfg.MaxStreams),
+		in:       make(chan struct{}, t.cfg.MaxStreams),
+	}, nil
+}
+
+// run serves what the peer opens until the session ends.
+func (s *session) run() {
+	defer s.t.remove(s)
+	defer s.mux.Close()
+	defer context.AfterFunc(s.t.ctx, func() { s.mux.Close() })()
+	for {
+		st, err := s.mux.AcceptStream()
+		if err != nil {
+			return
+		}
+		select {
+		case s.in <- struct{}{}:
+		case <-s.mux.CloseChan():
+			return
+		}
+		serve := s.serveCall
+		if s.kind == bulk {
+			serve = s.serveStream
+		}
+		if !s.t.start(func() {
+			defer func() { <-s.in }()
+			serve(st)
+		}) {
+			return
+		}
+	}
+}
+
+// slot waits for leave to open one more stream. Without an error the caller
+// gives it back by receiving from s.out.
+func (s *session) slot(ctx context.Context) error {
+	select {
+	case s.out <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.mux.CloseChan():
+		return errNotSent
+	}
+}
+
+// errNotSent says that nothing of a request has left over a session that is
+// no good any more. Another session may have it.
+var errNotSent = errors.New("transport: the session ended")
+
+// open opens a stream. An error means that nothing was sent and that the
+// session is closed.
+func (s *session) open() (*yamux.Stream, error) {
+	st, err := s.mux.OpenStream()
+	if err != nil {
+		s.mux.Close()
+		return nil, errNotSent
+	}
+	return st, nil
+}
+
+// failed makes an error of ours of one that yamux returned from a stream.
+// After a write that timed out the peer may be left hanging, so that ends the
+// session.
+func (s *session) failed(method string, err error) error {
+	if errors.Is(err, yamux.ErrConnectionWriteTimeout) {
+		s.mux.Close()
+	}
+	if s.t.ctx.Err() != nil {
+		return &failure{method: method, to: s.peer, kind: ErrClosed}
+	}
+	return &failure{method: method, to: s.peer, kind: ErrBroken, cause: err}
+}
+
+// muxLog passes on what yamux has to say, for those who debug.
+type muxLog struct{ log *slog.Logger }
+
+func (l muxLog) Print(v ...any) { l.log.Debug("yamux", "says", fmt.Sprint(v...)) }
+func (l muxLog) Printf(format string, v ...any) {
+	l.log.Debug("yamux", "says", fmt.Sprintf(format, v...))
+}
+func (l muxLog) Println(v ...any) { l.log.Debug("yamux", "says", fmt.Sprintln(v...)) }

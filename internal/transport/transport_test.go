@@ -1,0 +1,18 @@
+package transport_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/transport/transporttest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestTCP(t *testing.T) {
+	transporttest.Run(t, func(*testing.T) (a, b transport.Network) {
+		return transport.TCP(), transport.TCP()
+	})
+}

@@ -1,0 +1,155 @@
+package membership
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	knownFile  = "peers.json"
+	maxKnown   = 256                 // members remembered, the last seen ones
+	maxFile    = 1 << 20             // bytes of the file that are read
+	forgetting = 30 * 24 * time.Hour // after which a member is not dialled any more
+)
+
+// known is what a node remembers from one life to the next: the members it
+// last saw and the number of its life.
+type known struct {
+	path string // "" keeps it in memory only
+
+	mu    sync.Mutex
+	file  knownState // guarded by mu
+	dirty bool       // guarded by mu
+}
+
+type knownState struct {
+	Version     int    `json:"version"`
+	Incarnation uint64 `json:"incarnation"`
+	Peers       []peer `json:"peers"`
+}
+
+type peer struct {
+	ID   string    `json:"id"`
+	Addr string    `json:"addr"`
+	Seen time.Time `json:"seen"`
+}
+
+// loadKnown reads what dir remembers. A file that cannot be read as such is no
+// loss, only a slower start: err says so and the result is usable.
+func loadKnown(dir string) (k *known, err error) {
+	k = &known{}
+	if dir == "" {
+		return k, nil
+	}
+	k.path = filepath.Join(dir, knownFile)
+	f, err := os.Open(k.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, nil
+	}
+	if err != nil {
+		return k, fmt.Errorf("membership: last known members: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile))
+	var s knownState
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err == nil && s.Version != 1 {
+		err = fmt.Errorf("version %d, want 1", s.Version)
+	}
+	if err != nil {
+		return k, fmt.Errorf("membership: last known members in %q: %w", k.path, err)
+	}
+	s.Peers = slices.DeleteFunc(s.Peers, func(p peer) bool {
+		_, _, err := hostPort(p.Addr)
+		return err != nil || checkID(p.ID) != nil
+	})
+	s.Peers = s.Peers[:min(len(s.Peers), maxKnown)]
+	k.file = s
+	return k, nil
+}
+
+// begin numbers a life that starts at now, later than any before it even if
+// the clock went back, and writes that down.
+func (k *known) begin(now time.Time) (uint64, error) {
+	k.mu.Lock()
+	k.file.Incarnation = max(uint64(now.UnixNano()), k.file.Incarnation+1)
+	n := k.file.Incarnation
+	k.dirty = true
+	k.mu.Unlock()
+	return n, k.save()
+}
+
+// see records who is here now and reports whether there is something to save.
+func (k *known) see(members []Member, self string, now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, m := range members {
+		if m.ID == self {
+			continue
+		}
+		i := slices.IndexFunc(k.file.Peers, func(p peer) bool { return p.ID == m.ID })
+		if i < 0 {
+			k.file.Peers = append(k.file.Peers, peer{ID: m.ID})
+			i = len(k.file.Peers) - 1
+		}
+		p := &k.file.Peers[i]
+		if p.Addr != m.Addr {
+			k.dirty = true
+		}
+		p.Addr, p.Seen = m.Addr, now.UTC()
+	}
+	if n := len(k.file.Peers); n > maxKnown {
+		slices.SortFunc(k.file.Peers, func(a, b peer) int {
+			return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.ID, b.ID))
+		})
+		k.file.Peers = slices.Clip(k.file.Peers[:maxKnown])
+	}
+	return k.dirty && k.path != ""
+}
+
+// peers returns the members that may still be about.
+func (k *known) peers(now time.Time) []peer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []peer
+	for _, p := range k.file.Peers {
+		if now.Sub(p.Seen) < forgetting {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// save writes what changed.
+func (k *known) save() error {
+	k.mu.Lock()
+	if !k.dirty || k.path == "" {
+		k.mu.Unlock()
+		return nil
+	}
+	k.dirty = false
+	k.file.Version = 1
+	b, err := json.MarshalIndent(k.file, "", "\t")
+	k.mu.Unlock()
+	if err == nil {
+		err = replaceFile(k.path, append(b, '\n'))
+	}
+	if err != nil {
+		k.mu.Lock()
+		k.dirty = true
+		k.mu.Unlock()
+		return fmt.Errorf("membership: remember the members in %q: %w", k.path, err)
+	}
+	return nil
+}
