@@ -1,0 +1,186 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// change is a write in the making: the effects of some commands and the place
+// in the log that they lead to. The status of a run is written once however
+// many commands touched it.
+type change struct {
+	f       *fsm
+	batch   *store.Batch
+	at      cursor
+	touched []job.RunID // in the order of their first touch
+	dirty   map[job.RunID]*wire.RunStatus
+	pending int // bytes that the statuses in dirty will take
+}
+
+func (f *fsm) begin() (*change, error) {
+	b, err := f.kv.Batch()
+	if err != nil {
+		return nil, err
+	}
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}}, nil
+}
+
+// entry carries out the commands of one entry, except those that the store
+// has from before a restart.
+func (tx *change) entry(index uint64, data []byte) ([]result, error) {
+	skip := uint32(0)
+	if tx.at.Index == index {
+		skip = tx.at.Done
+	}
+	var results []result
+	for c, err := range wire.Commands(data) {
+		if err != nil {
+			return nil, err
+		}
+		n := uint32(len(results))
+		if n < skip {
+			results = append(results, result{})
+			continue
+		}
+		r, err := tx.command(c)
+		if err != nil {
+			return nil, fmt.Errorf("command %d: %w", n, err)
+		}
+		results = append(results, r)
+		tx.at = cursor{index, n + 1}
+	}
+	tx.at = cursor{index, allDone}
+	return results, nil
+}
+
+// slack is what a change needs beyond its records: cursor, version, indexes.
+const slack = 8 << 10
+
+// command carries out one command, after what came before was written if both
+// do not fit into one write.
+func (tx *change) command(c wire.Command) (result, error) {
+	id, need := cost(c)
+	if id != "" {
+		st, err := tx.status(id)
+		if err != nil {
+			return result{}, err
+		}
+		need += statusSize(id, st)
+	}
+	if need+slack > store.MaxBatch {
+		return refuse(ErrInvalid, "a command needs %d bytes at once, the limit is %d", need, store.MaxBatch-slack)
+	}
+	if tx.batch.Size()+tx.pending+need+slack > store.MaxBatch {
+		if err := tx.flush(); err != nil {
+			return result{}, err
+		}
+	}
+	return tx.run(c)
+}
+
+// status returns the status of a run as of now, or nil. It is shared: to
+// change it, set a copy.
+func (tx *change) status(id job.RunID) (*wire.RunStatus, error) {
+	if st, ok := tx.dirty[id]; ok {
+		return st, nil
+	}
+	if st := tx.f.live[id]; st != nil {
+		return st, nil
+	}
+	return readStatus(tx.batch, id)
+}
+
+// set replaces the status of a run; nil removes it.
+func (tx *change) set(id job.RunID, st *wire.RunStatus) {
+	old, again := tx.dirty[id]
+	if again {
+		tx.pending -= statusSize(id, old)
+	} else {
+		tx.touched = append(tx.touched, id)
+	}
+	tx.dirty[id] = st
+	tx.pending += statusSize(id, st)
+}
+
+// statusSize is an upper bound of what a status takes in a write.
+func statusSize(id job.RunID, st *wire.RunStatus) int {
+	n := 256 + len(id)
+	if st != nil {
+		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress)
+	}
+	return n
+}
+
+// flush writes what there is and goes on with an empty change.
+func (tx *change) flush() error {
+	if err := tx.commit(); err != nil {
+		return err
+	}
+	next, err := tx.f.begin()
+	if err != nil {
+		return err
+	}
+	*tx = *next
+	return nil
+}
+
+func (tx *change) commit() error {
+	if tx.at == tx.f.at {
+		return nil
+	}
+	for _, id := range tx.touched {
+		if err := tx.putStatus(id, tx.dirty[id]); err != nil {
+			return err
+		}
+	}
+	put := tx.batch.Put
+	if err := errors.Join(put(cursorKey, tx.at.bytes()), put(versionKey, []byte{layoutVersion})); err != nil {
+		return err
+	}
+	if err := tx.f.write(tx.batch); err != nil {
+		return err
+	}
+	tx.f.at = tx.at
+	for _, id := range tx.touched {
+		st := tx.dirty[id]
+		if st == nil || st.State.Done() {
+			delete(tx.f.live, id)
+		} else {
+			tx.f.live[id] = st
+		}
+	}
+	return tx.publish()
+}
+
+func (tx *change) putStatus(id job.RunID, st *wire.RunStatus) error {
+	if st == nil {
+		return tx.batch.Delete(statusKey(id))
+	}
+	b, err := wire.EncodeRecord(st)
+	if err != nil {
+		return err
+	}
+	return tx.batch.Put(statusKey(id), b)
+}
+
+// publish tells the watchers, once the change is there to be read.
+func (tx *change) publish() error {
+	for _, id := range tx.touched {
+		st := tx.dirty[id]
+		if st == nil || st.Staged {
+			continue
+		}
+		err := tx.f.hub.publish(id, loadRun(tx.f.kv, id, st))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end drops what was not written.
+func (tx *change) end() { tx.batch.Discard() }

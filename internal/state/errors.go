@@ -1,0 +1,82 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterhq/muster/internal/store"
+)
+
+// refusal is an error that keeps its identity on another node: what crosses
+// the wire is the code.
+type refusal struct{ code, text string }
+
+func (r *refusal) Error() string { return r.text }
+
+// ErrorCode returns the name that the error has on the wire.
+func (r *refusal) ErrorCode() string { return r.code }
+
+// The errors that callers act on, each with a code that crosses the wire. They
+// come wrapped with the run and the reason.
+var (
+	// ErrNoRun says that there is no run of that ID. Nothing was recorded.
+	ErrNoRun error = &refusal{"no-run", "state: no such run"}
+	// ErrNoJob says that there is no job of that name. Nothing was recorded.
+	ErrNoJob error = &refusal{"no-job", "state: no such job"}
+	// ErrNoEntry says that the journal does not have the entry yet.
+	ErrNoEntry error = &refusal{"no-entry", "state: no such journal entry"}
+	// ErrExists says that there is a run of that ID already, which may be the
+	// caller's own if it asked twice. Nothing was recorded.
+	ErrExists error = &refusal{"exists", "state: the run exists"}
+	// ErrFenced says that the run has another epoch: a new master was
+	// assigned. Nothing was recorded, and the caller has no part in the run
+	// any more.
+	ErrFenced error = &refusal{"fenced", "state: the run has another master"}
+	// ErrFinal says that the run has ended and does not change. Nothing was
+	// recorded.
+	ErrFinal error = &refusal{"final", "state: the run has ended"}
+	// ErrConflict says that the journal holds something else at that place,
+	// or would get a gap. Nothing was recorded.
+	ErrConflict error = &refusal{"conflict", "state: the journal disagrees"}
+	// ErrInvalid says that an argument can't be stored. Nothing was recorded.
+	ErrInvalid error = &refusal{"invalid", "state: invalid"}
+	// ErrFull says that the node's disk is too full to take new work. Nothing
+	// was recorded.
+	ErrFull error = &refusal{"storage-full", "state: storage full"}
+	// ErrUnavailable says that this node can't record anything now. Nothing
+	// was recorded; trying again may help.
+	ErrUnavailable error = &refusal{"unavailable", "state: not available"}
+	// ErrUncertain says that the answer was lost: what was asked for may or
+	// may not have been recorded, and may still be. Asking again is safe;
+	// ErrExists, ErrConflict or ErrFinal then mean that it may have been.
+	ErrUncertain error = &refusal{"uncertain", "state: outcome unknown"}
+	// ErrClosed says that the state was closed. Nothing was recorded.
+	ErrClosed error = &refusal{"closed", "state: closed"}
+	// ErrBroken says that the node could not carry out what the log holds, by
+	// damage or because a newer version wrote it. It records nothing until it
+	// is started again with the cause gone; reads still work.
+	ErrBroken error = &refusal{"broken", "state: broken"}
+)
+
+// proposed turns an error of raft into one that says what may have happened.
+func proposed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	default: // the log may have it
+		return fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+}
+
+// full gives the store's refusal the state's name.
+func full(err error) error {
+	if errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}

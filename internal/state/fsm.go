@@ -1,0 +1,203 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// fsm carries out the commands of the log, each a function of the store and
+// the command alone: no clock, no chance, no order of a map. The store and the
+// place in the log it stands for change in one write.
+type fsm struct {
+	kv   *store.KV
+	hub  *hub
+	log  *slog.Logger
+	dir  string          // where a snapshot is unpacked
+	stop <-chan struct{} // closed when waiting for room is over
+
+	// broken is why nothing is carried out any more.
+	broken atomic.Pointer[error]
+
+	// Only the goroutine that applies uses these.
+	at cursor
+	// live has the status of all runs that are not final, and of what is
+	// staged, so that an append need not read.
+	live map[job.RunID]*wire.RunStatus
+}
+
+// cursor is how far the log was carried out: Done commands of entry Index, or
+// allDone, and all of the entries before it.
+type cursor struct {
+	Index uint64
+	Done  uint32
+}
+
+const allDone = math.MaxUint32
+
+// result is what a command came to.
+type result struct {
+	err    error           // a refusal; nothing was recorded
+	status *wire.RunStatus // of the run that it was about, if it was
+	left   uint64          // staged entries, after a discard
+}
+
+func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {
+	f := &fsm{kv: kv, hub: h, dir: dir, log: log, stop: stop}
+	return f, f.load()
+}
+
+// load reads what the fsm keeps in memory.
+func (f *fsm) load() error {
+	v, err := f.kv.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if f.at, err = readCursor(v); err != nil {
+		return err
+	}
+	if b, err := v.Get(versionKey); err == nil && (len(b) != 1 || b[0] != layoutVersion) {
+		return fmt.Errorf("%w: the store has layout %d, this program knows %d: upgrade it", ErrBroken, b, layoutVersion)
+	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	f.live = map[job.RunID]*wire.RunStatus{}
+	for _, prefix := range []string{"u", "g"} {
+		for p, err := range v.Scan([]byte(prefix)) {
+			if err != nil {
+				return err
+			}
+			id := runOf(p.Key, 0)
+			if f.live[id], err = readStatus(v, id); err != nil {
+				return err
+			}
+			if f.live[id] == nil {
+				return fmt.Errorf("state: run %q has no status: %w", id, store.ErrCorrupt)
+			}
+		}
+	}
+	return nil
+}
+
+func readCursor(g getter) (cursor, error) {
+	b, err := g.Get(cursorKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return cursor{}, nil
+	}
+	if err != nil {
+		return cursor{}, err
+	}
+	if len(b) != 12 {
+		return cursor{}, fmt.Errorf("state: the cursor has %d bytes: %w", len(b), store.ErrCorrupt)
+	}
+	return cursor{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])}, nil
+}
+
+func (c cursor) bytes() []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, c.Index), c.Done)
+}
+
+// before reports whether c is behind o.
+func (c cursor) before(o cursor) bool {
+	return c.Index < o.Index || c.Index == o.Index && c.Done < o.Done
+}
+
+// readStatus returns the status of a run, or nil.
+func readStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
+	b, err := g.Get(statusKey(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	st := new(wire.RunStatus)
+	return st, wire.DecodeRecord(b, st)
+}
+
+// Apply carries out one entry.
+func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
+
+// ApplyBatch carries out a row of entries in as few writes as their size
+// allows. The answer to each is a []result, or an error that says why nothing
+// is carried out any more.
+func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
+	answers := make([]any, len(logs))
+	err := f.failure()
+	if err == nil {
+		err = f.apply(logs, answers)
+	}
+	if err != nil {
+		for i := range answers {
+			answers[i] = f.fail(err)
+		}
+	}
+	return answers
+}
+
+func (f *fsm) apply(logs []*raft.Log, answers []any) error {
+	tx, err := f.begin()
+	if err != nil {
+		return err
+	}
+	defer tx.end()
+	for i, l := range logs {
+		if l.Type != raft.LogCommand || l.Index < f.at.Index || l.Index == f.at.Index && f.at.Done == allDone {
+			answers[i] = []result(nil)
+			continue
+		}
+		if answers[i], err = tx.entry(l.Index, l.Data); err != nil {
+			return fmt.Errorf("entry %d of the log: %w", l.Index, err)
+		}
+	}
+	return tx.commit()
+}
+
+// fail remembers the first reason to stop and returns it.
+func (f *fsm) fail(err error) error {
+	wrapped := fmt.Errorf("%w: %w", ErrBroken, err)
+	if f.broken.CompareAndSwap(nil, &wrapped) {
+		f.log.Error("the log can't be carried out; nothing is recorded any more", slog.Any("error", err))
+	}
+	return *f.broken.Load()
+}
+
+func (f *fsm) failure() error {
+	if err := f.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// retryFull is how long to wait before the disk is looked at again.
+const retryFull = time.Second
+
+// write commits b. An entry of the log can't be refused, so it waits while
+// the disk is full; the reserve that proposals respect makes that rare.
+func (f *fsm) write(b *store.Batch) error {
+	for warned := false; ; warned = true {
+		err := b.Commit()
+		if !errors.Is(err, store.ErrFull) {
+			return err
+		}
+		if !warned {
+			f.log.Error("the state waits for room on the disk", slog.Any("error", err))
+		}
+		select {
+		case <-time.After(retryFull):
+		case <-f.stop:
+			return err
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package state
+
+import (
+	"context"
+	"io"
+	"log"
+	"log/slog"
+	"slices"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// raftLogger passes on what raft logs. Raft's view of what is worth a line is
+// not an operator's: all of it is Debug, but what it calls an error is a
+// warning.
+type raftLogger struct {
+	log  *slog.Logger
+	args []any
+}
+
+func newRaftLogger(log *slog.Logger) hclog.Logger { return &raftLogger{log: log} }
+
+func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
+	to := slog.LevelDebug
+	if level >= hclog.Error {
+		to = slog.LevelWarn
+	}
+	if l.log.Enabled(context.Background(), to) {
+		l.log.Log(context.Background(), to, "raft: "+msg, formatted(args)...)
+	}
+}
+
+// formatted gives values that hclog would format a form that slog knows.
+func formatted(args []any) []any {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if f, ok := a.(hclog.Format); ok && len(f) > 0 {
+			args[i] = f[1:]
+		}
+	}
+	return args
+}
+
+func (l *raftLogger) Trace(string, ...any)          {}
+func (l *raftLogger) Debug(msg string, args ...any) { l.Log(hclog.Debug, msg, args...) }
+func (l *raftLogger) Info(msg string, args ...any)  { l.Log(hclog.Info, msg, args...) }
+func (l *raftLogger) Warn(msg string, args ...any)  { l.Log(hclog.Warn, msg, args...) }
+func (l *raftLogger) Error(msg string, args ...any) { l.Log(hclog.Error, msg, args...) }
+
+func (l *raftLogger) IsTrace() bool { return false }
+func (l *raftLogger) IsDebug() bool { return l.log.Enabled(context.Background(), slog.LevelDebug) }
+func (l *raftLogger) IsInfo() bool  { return l.IsDebug() }
+func (l *raftLogger) IsWarn() bool  { return l.IsDebug() }
+func (l *raftLogger) IsError() bool { return l.log.Enabled(context.Background(), slog.LevelWarn) }
+
+func (l *raftLogger) ImpliedArgs() []any { return l.args }
+
+func (l *raftLogger) With(args ...any) hclog.Logger {
+	return &raftLogger{l.log.With(formatted(args)...), append(slices.Clip(l.args), args...)}
+}
+
+func (l *raftLogger) Name() string                   { return "raft" }
+func (l *raftLogger) Named(string) hclog.Logger      { return l }
+func (l *raftLogger) ResetNamed(string) hclog.Logger { return l }
+func (l *raftLogger) SetLevel(hclog.Level)           {}
+func (l *raftLogger) GetLevel() hclog.Level          { return hclog.Debug }
+func (l *raftLogger) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
+	return slog.NewLogLogger(l.log.Handler(), slog.LevelDebug)
+}
+
+func (l *raftLogger) StandardWriter(o *hclog.StandardLoggerOptions) io.Writer {
+	return l.StandardLogger(o).Writer()
+}

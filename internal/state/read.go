@@ -1,0 +1,303 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// Reads are answered by this node's copy. On the node that leads it has
+// whatever was acknowledged; elsewhere it may be a little behind.
+
+// Entry is one entry of a run's journal.
+type Entry struct {
+	Seq  uint64
+	Data []byte
+}
+
+// Run returns the run, or ErrNoRun. Its maps and slices are the caller's.
+func (s *State) Run(id job.RunID) (job.Run, error) {
+	v, err := s.view()
+	if err != nil {
+		return job.Run{}, err
+	}
+	defer v.Close()
+	return presentRun(v, id)
+}
+
+// Runs returns at most limit runs in the order of their IDs, from the first
+// whose ID is above after. A limit of zero or less means 100.
+func (s *State) Runs(after job.RunID, limit int) ([]job.Run, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	start := []byte("r")
+	if after != "" {
+		start = append(append(start, after...), 1) // above all parts of after
+	}
+	var runs []job.Run
+	for b, err := range joinParts(v.ScanFrom([]byte("r"), start)) {
+		if err != nil {
+			return nil, err
+		}
+		id := runOf(b.key, 1)
+		st, err := readStatus(v, id)
+		if err != nil {
+			return nil, err
+		}
+		if st == nil {
+			return nil, fmt.Errorf("state: run %q has no status: %w", id, store.ErrCorrupt)
+		}
+		run, err := composeRun(b.data, st)
+		if err != nil {
+			return nil, err
+		}
+		if runs = append(runs, run); len(runs) == limit {
+			break
+		}
+	}
+	return runs, nil
+}
+
+// Unfinished returns the runs that have not ended, in the order of their IDs.
+// It takes time for those and not for the ones that have.
+func (s *State) Unfinished() ([]job.Run, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	var runs []job.Run
+	for p, err := range v.Scan([]byte("u")) {
+		if err != nil {
+			return nil, err
+		}
+		run, err := presentRun(v, runOf(p.Key, 0))
+		if err != nil {
+			return nil, missing(err)
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+// Journal yields the entries of a run's journal from number from on, as they
+// were when it began. An error is the last it yields. Data is the caller's.
+func (s *State) Journal(id job.RunID, from uint64) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		v, err := s.view()
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		defer v.Close()
+		st, err := createdStatus(v, id)
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		prefix, next := journalPrefix(id), from
+		for b, err := range joinParts(v.ScanFrom(prefix, entryKey(id, from))) {
+			var e Entry
+			if err == nil {
+				e.Seq = seqOf(b.key, len(prefix))
+				_, e.Data, err = splitEntry(b)
+			}
+			if err == nil && (e.Seq != next || e.Seq >= st.Next) {
+				err = fmt.Errorf("state: journal of run %q: entry %d where %d of %d is due: %w", id, e.Seq, next, st.Next, store.ErrCorrupt)
+			}
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if next++; !yield(e, nil) {
+				return
+			}
+		}
+		if next < st.Next {
+			yield(Entry{}, fmt.Errorf("state: journal of run %q ends before entry %d of %d: %w", id, next, st.Next, store.ErrCorrupt))
+		}
+	}
+}
+
+// Entry returns one entry of a run's journal, or ErrNoEntry.
+func (s *State) Entry(id job.RunID, seq uint64) ([]byte, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	st, err := createdStatus(v, id)
+	if err != nil {
+		return nil, err
+	}
+	if seq >= st.Next {
+		return nil, fmt.Errorf("%w: number %d of the %d of run %q", ErrNoEntry, seq, st.Next, id)
+	}
+	_, data, err := readEntry(v, id, seq)
+	return data, err
+}
+
+// Watch returns a channel that gets the run as it is, once there is one, and
+// then each change of it; who is slow gets the latest only. The channel is
+// closed by stop, or when the state closes. The journal is no part of the run.
+// What is received is shared by all who watch: nobody writes it.
+func (s *State) Watch(id job.RunID) (ch <-chan job.Run, stop func()) {
+	w := s.hub.watch(id)
+	run, err := s.Run(id)
+	switch {
+	case err == nil:
+		w.offer(run, false)
+	case !errors.Is(err, ErrNoRun) && !errors.Is(err, ErrClosed):
+		s.log.Error("a run that is watched can't be read", slog.String("run", string(id)), slog.Any("error", err))
+	}
+	return w.ch, func() { s.hub.leave(id, w) }
+}
+
+// Await returns the run once it has ended. ErrNoRun says that there is none
+// of that ID when it is called.
+func (s *State) Await(ctx context.Context, id job.RunID) (job.Run, error) {
+	if run, err := s.Run(id); err != nil || run.State.Done() {
+		return run, err
+	}
+	ch, stop := s.Watch(id)
+	defer stop()
+	for {
+		select {
+		case run, ok := <-ch:
+			if !ok {
+				return job.Run{}, ErrClosed
+			}
+			if run.State.Done() {
+				return run, nil
+			}
+		case <-ctx.Done():
+			return job.Run{}, fmt.Errorf("state: wait for run %q: %w", id, context.Cause(ctx))
+		}
+	}
+}
+
+// Job returns a declaration, or ErrNoJob.
+func (s *State) Job(namespace, name string) (job.Spec, error) {
+	if namespace == "" {
+		namespace = defaultNamespace
+	}
+	v, err := s.view()
+	if err != nil {
+		return job.Spec{}, err
+	}
+	defer v.Close()
+	var spec job.Spec
+	b, err := getParts(v, jobKey(namespace, name))
+	if errors.Is(err, store.ErrNotFound) {
+		return spec, fmt.Errorf("%w: %s/%s", ErrNoJob, namespace, name)
+	}
+	if err != nil {
+		return spec, err
+	}
+	return spec, wire.DecodeRecord(b, &spec)
+}
+
+// Jobs returns the declarations of a namespace, or of all if it is empty, in
+// the order of namespace and name.
+func (s *State) Jobs(namespace string) ([]job.Spec, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	prefix := []byte("s")
+	if namespace != "" {
+		prefix = named('s', namespace)
+	}
+	var specs []job.Spec
+	for b, err := range joinParts(v.Scan(prefix)) {
+		if err != nil {
+			return nil, err
+		}
+		var spec job.Spec
+		if err := wire.DecodeRecord(b.data, &spec); err != nil {
+			return nil, err
+		}
+		specs = append(specs, spec)
+	}
+	return specs, nil
+}
+
+func (s *State) view() (*store.Snapshot, error) {
+	v, err := s.kv.Snapshot()
+	if errors.Is(err, store.ErrClosed) {
+		return nil, ErrClosed
+	}
+	return v, err
+}
+
+// createdStatus returns the status of a run, or ErrNoRun.
+func createdStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
+	st, err := readStatus(g, id)
+	if err == nil && (st == nil || st.Staged) {
+		err = fmt.Errorf("%w: %q", ErrNoRun, id)
+	}
+	return st, err
+}
+
+func presentRun(g getter, id job.RunID) (job.Run, error) {
+	st, err := createdStatus(g, id)
+	if err != nil {
+		return job.Run{}, err
+	}
+	return readRun(g, id, st)
+}
+
+// readRun returns a run that must be there, with the status st.
+func readRun(g getter, id job.RunID, st *wire.RunStatus) (job.Run, error) {
+	record, err := getParts(g, recordKey(id))
+	if err != nil {
+		return job.Run{}, missing(err)
+	}
+	return composeRun(record, st)
+}
+
+func loadRun(g getter, id job.RunID, st *wire.RunStatus) func() (job.Run, error) {
+	return func() (job.Run, error) { return readRun(g, id, st) }
+}
+
+// composeRun puts what a run was created with and what changed together.
+func composeRun(record []byte, st *wire.RunStatus) (job.Run, error) {
+	var run job.Run
+	if err := wire.DecodeRecord(record, &run); err != nil {
+		return run, err
+	}
+	run.Master, run.Epoch, run.State = st.Master, st.Epoch, st.State
+	run.Reason, run.CancelReason = st.Reason, st.Cancel
+	run.Created, run.Fire = utc(run.Created), utc(run.Fire)
+	if st.Finished != 0 {
+		run.Finished = time.Unix(0, st.Finished).UTC()
+	}
+	if len(st.Progress) > 0 {
+		if err := wire.DecodeRecord(st.Progress, &run.Progress); err != nil {
+			return run, err
+		}
+	}
+	return run, nil
+}
+
+// utc makes equal times equal values, the zero time included.
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,301 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// The limits of what is recorded in one piece.
+const (
+	// MaxEntry is the largest entry of a journal in bytes.
+	MaxEntry = 2816 << 10
+	// maxStep is how many bytes of entries are recorded in one step; a larger
+	// entry is a step of its own.
+	maxStep = 1 << 20
+	// maxRecord bounds a run or a declaration, encoded.
+	maxRecord = 2 << 20
+	// maxReason bounds why a run ended; the rest is cut off.
+	maxReason = 16 << 10
+	// maxProgress bounds the progress that a run ends with, encoded.
+	maxProgress = 256 << 10
+)
+
+// Create records a run with its first journal entries, 0 to len(chunks)-1.
+// Up to about 1 MiB it is one step; more is staged first, and a run without
+// chunks begins with what was staged for it, Plan.Chunks entries, or is
+// refused with ErrConflict. A run that names its Master begins Running under
+// epoch 1, as if it had been assigned; one that does not is Pending under
+// epoch 0. ErrExists says that there is a run of that ID.
+func (s *State) Create(ctx context.Context, run job.Run, chunks [][]byte) error {
+	if err := checkName("run", string(run.ID)); err != nil {
+		return err
+	}
+	if err := checkEntries(chunks); err != nil {
+		return err
+	}
+	if run.Plan.Chunks == 0 {
+		run.Plan.Chunks = len(chunks)
+	}
+	if n := run.Plan.Chunks; n < 0 || len(chunks) > 0 && n != len(chunks) {
+		return fmt.Errorf("%w: run %q: Plan.Chunks is %d, but there are %d", ErrInvalid, run.ID, n, len(chunks))
+	}
+	if run.Created.IsZero() {
+		run.Created = s.now().UTC()
+	}
+	c := &wire.CreateRun{Run: run.ID, Master: run.Master, Chunks: uint64(run.Plan.Chunks), Entries: chunks}
+	run.Master, run.Epoch, run.State, run.Reason, run.CancelReason = "", 0, job.Pending, "", ""
+	var err error
+	if c.Record, err = encode(run); err != nil {
+		return err
+	}
+	if len(c.Record)+stepSize(chunks) > maxStep {
+		if err := s.stageAll(ctx, run.ID, chunks); err != nil {
+			return err
+		}
+		c.Entries = nil
+	}
+	_, err = s.propose(ctx, c)
+	return err
+}
+
+// stageAll stages chunks with a few on their way at a time.
+func (s *State) stageAll(ctx context.Context, id job.RunID, chunks [][]byte) error {
+	return s.steps(ctx, len(chunks), func(i int) wire.Command {
+		return &wire.StageEntry{Run: id, Seq: uint64(i), Entry: chunks[i]}
+	})
+}
+
+// steps proposes the n commands that step returns in order and waits for all.
+func (s *State) steps(ctx context.Context, n int, step func(i int) wire.Command) error {
+	var under []*proposal
+	wait := func(most int) error {
+		for len(under) > most {
+			p := under[0]
+			under = under[1:]
+			if _, err := s.await(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i := range n {
+		if err := wait(entriesInFlight); err != nil {
+			return err
+		}
+		p, err := s.submit(ctx, step(i))
+		if err != nil {
+			if i > 0 {
+				err = fmt.Errorf("%w, after %d of %d steps: %w", ErrUncertain, i, n, err)
+			}
+			return err
+		}
+		under = append(under, p)
+	}
+	return wait(0)
+}
+
+// Stage records one entry of a run that is going to be created, in order from
+// 0; the same entry may be staged again. ErrExists says that the run was
+// created, ErrConflict that the entry would leave a gap or that another one
+// was staged there, for which there is Discard. What was staged for a run that
+// was not created when the state is opened again is removed.
+func (s *State) Stage(ctx context.Context, id job.RunID, seq uint64, chunk []byte) error {
+	if err := checkName("run", string(id)); err != nil {
+		return err
+	}
+	if err := checkEntries([][]byte{chunk}); err != nil {
+		return err
+	}
+	_, err := s.propose(ctx, &wire.StageEntry{Run: id, Seq: seq, Entry: chunk})
+	return err
+}
+
+// Discard removes what was staged for a run that was not created. ErrExists
+// says that it was.
+func (s *State) Discard(ctx context.Context, id job.RunID) error {
+	if err := checkName("run", string(id)); err != nil {
+		return err
+	}
+	for {
+		r, err := s.propose(ctx, &wire.DiscardStaged{Run: id, Limit: discardStep})
+		if err != nil || r.left == 0 {
+			return err
+		}
+	}
+}
+
+// Assign gives a run its next epoch under master and returns it. The master
+// before can record nothing from then on. ErrFinal says that the run has
+// ended.
+func (s *State) Assign(ctx context.Context, id job.RunID, master string) (job.Run, error) {
+	if err := checkName("master", master); err != nil {
+		return job.Run{}, err
+	}
+	return s.change(ctx, id, &wire.AssignRun{Run: id, Master: master})
+}
+
+// Append adds entries to a run's journal, the first as number first. What is
+// there already under the same epoch with the same bytes is fine, so it may be
+// repeated when its outcome is unknown. More than 1 MiB is recorded in several
+// steps, in order, of which the last may be missing after an error. ErrFenced
+// says that the run has another epoch, ErrConflict that there would be a gap
+// or that something else is there, ErrFinal that the run has ended.
+func (s *State) Append(ctx context.Context, id job.RunID, epoch, first uint64, entries [][]byte) error {
+	if err := checkName("run", string(id)); err != nil {
+		return err
+	}
+	if err := checkEntries(entries); err != nil {
+		return err
+	}
+	var cuts []int // where each step ends
+	for end := 0; end < len(entries); {
+		end += stepLen(entries[end:])
+		cuts = append(cuts, end)
+	}
+	return s.steps(ctx, len(cuts), func(i int) wire.Command {
+		begin := 0
+		if i > 0 {
+			begin = cuts[i-1]
+		}
+		return &wire.AppendEntries{Run: id, Epoch: epoch, First: first + uint64(begin), Entries: entries[begin:cuts[i]]}
+	})
+}
+
+// Finish records how a run ended; state must be final. If somebody asked for
+// the run to end before, it ends as canceled whatever state says. Repeating
+// it is fine; ErrFinal says that the run ended otherwise, ErrFenced that it
+// has another epoch.
+func (s *State) Finish(ctx context.Context, id job.RunID, epoch uint64, state job.State, reason string, p job.Progress) error {
+	if err := checkName("run", string(id)); err != nil {
+		return err
+	}
+	if !state.Done() || state > job.Canceled {
+		return fmt.Errorf("%w: run %q: state %v is not one to end in", ErrInvalid, id, state)
+	}
+	progress, err := wire.EncodeRecord(p)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(progress) > maxProgress {
+		return fmt.Errorf("%w: run %q: progress of %d bytes, the limit is %d", ErrInvalid, id, len(progress), maxProgress)
+	}
+	_, err = s.propose(ctx, &wire.FinishRun{
+		Run: id, Epoch: epoch, State: state, Reason: cut(reason), At: s.now().UnixNano(), Progress: progress,
+	})
+	return err
+}
+
+// Cancel records that somebody asked for the run to end, and returns the run.
+// The first reason stays. A run that has ended is returned as it is.
+func (s *State) Cancel(ctx context.Context, id job.RunID, reason string) (job.Run, error) {
+	if reason == "" {
+		reason = "canceled"
+	}
+	return s.change(ctx, id, &wire.CancelRun{Run: id, Reason: cut(reason)})
+}
+
+// PutJob records a declaration, in place of the one of that name if there is
+// one. An empty namespace is "default", an empty name the processor's.
+func (s *State) PutJob(ctx context.Context, spec job.Spec) error {
+	if spec.Name == "" {
+		spec.Name = spec.Processor
+	}
+	if spec.Namespace == "" {
+		spec.Namespace = defaultNamespace
+	}
+	if err := checkJob(spec.Namespace, spec.Name); err != nil {
+		return err
+	}
+	record, err := encode(spec)
+	if err != nil {
+		return err
+	}
+	_, err = s.propose(ctx, &wire.PutJob{Namespace: spec.Namespace, Name: spec.Name, Record: record})
+	return err
+}
+
+// DeleteJob removes a declaration. ErrNoJob says that there is none.
+func (s *State) DeleteJob(ctx context.Context, namespace, name string) error {
+	if namespace == "" {
+		namespace = defaultNamespace
+	}
+	if err := checkJob(namespace, name); err != nil {
+		return err
+	}
+	_, err := s.propose(ctx, &wire.DeleteJob{Namespace: namespace, Name: name})
+	return err
+}
+
+const defaultNamespace = "default"
+
+// change carries out c and returns the run as c left it.
+func (s *State) change(ctx context.Context, id job.RunID, c wire.Command) (job.Run, error) {
+	if err := checkName("run", string(id)); err != nil {
+		return job.Run{}, err
+	}
+	r, err := s.propose(ctx, c)
+	if err != nil {
+		return job.Run{}, err
+	}
+	return readRun(s.kv, id, r.status)
+}
+
+func encode(v any) ([]byte, error) {
+	b, err := wire.EncodeRecord(v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(b) > maxRecord {
+		return nil, fmt.Errorf("%w: %T of %d bytes, the limit is %d", ErrInvalid, v, len(b), maxRecord)
+	}
+	return b, nil
+}
+
+func checkEntries(entries [][]byte) error {
+	for i, e := range entries {
+		if len(e) > MaxEntry {
+			return fmt.Errorf("%w: journal entry %d has %d bytes, the limit is %d", ErrInvalid, i, len(e), MaxEntry)
+		}
+	}
+	return nil
+}
+
+func checkJob(namespace, name string) error {
+	if err := checkName("namespace", namespace); err != nil {
+		return err
+	}
+	return checkName("job", name)
+}
+
+// perEntry is what an entry is taken to cost beyond its bytes.
+const perEntry = maxName + 64
+
+func stepSize(entries [][]byte) int {
+	n := 0
+	for _, e := range entries {
+		n += len(e) + perEntry
+	}
+	return n
+}
+
+// stepLen returns how many of entries are one step: at least one.
+func stepLen(entries [][]byte) int {
+	size := 0
+	for i, e := range entries {
+		if size += len(e) + perEntry; i > 0 && size > maxStep {
+			return i
+		}
+	}
+	return len(entries)
+}
+
+func cut(reason string) string {
+	if len(reason) > maxReason {
+		reason = reason[:maxReason]
+	}
+	return strings.ToValidUTF8(reason, "\uFFFD")
+}

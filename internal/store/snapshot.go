@@ -1,0 +1,80 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Snapshot is a KV as it was at one moment. It holds on to the disk space of
+// what was replaced since, so it is closed soon.
+type Snapshot struct {
+	kv   *KV
+	txn  *badger.Txn
+	once sync.Once
+}
+
+// Snapshot returns the records as they are now.
+func (kv *KV) Snapshot() (*Snapshot, error) {
+	if !kv.gate.enter() {
+		return nil, fmt.Errorf("store: %w", ErrClosed)
+	}
+	return &Snapshot{kv: kv, txn: kv.db.NewTransaction(false)}, nil
+}
+
+// Get returns a copy of the value under key, or ErrNotFound.
+func (s *Snapshot) Get(key []byte) ([]byte, error) { return get(s.txn, key) }
+
+// Scan yields the records whose keys begin with prefix, in the order of their
+// keys. An error is the last it yields.
+func (s *Snapshot) Scan(prefix []byte) iter.Seq2[Pair, error] { return s.ScanFrom(prefix, nil) }
+
+// ScanFrom is Scan without the keys before start.
+func (s *Snapshot) ScanFrom(prefix, start []byte) iter.Seq2[Pair, error] {
+	return func(yield func(Pair, error) bool) {
+		it := s.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		if bytes.Compare(start, prefix) < 0 {
+			start = prefix
+		}
+		for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
+			key, value, err := it.Item().Key(), []byte(nil), error(nil)
+			if readErr := it.Item().Value(func(b []byte) error {
+				value, err = unseal(key, b)
+				return nil
+			}); readErr != nil {
+				err = fmt.Errorf("store: read %q: %w", key, readErr)
+			}
+			if err != nil {
+				yield(Pair{}, err)
+				return
+			}
+			if !yield(Pair{key, value}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Close lets go of the snapshot. Closing twice is harmless.
+func (s *Snapshot) Close() {
+	s.once.Do(func() {
+		s.txn.Discard()
+		s.kv.gate.leave()
+	})
+}
+
+func get(txn *badger.Txn, key []byte) ([]byte, error) {
+	item, err := txn.Get(key)
+	if err != nil {
+		return nil, notFound(err, key)
+	}
+	record, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("store: read %q: %w", key, err)
+	}
+	return unseal(key, record)
+}

@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// A chunk of tasks is a blob of names and payloads, one after another. A name
+// that equals the one before it is written as a zero, since subtasks of one
+// level come in long rows.
+
+// ChunkWriter packs subtasks into a chunk. The zero value is an empty chunk.
+type ChunkWriter struct {
+	N    int
+	blob []byte
+	name string
+}
+
+// Add packs one more task.
+func (w *ChunkWriter) Add(name string, payload []byte) {
+	if w.N > 0 && name == w.name || w.N == 0 && name == "" {
+		w.blob = append(w.blob, 0)
+	} else {
+		w.blob = binary.AppendUvarint(w.blob, uint64(len(name))+1)
+		w.blob = append(w.blob, name...)
+		w.name = name
+	}
+	w.blob = appendBytes(w.blob, payload)
+	w.N++
+}
+
+// Full reports whether the chunk should be closed.
+func (w *ChunkWriter) Full() bool { return w.N >= ChunkTasks || len(w.blob) >= ChunkBytes }
+
+// Bytes returns the blob, which stays the writer's until Reset.
+func (w *ChunkWriter) Bytes() []byte { return w.blob }
+
+// Reset starts another chunk; blobs returned before stay as they are.
+func (w *ChunkWriter) Reset() { *w = ChunkWriter{} }
+
+// Subtasks yields the tasks of a chunk in order. Payloads are parts of the
+// blob. It yields an error once, as its last, if the blob does not hold n
+// tasks and nothing else.
+func Subtasks(n int, blob []byte) iter.Seq2[job.Subtask, error] {
+	return func(yield func(job.Subtask, error) bool) {
+		r, name := reader{b: blob}, ""
+		for range n {
+			if l := r.int(); l > 0 {
+				if l-1 > MaxName || l-1 > len(r.b) {
+					r.fail(fmt.Errorf("wire: a name of %d bytes is over what is left or the limit of %d", l-1, MaxName))
+				} else {
+					name, r.b = string(r.b[:l-1]), r.b[l-1:]
+				}
+			}
+			payload := r.bytes(MaxPayload)
+			if r.err != nil {
+				yield(job.Subtask{}, r.err)
+				return
+			}
+			if !yield(job.Subtask{Name: name, Payload: payload}, nil) {
+				return
+			}
+		}
+		if len(r.b) > 0 {
+			yield(job.Subtask{}, fmt.Errorf("wire: %d bytes after the %d tasks of a chunk", len(r.b), n))
+		}
+	}
+}
+
+// AppendTask appends a task on its way to a worker. Its place among the tasks
+// that the run began with is not written: the worker's node knows the run.
+func AppendTask(dst []byte, t *job.Task) []byte {
+	dst = append(dst, byte(t.ID.Kind))
+	dst = binary.AppendUvarint(dst, uint64(t.ID.N))
+	dst = binary.AppendUvarint(dst, uint64(t.Attempt))
+	dst = append(dst, byte(t.Parent.Kind))
+	dst = binary.AppendUvarint(dst, uint64(t.Parent.N))
+	dst = appendBytes(dst, t.Name)
+	return appendBytes(dst, t.Payload)
+}
+
+// Tasks returns the n tasks that AppendTask wrote to blob, which they share.
+func Tasks(n int, blob []byte) ([]job.Task, error) {
+	const least = 7 // bytes that every task takes
+	if n < 0 || n > len(blob)/least {
+		return nil, fmt.Errorf("wire: %d bytes can't hold %d tasks", len(blob), n)
+	}
+	r, tasks := reader{b: blob}, make([]job.Task, n)
+	for i := range tasks {
+		t := &tasks[i]
+		t.ID.Kind, t.ID.N = job.Kind(r.byte()), r.int()
+		t.Attempt = r.int()
+		t.Parent.Kind, t.Parent.N = job.Kind(r.byte()), r.int()
+		t.Name = string(r.bytes(MaxName))
+		t.Payload = r.bytes(MaxPayload)
+	}
+	if r.err == nil && len(r.b) > 0 {
+		r.fail(fmt.Errorf("wire: %d bytes after %d tasks", len(r.b), n))
+	}
+	return tasks, r.err
+}

@@ -1,0 +1,157 @@
+package wire
+
+import "github.com/musterhq/muster/pkg/job"
+
+// The methods that nodes call on each other. Those of the state are answered
+// by the node that holds it, those of a run by its master or a worker.
+const (
+	MethodDescribe = "node.describe" // Nothing -> Describe
+
+	MethodDispatch = "worker.dispatch" // Dispatch -> Dispatched
+	MethodRecall   = "worker.recall"   // Recall -> Nothing
+	MethodForget   = "worker.forget"   // RunRef -> Nothing
+
+	MethodReport   = "master.report"   // Report -> Reported
+	MethodStage    = "master.stage"    // Staged -> Nothing
+	MethodConduct  = "master.conduct"  // Create -> Nothing
+	MethodProgress = "master.progress" // RunRef -> job.Progress
+	MethodCancel   = "master.cancel"   // RunRef -> Nothing
+
+	MethodCreate  = "state.create"  // Create -> job.Run
+	MethodInput   = "state.input"   // Journal -> Nothing
+	MethodAppend  = "state.append"  // Journal -> Nothing
+	MethodFinish  = "state.finish"  // Finish -> Nothing
+	MethodEnd     = "state.cancel"  // RunRef -> job.Run
+	MethodResign  = "state.resign"  // RunRef -> Nothing
+	MethodRun     = "state.run"     // RunRef -> job.Run
+	MethodRuns    = "state.runs"    // Page -> []job.Run
+	MethodAwait   = "state.await"   // RunRef -> job.Run
+	MethodEntry   = "state.entry"   // EntryRef -> the entry
+	MethodJournal = "state.journal" // stream: JournalRef -> entries
+)
+
+// Nothing is a message without content.
+type Nothing struct{}
+
+// Describe is what a node tells of itself beyond what gossip carries.
+type Describe struct {
+	Processors []Processor `msgpack:"p"`
+	CPU        int         `msgpack:"c"`
+	Memory     int64       `msgpack:"m"` // bytes available
+	Disk       int64       `msgpack:"d"` // bytes free where its data is
+	Running    int         `msgpack:"r"` // attempts at this moment
+	Queued     int         `msgpack:"q"`
+	Abandoned  int         `msgpack:"a"` // goroutines that ignored their end
+	Masters    int         `msgpack:"ma"`
+}
+
+// Processor is what a node tells of a processor it has.
+type Processor struct {
+	Name     string `msgpack:"n"`
+	Version  string `msgpack:"v,omitempty"`
+	Keyed    bool   `msgpack:"k,omitempty"`
+	Prepares bool   `msgpack:"b,omitempty"`
+	Reduces  bool   `msgpack:"r,omitempty"`
+}
+
+// RunRef names a run, and the epoch and reason where a method wants them.
+type RunRef struct {
+	Run    job.RunID `msgpack:"r"`
+	Epoch  uint64    `msgpack:"e,omitempty"`
+	Reason string    `msgpack:"w,omitempty"`
+}
+
+// Dispatch hands tasks to a worker.
+type Dispatch struct {
+	Run     job.Run  `msgpack:"r"`
+	Before  []byte   `msgpack:"b,omitempty"`
+	Sources []Source `msgpack:"s,omitempty"`
+	N       int      `msgpack:"n"`
+	Tasks   []byte   `msgpack:"t"` // AppendTask
+}
+
+// Source is job.Source in a message.
+type Source struct {
+	Node string            `msgpack:"n"`
+	Maps []job.MapOutputID `msgpack:"m"`
+}
+
+// Dispatched answers a Dispatch: tasks that the worker does not take, and how
+// many tasks of the run it is ready to hold.
+type Dispatched struct {
+	Refused []byte `msgpack:"r,omitempty"` // outcomes
+	Window  int    `msgpack:"w"`
+}
+
+// Recall asks a worker to cancel attempts at tasks of a run, or at all of its
+// tasks if none are named.
+type Recall struct {
+	Run    job.RunID    `msgpack:"r"`
+	Epoch  uint64       `msgpack:"e"`
+	Tasks  []job.TaskID `msgpack:"t,omitempty"`
+	Reason string       `msgpack:"w"`
+}
+
+// Report tells a master how attempts ended. It is answered when what the
+// master made of them is durable.
+type Report struct {
+	Run      job.RunID `msgpack:"r"`
+	Epoch    uint64    `msgpack:"e"`
+	Window   int       `msgpack:"w"`
+	Outcomes []byte    `msgpack:"o"`
+}
+
+// Staged is a blob that an attempt hands over before it ends: subtasks or
+// pairs. It is answered when it is durable.
+type Staged struct {
+	Run     job.RunID  `msgpack:"r"`
+	Epoch   uint64     `msgpack:"e"`
+	Task    job.TaskID `msgpack:"t"`
+	Attempt int        `msgpack:"a"`
+	Index   int        `msgpack:"i"`
+	Kind    EntryKind  `msgpack:"k"`
+	N       int        `msgpack:"n"`
+	Blob    []byte     `msgpack:"b"`
+}
+
+// Create records a run, with its input if that fits into the message.
+type Create struct {
+	Run    job.Run  `msgpack:"r"`
+	Chunks [][]byte `msgpack:"c,omitempty"` // entries
+}
+
+// Journal is entries for a run's journal, the first as number First.
+type Journal struct {
+	Run     job.RunID `msgpack:"r"`
+	Epoch   uint64    `msgpack:"e"`
+	First   uint64    `msgpack:"f"`
+	Entries [][]byte  `msgpack:"b"`
+}
+
+// Finish records how a run ended.
+type Finish struct {
+	Run      job.RunID    `msgpack:"r"`
+	Epoch    uint64       `msgpack:"e"`
+	State    job.State    `msgpack:"s"`
+	Reason   string       `msgpack:"w,omitempty"`
+	Progress job.Progress `msgpack:"p"`
+}
+
+// JournalRef asks for the entries of some kinds from a run's journal, or for
+// all if it names none.
+type JournalRef struct {
+	Run   job.RunID   `msgpack:"r"`
+	Kinds []EntryKind `msgpack:"k,omitempty"`
+}
+
+// EntryRef names one entry of a run's journal.
+type EntryRef struct {
+	Run job.RunID `msgpack:"r"`
+	Seq uint64    `msgpack:"s"`
+}
+
+// Page asks for the runs after one, in the order of their IDs.
+type Page struct {
+	After job.RunID `msgpack:"a,omitempty"`
+	Limit int       `msgpack:"l,omitempty"`
+}
