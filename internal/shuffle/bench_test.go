@@ -1,0 +1,81 @@
+package shuffle
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"testing"
+
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// BenchmarkShuffle carries a million pairs of a hundred thousand keys through
+// one map output and eight partitions, and checks what comes out.
+func BenchmarkShuffle(b *testing.B) {
+	for _, bench := range []struct {
+		name    string
+		memory  int64
+		combine CombineFunc
+	}{
+		{"memory", 256 << 20, nil},
+		{"spill", 16 << 20, nil},
+		{"combine", 256 << 20, sum},
+	} {
+		b.Run(bench.name, func(b *testing.B) { benchmark(b, bench.memory, bench.combine) })
+	}
+}
+
+func benchmark(b *testing.B, memory int64, combine CombineFunc) {
+	const records, keys, parts = 1_000_000, 100_000, 8
+	seed := maphash.MakeSeed()
+	partition := func(k []byte) int { return int(maphash.Bytes(seed, k) >> 61) }
+	s := newPool(b, memory, "a").nodes["a"]
+	b.ReportAllocs()
+	var bytes int64
+	for b.Loop() {
+		w, err := s.Writer(WriterConfig{Attempt: attempt(0, 1), Partitions: parts, Partition: partition, Combine: combine})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var want uint64
+		key, value := []byte("key-00000000"), make([]byte, 8)
+		x := uint64(1)
+		for i := range uint32(records) {
+			x = x*6364136223846793005 + 1442695040888963407
+			binary.BigEndian.PutUint32(key[4:], i%keys*2654435761)
+			binary.BigEndian.PutUint64(value, x>>40)
+			want += x >> 40
+			if err := w.Add(key, value); err != nil {
+				b.Fatal(err)
+			}
+		}
+		st, err := w.Commit()
+		if err != nil {
+			b.Fatal(err)
+		}
+		bytes = st.Bytes
+		var got uint64
+		distinct := 0
+		for p := range parts {
+			r, err := s.Read(b.Context(), ReadConfig{Run: testRun, Partition: p, Sources: []job.Source{{Node: "a", Maps: []job.MapOutputID{outputID(0, 1)}}}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, vs := range r.Groups() {
+				distinct++
+				for v := range vs {
+					got += binary.BigEndian.Uint64(v)
+				}
+			}
+			if r.Err() != nil {
+				b.Fatal(r.Err())
+			}
+			r.Close()
+		}
+		if got != want || distinct != keys {
+			b.Fatalf("sum %d of %d keys, want %d of %d", got, distinct, want, keys)
+		}
+		s.Drop(testRun)
+	}
+	b.SetBytes(bytes)
+	b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}

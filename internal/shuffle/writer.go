@@ -1,0 +1,356 @@
+package shuffle
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// WriterConfig says what a Writer makes.
+type WriterConfig struct {
+	// Attempt is the map attempt whose output it is.
+	Attempt job.AttemptID
+	// Partitions is how many partitions there are, from 1 to 65536.
+	Partitions int
+	// Partition returns the partition of a key, from 0 to Partitions-1. The
+	// key is valid during the call only.
+	Partition func(key []byte) int
+	// Combine appends the combination of the values a and b to dst and returns
+	// it. It must be associative and commutative; it is applied any number of
+	// times, to any values of a key, and may not keep its arguments. Nil means
+	// that all pairs are kept.
+	Combine CombineFunc
+}
+
+// Writer takes the pairs of one map attempt. It is for one goroutine.
+type Writer struct {
+	s   *Shuffle
+	run *run
+	id  job.MapOutputID
+	cfg WriterConfig
+
+	acct  *account
+	arena arena
+	refs  []ref // the records in the arena
+	table table
+	made  []byte // what Combine made last
+	count []uint32
+	out   fold
+
+	runs  []spilled
+	base  string   // what the names of its temporary files begin with
+	files int      // how many there were
+	file  *os.File // the last one, maybe closed
+	stats Stats
+	err   error // what made it fail
+	ended bool  // committed or aborted
+}
+
+// Writer returns a Writer for the output of a map attempt. The caller commits
+// or aborts it. An attempt that is being written, or was, is refused.
+func (s *Shuffle) Writer(cfg WriterConfig) (*Writer, error) {
+	a := cfg.Attempt
+	switch {
+	case a.Task.Kind != job.KindMap || a.Task.N < 0 || a.N < 0:
+		return nil, fmt.Errorf("shuffle: %v is not an attempt of a map task", a)
+	case cfg.Partitions < 1 || cfg.Partitions > maxParts:
+		return nil, fmt.Errorf("shuffle: %d partitions for %v: want 1 to %d", cfg.Partitions, a, maxParts)
+	case cfg.Partition == nil:
+		return nil, fmt.Errorf("shuffle: Partition is nil for %v: want a function of the key", a)
+	}
+	r, err := s.run(a.Run)
+	if err != nil {
+		return nil, err
+	}
+	id := job.MapOutputID{Task: a.Task.N, Epoch: a.Epoch, Attempt: a.N}
+	if err := s.claim(r, id); err != nil {
+		return nil, err
+	}
+	if err := r.make(); err != nil {
+		s.forget(r, id)
+		return nil, err
+	}
+	w := &Writer{s: s, run: r, id: id, cfg: cfg, acct: s.budget.account()}
+	w.base = fmt.Sprintf("%s.w%d", r.path(id), s.serial.Add(1))
+	w.arena.acct = w.acct
+	w.table = table{acct: w.acct, seed: maphash.MakeSeed()}
+	w.acct.force(int64(cfg.Partitions) * 4)
+	w.count = make([]uint32, cfg.Partitions)
+	w.out = fold{sink: newSink(w.acct), combine: cfg.Combine}
+	return w, nil
+}
+
+// claim notes that a map output is being written.
+func (s *Shuffle) claim(r *run, id job.MapOutputID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if done, ok := r.outputs[id]; ok {
+		state := "is being written"
+		if done {
+			state = "is committed"
+		}
+		return fmt.Errorf("shuffle: map output m%d#%d of %s %s: each attempt has one", id.Task, id.Attempt, r.id, state)
+	}
+	r.outputs[id] = false
+	return nil
+}
+
+// Add takes a pair. It copies key and value. After an error the Writer is of
+// no more use, and Commit returns the same error.
+func (w *Writer) Add(key, value []byte) error {
+	if w.err == nil {
+		w.err = w.add(key, value)
+	}
+	return w.err
+}
+
+func (w *Writer) add(key, value []byte) error {
+	switch {
+	case w.ended:
+		return errors.New("shuffle: Add to a Writer that was committed or aborted")
+	case w.run.gone.Load():
+		return w.run.err()
+	case len(key) > maxKey:
+		return fmt.Errorf("shuffle: key %.32q... has %d bytes: the limit is %d", key, len(key), maxKey)
+	case len(value) > maxValue:
+		return fmt.Errorf("shuffle: value of key %.64q has %d bytes: the limit is %d", key, len(value), maxValue)
+	}
+	p := w.cfg.Partition(key)
+	if uint(p) >= uint(w.cfg.Partitions) {
+		return fmt.Errorf("shuffle: Partition returned %d for key %.64q: want 0 to %d", p, key, w.cfg.Partitions-1)
+	}
+	w.stats.Records++
+	w.stats.Bytes += int64(len(key) + len(value))
+	r := ref{prefix: prefix(key), part: uint32(p)}
+	if w.cfg.Combine == nil || w.table.off {
+		return w.put(r, key, value, len(value))
+	}
+
+	w.table.judge()
+	if w.table.off {
+		return w.put(r, key, value, roomFor(len(value)))
+	}
+	if !w.table.ready() {
+		if err := w.spill(); err != nil {
+			return err
+		}
+		w.table.ready()
+	}
+	h := uint32(maphash.Bytes(w.table.seed, key) >> 32)
+	s := w.find(h, r.prefix, key)
+	if s.ref != 0 {
+		return w.combine(s, key, value)
+	}
+	spills := w.stats.Spills
+	if err := w.put(r, key, value, roomFor(len(value))); err != nil {
+		return err
+	}
+	if w.stats.Spills != spills { // the table is empty now
+		w.table.ready()
+		s = w.find(h, r.prefix, key)
+	}
+	*s = slot{hash: h, ref: uint32(len(w.refs))}
+	w.table.used++
+	return nil
+}
+
+// roomFor is how many bytes a value of n gets, so that its combinations with
+// others can mostly take its place.
+func roomFor(n int) int {
+	if n > growing {
+		return n
+	}
+	c := 8
+	for c < n {
+		c *= 2
+	}
+	return c
+}
+
+// put adds a record to the buffer, with the given room for its value. When it
+// gets no memory, it spills first.
+func (w *Writer) put(r ref, key, value []byte, room int) error {
+	n := slotHead + len(key) + room
+	ok := len(w.refs) < cap(w.refs) || w.moreRefs(false)
+	var b []byte
+	if ok {
+		r.at, b, ok = w.arena.put(n, false)
+	}
+	if !ok {
+		if err := w.spill(); err != nil {
+			return err
+		}
+		if cap(w.refs) == 0 {
+			w.moreRefs(true)
+		}
+		r.at, b, _ = w.arena.put(n, true)
+	}
+	binary.LittleEndian.PutUint32(b, uint32(len(key)))
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(value)))
+	copy(b[slotHead:], key)
+	copy(b[slotHead+len(key):], value)
+	w.refs = append(w.refs, r)
+	return nil
+}
+
+// moreRefs makes room for more refs, and for as many again to sort them.
+func (w *Writer) moreRefs(force bool) bool {
+	had := cap(w.refs)
+	n := max(2*had, w.s.budget.sizes.refs)
+	if force {
+		w.acct.force(int64(n) * 2 * refSize)
+	} else if !w.acct.grow(int64(n)*2*refSize, 1) {
+		return false
+	}
+	w.refs = append(make([]ref, 0, n), w.refs...)
+	w.acct.shrink(int64(had) * 2 * refSize)
+	return true
+}
+
+// find returns the slot of the table that the key has, or the free one that it
+// would get.
+func (w *Writer) find(hash uint32, pre uint64, key []byte) *slot {
+	mask := uint32(len(w.table.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := &w.table.slots[i]
+		if s.ref == 0 {
+			return s
+		}
+		if s.hash == hash {
+			if r := &w.refs[s.ref-1]; r.prefix == pre && bytes.Equal(w.arena.key(r.at), key) {
+				return s
+			}
+		}
+	}
+}
+
+// combine combines value with that of the record in s.
+func (w *Writer) combine(s *slot, key, value []byte) error {
+	r := &w.refs[s.ref-1]
+	_, had := w.arena.record(r.at)
+	made, err := combined(w.acct, w.cfg.Combine, w.acct.trim(w.made, 4*growing), had, value)
+	w.made = made
+	if err != nil {
+		return err
+	}
+	if len(made) <= roomFor(len(had)) {
+		b := w.arena.at(r.at)
+		binary.LittleEndian.PutUint32(b[4:], uint32(len(made)))
+		copy(b[slotHead+len(key):], made)
+		return nil
+	}
+	if len(made) > growing {
+		// It would be copied for each value to come: keep both, and let those
+		// to come join the smaller one.
+		return w.replace(s, r, key, value)
+	}
+	at, b, ok := w.arena.put(slotHead+len(key)+roomFor(len(made)), false)
+	if !ok {
+		return w.replace(s, r, key, value)
+	}
+	binary.LittleEndian.PutUint32(b, uint32(len(key)))
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(made)))
+	copy(b[slotHead:], key)
+	copy(b[slotHead+len(key):], made)
+	r.at = at
+	return nil
+}
+
+// replace adds value as a record of its own, and makes s stand for it.
+func (w *Writer) replace(s *slot, r *ref, key, value []byte) error {
+	spills := w.stats.Spills
+	if err := w.put(ref{prefix: r.prefix, part: r.part}, key, value, roomFor(len(value))); err != nil {
+		return err
+	}
+	if w.stats.Spills == spills { // else the table is empty
+		s.ref = uint32(len(w.refs))
+	}
+	return nil
+}
+
+// Commit writes the map output and makes it visible to readers. If it fails,
+// nothing is left of it.
+func (w *Writer) Commit() (Stats, error) {
+	if w.ended && w.err == nil {
+		w.err = errors.New("shuffle: Commit of a Writer that was committed or aborted")
+	}
+	if w.err == nil {
+		w.err = w.commit()
+	}
+	if w.err != nil {
+		if err := w.run.err(); err != nil {
+			w.err = err // whatever else failed, this is why
+		}
+		w.Abort()
+		return w.stats, w.err
+	}
+	w.ended = true
+	w.end()
+	return w.stats, nil
+}
+
+func (w *Writer) commit() error {
+	head := appendHeader(nil, w.run.id, w.id, w.cfg.Partitions)
+	var extents []extent
+	name, f, err := w.create()
+	if err != nil {
+		return err
+	}
+	if len(w.runs) == 0 {
+		extents, err = w.drain(f, head)
+	} else {
+		extents, err = w.mergeAll(f, head)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	index := w.out.off
+	tail := make([]byte, 0, len(extents)*entrySize+footerSize)
+	for p, e := range extents {
+		tail = appendIndex(tail, p, e)
+		w.stats.Kept += e.records
+	}
+	if err := w.out.finish(appendFooter(tail, index, w.cfg.Partitions)); err != nil {
+		return fmt.Errorf("shuffle: write map output: %w", err)
+	}
+	w.stats.FileBytes = w.out.off
+	if err := os.Rename(name, w.run.path(w.id)); err != nil {
+		return fmt.Errorf("shuffle: commit map output: %w", err)
+	}
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	if w.s.runs[w.run.id] != w.run {
+		return ErrDropped
+	}
+	w.run.outputs[w.id] = true
+	return nil
+}
+
+// Abort deletes what was written. After Commit, or a second time, it does
+// nothing.
+func (w *Writer) Abort() {
+	if w.ended {
+		return
+	}
+	w.ended = true
+	w.end()
+	w.s.forget(w.run, w.id)
+}
+
+// end deletes the temporary files and gives the memory back.
+func (w *Writer) end() {
+	if w.file != nil {
+		w.file.Close() // open only if Combine panicked
+	}
+	for i := range w.files {
+		os.Remove(w.temp(i))
+	}
+	w.arena, w.refs, w.table, w.out, w.count, w.runs, w.made = arena{}, nil, table{}, fold{}, nil, nil, nil
+	w.acct.close()
+}

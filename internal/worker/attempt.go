@@ -1,0 +1,223 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// attempt is one attempt from when its turn comes. It is never used again for
+// another: the user's code may hold on to its task.
+type attempt struct {
+	w     *Worker
+	run   *run
+	batch *batch
+	what  *job.Task
+	began time.Time
+
+	at        int         // guarded by w.mu: its place in run.active, -1 once it has ended
+	cause     error       // guarded by w.mu: why it was stopped
+	grace     *time.Timer // guarded by w.mu: set once it was stopped
+	abandoned bool        // guarded by w.mu
+
+	// base is cancelled when the worker stops the attempt; ctx, which follows
+	// from it, also when its time is over.
+	base    context.Context
+	cancel  context.CancelCauseFunc
+	ctx     context.Context
+	stopped atomic.Bool // whether base was cancelled; cheaper than to ask it
+	free    func()      // lets go of what guards the deadline
+	span    trace.Span
+
+	task  mapreduce.Task
+	log   attemptLog
+	emits emitter
+	files files
+	done  atomic.Int64 // progress
+	of    atomic.Int64
+	read  atomic.Int64 // bytes of input
+
+	// How it ended. They belong to the runner until it hands them over.
+	outcome  job.Outcome
+	ending   telemetry.Outcome
+	panicked bool
+}
+
+// newAttempt returns an attempt that has nothing to do yet, but can already be
+// cancelled.
+func newAttempt(w *Worker) *attempt {
+	a := &attempt{w: w, at: -1}
+	// Nothing above it ends an attempt but the worker itself, by name.
+	a.base, a.cancel = context.WithCancelCause(context.Background())
+	return a
+}
+
+func (a *attempt) id() job.AttemptID {
+	return job.AttemptID{Run: a.run.id, Task: a.what.ID, Epoch: a.run.epoch, N: a.what.Attempt}
+}
+
+// execute makes the attempt, so that it has an outcome whatever the user's
+// code does. If that code calls runtime.Goexit, execute does not return but
+// has an outcome all the same.
+func (a *attempt) execute() {
+	a.outcome = job.Outcome{Task: a.what.ID, Attempt: a.what.Attempt}
+	finished := false
+	defer func() {
+		if !finished {
+			a.broke(recover())
+		}
+		a.close()
+	}()
+	a.begin()
+	result, err := a.work()
+	a.finish(result, err)
+	finished = true
+}
+
+// begin makes the task and the context that the user's code gets.
+func (a *attempt) begin() {
+	r, t := a.batch.Run, a.what
+	a.log = attemptLog{Handler: a.w.log.Handler(), a: a}
+	a.task = mapreduce.Task{
+		Run:     string(r.ID),
+		ID:      taskID(t.ID),
+		Name:    t.Name,
+		Attempt: t.Attempt,
+		Fire:    r.Fire,
+		Key:     r.Key,
+		Extra:   r.Extra,
+		Params:  r.Spec.Params,
+		Shard:   mapreduce.Shard(t.Shard),
+		Node:    a.w.cfg.Node,
+		Payload: t.Payload,
+		Output:  r.Spec.Output.Format,
+		Log:     slog.New(&a.log),
+		Runtime: a,
+	}
+	if t.Parent != (job.TaskID{}) {
+		a.task.Parent = taskID(t.Parent)
+	}
+	if !r.Plan.Keyed { // else it is the worker's
+		a.task.Before = a.batch.Before
+	}
+
+	ctx := a.base
+	if d := r.Spec.AttemptTimeout; d > 0 {
+		cause := timeoutError(d)
+		timed, cancel := context.WithTimeoutCause(ctx, d, cause)
+		stop := context.AfterFunc(timed, func() { a.w.expired(a, cause) })
+		a.free = func() { stop(); cancel() }
+		ctx = timed
+	}
+	if s := a.w.cfg.Spans; s != nil {
+		ctx, a.span = s.Attempt(ctx, a.id(), a.batch.processor.name, a.w.cfg.Node, nil)
+	}
+	a.ctx = mapreduce.WithTask(ctx, &a.task)
+}
+
+// finish completes what a processor that has returned began: what it emitted
+// is handed on and its files are made durable. Only then has it succeeded.
+func (a *attempt) finish(result []byte, err error) {
+	var files []string
+	if err == nil {
+		err = a.emits.close(a)
+	}
+	if err == nil && a.ctx.Err() == nil {
+		files, err = a.files.commit()
+	}
+	if cause := context.Cause(a.ctx); cause != nil {
+		a.ending, err = ended(cause), cause
+	} else if err != nil {
+		a.ending = telemetry.Failed
+	}
+	if err != nil {
+		a.fail(failure(err))
+		return
+	}
+	a.outcome.Result, a.outcome.Files = result, files
+}
+
+// broke gives an attempt that did not get to its end its outcome: v is what
+// its code panicked with, or nil if it called runtime.Goexit.
+func (a *attempt) broke(v any) {
+	reason := broken(v)
+	a.ending, a.panicked = telemetry.Failed, true
+	a.fail(&job.Failure{Reason: reason})
+	a.w.log.Error("attempt broke", telemetry.Attempt(a.id()), telemetry.Processor(a.batch.processor.name), "reason", reason)
+}
+
+func (a *attempt) fail(f *job.Failure) {
+	a.outcome.Failure = f
+	a.emits.giveUp()
+	a.files.discard()
+}
+
+// close lets go of all that the attempt holds. What its code left running sees
+// the context end.
+func (a *attempt) close() {
+	a.outcome.Bytes = max(a.read.Load(), int64(len(a.what.Payload)))
+	if a.free != nil {
+		a.free()
+	}
+	a.cancel(nil)
+	a.files.release()
+	if a.span != nil {
+		var err error
+		if f := a.outcome.Failure; f != nil {
+			err = fmt.Errorf("%s", f.Reason)
+		}
+		telemetry.End(a.span, err)
+	}
+}
+
+// Progress notes how far the attempt is.
+func (a *attempt) Progress(done, total int64) {
+	a.done.Store(done)
+	a.of.Store(total)
+}
+
+// Read notes that n bytes more of input were read.
+func (a *attempt) Read(n int64) { a.read.Add(n) }
+
+// taskID is t.String without the cost of formatting.
+func taskID(t job.TaskID) string {
+	var b [21]byte
+	return string(strconv.AppendInt(append(b[:0], byte(t.Kind)), int64(t.N), 10))
+}
+
+// timeoutError says that an attempt has overrun its time.
+type timeoutError time.Duration
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("worker: the attempt took longer than its timeout of %v: raise AttemptTimeout, or make the tasks smaller", time.Duration(e))
+}
+
+func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// attemptLog is the log of one attempt. It forms its attribute only when
+// something is logged, which most attempts never do.
+type attemptLog struct {
+	slog.Handler
+	a *attempt
+}
+
+func (l *attemptLog) full() slog.Handler {
+	return l.Handler.WithAttrs([]slog.Attr{telemetry.Attempt(l.a.id())})
+}
+
+func (l *attemptLog) Handle(ctx context.Context, r slog.Record) error {
+	return l.full().Handle(ctx, r)
+}
+
+func (l *attemptLog) WithAttrs(attrs []slog.Attr) slog.Handler { return l.full().WithAttrs(attrs) }
+
+func (l *attemptLog) WithGroup(name string) slog.Handler { return l.full().WithGroup(name) }

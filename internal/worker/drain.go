@@ -1,0 +1,101 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// drained is how a Drain ended, for those that come after it.
+type drained struct {
+	once sync.Once
+	err  error
+}
+
+// Drain stops the worker. It takes no new work and gives back what waits; what
+// executes may finish until ctx ends. Then the rest is cancelled with
+// ErrStopping, and what has not returned within the time of grace is
+// abandoned. When Drain returns without an error, all outcomes were reported
+// and no goroutine of the worker is left; otherwise the error tells what is. A
+// second Drain waits for the first.
+func (w *Worker) Drain(ctx context.Context) error {
+	w.drained.once.Do(func() { w.drained.err = w.drain(ctx) })
+	return w.drained.err
+}
+
+func (w *Worker) drain(ctx context.Context) error {
+	w.mu.Lock()
+	w.stopping = true
+	for _, r := range w.runs {
+		w.recallLocked(r, nil, ErrStopping)
+	}
+	w.quietLocked()
+	w.mu.Unlock()
+
+	select {
+	case <-w.quiet:
+	case <-ctx.Done():
+		w.stopAll()
+		w.wait()
+	}
+	return w.release()
+}
+
+// stopAll cancels all that executes.
+func (w *Worker) stopAll() {
+	w.mu.Lock()
+	var s stopped
+	for _, r := range w.runs {
+		for _, a := range r.active {
+			s = w.stopLocked(s, a, ErrStopping)
+		}
+	}
+	w.mu.Unlock()
+	s.now(ErrStopping)
+}
+
+// wait waits until what was cancelled has returned and been reported, or was
+// abandoned. A host that never answers is not waited for much longer.
+func (w *Worker) wait() {
+	t := time.NewTimer(w.cfg.Grace + time.Second)
+	defer t.Stop()
+	select {
+	case <-w.quiet:
+	case <-t.C:
+	}
+}
+
+// release frees the pool and tells what is left.
+func (w *Worker) release() error {
+	w.mu.Lock()
+	strays, unreported := len(w.strays), 0
+	for _, r := range w.runs {
+		unreported += len(r.taken)
+	}
+	w.mu.Unlock()
+	switch {
+	case strays > 0:
+		w.pool.Release()
+	default:
+		// The pool's goroutines are on their way out, or about to be: a few
+		// milliseconds at most.
+		_ = w.pool.ReleaseTimeout(time.Second)
+	}
+	if strays > 0 || unreported > 0 {
+		return fmt.Errorf("worker: stopped with %d attempts abandoned and %d outcomes not accepted", strays, unreported)
+	}
+	return nil
+}
+
+// quietLocked tells Drain if it has nothing to wait for.
+func (w *Worker) quietLocked() {
+	if !w.stopping || w.runners > 0 || w.errands > 0 {
+		return
+	}
+	select {
+	case <-w.quiet:
+	default:
+		close(w.quiet)
+	}
+}

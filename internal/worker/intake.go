@@ -1,0 +1,195 @@
+package worker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/sharding"
+)
+
+// maxQueued bounds the tasks of a run that wait here. A master that keeps to
+// the window never gets near.
+const maxQueued = 1 << 17
+
+// Take queues the tasks of b and never waits. Those that the worker can't
+// execute come back at once, as outcomes that say why; they were not started
+// and do not count as attempts. An attempt that the worker has already taken,
+// and whose outcome was not accepted yet, is not taken twice. Take keeps b.
+//
+// A batch of an epoch that is newer than what the worker has of the run cancels
+// all of that with ErrFenced; a batch of an older one is refused.
+func (w *Worker) Take(b job.Batch) (refused []job.Outcome) {
+	if b.Run == nil {
+		return refuse(b.Tasks, "worker: the batch does not say which run it is of")
+	}
+	p, why := w.find(b.Run)
+	if why == "" && b.Run.Plan.Keyed && w.pairs == nil {
+		why = fmt.Sprintf("worker: node %s has no shuffle, and the run has keys", w.cfg.Node)
+	}
+	if why != "" {
+		return refuse(b.Tasks, why)
+	}
+
+	tasks := make([]job.Task, 0, len(b.Tasks))
+	for i := range b.Tasks {
+		t := &b.Tasks[i]
+		if lack := p.lacks(b.Run, t.ID.Kind); lack != "" {
+			refused = append(refused, refusal(t, fmt.Sprintf("worker: processor %q on node %s can't execute %v: want %s", p.name, w.cfg.Node, t.ID, lack)))
+			continue
+		}
+		tasks = append(tasks, *t)
+	}
+	b.Tasks = tasks
+
+	w.mu.Lock()
+	r, old, why := w.admitLocked(b.Run)
+	if why != "" {
+		w.mu.Unlock()
+		return append(refused, refuse(tasks, why)...)
+	}
+	cancel := w.endLocked(old, ErrFenced)
+	refused = append(refused, w.enqueueLocked(r, p, b)...)
+	hire := w.hireLocked(r.startable())
+	w.mu.Unlock()
+
+	cancel.now(ErrFenced)
+	w.hire(hire)
+	return refused
+}
+
+// find returns the run's processor, or why this node can't be of use.
+func (w *Worker) find(r *job.Run) (*processor, string) {
+	name := r.Spec.Processor
+	p := w.processors[name]
+	switch {
+	case p == nil && len(w.processors) == 0:
+		return nil, fmt.Sprintf("worker: node %s has no processor %q: none is registered there", w.cfg.Node, name)
+	case p == nil:
+		return nil, fmt.Sprintf("worker: node %s has no processor %q: registered are %s", w.cfg.Node, name, w.registered())
+	case p.Version != r.Plan.Version:
+		return nil, fmt.Sprintf("worker: processor %q on node %s is of version %q: the run was accepted with version %q", name, w.cfg.Node, p.Version, r.Plan.Version)
+	}
+	return p, ""
+}
+
+// registered names the processors, or the first of them if they are many.
+func (w *Worker) registered() string {
+	const most = 20
+	names := slices.Sorted(maps.Keys(w.processors))
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// admitLocked returns what the worker has of r, made anew if need be, and what
+// it had of an older epoch; or why it takes no tasks of it.
+func (w *Worker) admitLocked(r *job.Run) (now, old *run, why string) {
+	switch old = w.runs[r.ID]; {
+	case w.stopping:
+		return nil, nil, ErrStopping.Error()
+	case w.over.has(r.ID, r.Created):
+		return nil, nil, fmt.Sprintf("worker: run %s is over", r.ID)
+	case old == nil:
+	case r.Epoch < old.epoch:
+		return nil, nil, fmt.Sprintf("worker: run %s has a master of epoch %d: one of epoch %d may not place its tasks", r.ID, old.epoch, r.Epoch)
+	case r.Epoch == old.epoch:
+		return old, nil, ""
+	}
+	now = newRun(r.ID, r.Epoch, r.Created)
+	if old != nil {
+		now.pace, now.total = old.pace, old.total
+	}
+	w.runs[r.ID] = now
+	return now, old, ""
+}
+
+// enqueueLocked queues the tasks of b, which it may rearrange.
+func (w *Worker) enqueueLocked(r *run, p *processor, b job.Batch) (refused []job.Outcome) {
+	r.limit = w.limit(b.Run)
+	tasks := b.Tasks[:0]
+	for i := range b.Tasks {
+		t := &b.Tasks[i]
+		key := attemptKey{t.ID, t.Attempt}
+		if _, ok := r.taken[key]; ok {
+			continue
+		}
+		if r.queued+len(tasks) >= maxQueued {
+			refused = append(refused, refusal(t, fmt.Sprintf("worker: node %s has %d tasks of the run already: keep to its window", w.cfg.Node, maxQueued)))
+			continue
+		}
+		r.taken[key] = struct{}{}
+		tasks = append(tasks, *t)
+	}
+	if len(tasks) == 0 {
+		return refused
+	}
+	b.Tasks = tasks
+	r.queue = append(r.queue, &batch{Batch: b, processor: p, ranges: ranges(b.Before)})
+	r.queued += len(tasks)
+	w.queued += len(tasks)
+	w.ready.push(r)
+	w.busyLocked(r)
+	return refused
+}
+
+// limit is how many attempts of r may execute here at a time.
+func (w *Worker) limit(r *job.Run) int {
+	if c := r.Spec.Concurrency; c > 0 {
+		return min(c, w.cfg.Slots)
+	}
+	return w.cfg.Slots
+}
+
+// ranges decodes bounds when the first task asks for them.
+func ranges(before []byte) func() (sharding.Ranges, error) {
+	return sync.OnceValues(func() (sharding.Ranges, error) { return decodeBounds(before) })
+}
+
+func refuse(tasks []job.Task, why string) []job.Outcome {
+	refused := make([]job.Outcome, len(tasks))
+	for i := range tasks {
+		refused[i] = refusal(&tasks[i], why)
+	}
+	return refused
+}
+
+// refusal is the outcome of an attempt that was not started.
+func refusal(t *job.Task, why string) job.Outcome {
+	return job.Outcome{Task: t.ID, Attempt: t.Attempt, Failure: &job.Failure{Reason: why, Refused: true}}
+}
+
+// memory is the runs that were forgotten lately, so that a batch which was on
+// its way when its run ended does not start it again. A later run of the same
+// ID differs in when it was created.
+type memory struct {
+	created map[job.RunID]time.Time
+	order   []job.RunID
+}
+
+// maxMemory is how many runs are remembered.
+const maxMemory = 4096
+
+func (m *memory) add(id job.RunID, created time.Time) {
+	if m.created == nil {
+		m.created = make(map[job.RunID]time.Time)
+	}
+	if _, ok := m.created[id]; !ok {
+		m.order = append(m.order, id)
+	}
+	m.created[id] = created
+	if len(m.order) > maxMemory {
+		delete(m.created, m.order[0])
+		m.order = m.order[1:]
+	}
+}
+
+func (m *memory) has(id job.RunID, created time.Time) bool {
+	at, ok := m.created[id]
+	return ok && at.Equal(created)
+}

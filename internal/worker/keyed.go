@@ -1,0 +1,175 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/musterhq/muster/internal/shuffle"
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/sharding"
+)
+
+// What a look at the input of a sorted run returns: so many keys for each
+// partition, as far as there are not too few or too many of them in all.
+const (
+	samplePerPartition = 64
+	leastSample        = 1 << 10
+	mostSample         = 16 << 10
+)
+
+// sample looks at some of the input and returns where the partitions of a
+// sorted run are to be cut.
+func (a *attempt) sample() ([]byte, error) {
+	n := a.batch.Run.Plan.Reduces
+	limit := min(max(n*samplePerPartition, leastSample), mostSample)
+	keys, err := mapreduce.SampleKeys(a.ctx, a.batch.processor.Keyed, &a.task, limit)
+	if err != nil {
+		return nil, err
+	}
+	b := encodeBounds(sharding.Bounds(keys, n))
+	if max := a.w.cfg.MaxResult; int64(len(b)) > max {
+		return nil, mapreduce.Permanent(fmt.Errorf("worker: the bounds of %d partitions have %d bytes and may have %d: ask for fewer Partitions", n, len(b), max))
+	}
+	return b, nil
+}
+
+// mapPairs maps the input of the task and commits its pairs as a map output.
+func (a *attempt) mapPairs() error {
+	k := a.batch.processor.Keyed
+	cfg := shuffle.WriterConfig{Attempt: a.id(), Partitions: a.batch.Run.Plan.Reduces, Combine: combine(k)}
+	var err error
+	if cfg.Partition, err = a.partitioner(cfg.Partitions); err != nil {
+		return err
+	}
+	out, err := a.w.pairs.Writer(cfg)
+	if err != nil {
+		return err
+	}
+	defer out.Abort() // which does nothing once it is committed
+	err = k.MapShard(a.ctx, &a.task, func(key, value []byte) error {
+		if a.stopped.Load() {
+			return context.Cause(a.base)
+		}
+		return out.Add(key, value)
+	})
+	if err != nil {
+		return err
+	}
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	_, err = out.Commit()
+	return err
+}
+
+// partitioner returns what tells the partition of a key.
+func (a *attempt) partitioner(n int) (func(key []byte) int, error) {
+	if n < 1 {
+		return nil, mapreduce.Permanent(fmt.Errorf("worker: run %s has %d partitions: want at least one", a.run.id, n))
+	}
+	if !a.batch.Run.Spec.Sorted {
+		return func(key []byte) int { return sharding.Partition(key, n) }, nil
+	}
+	r, err := a.batch.ranges()
+	if err == nil && len(r) >= n {
+		err = fmt.Errorf("%d bounds do not fit %d partitions", len(r), n)
+	}
+	if err != nil {
+		return nil, mapreduce.Permanent(fmt.Errorf("worker: bounds of run %s: %w", a.run.id, err))
+	}
+	return r.Partition, nil
+}
+
+func combine(k mapreduce.Keyed) shuffle.CombineFunc {
+	if !k.CanCombine() {
+		return nil
+	}
+	return k.Combine
+}
+
+// reducePairs reduces the task's partition, and writes the output to a file or
+// hands it on.
+func (a *attempt) reducePairs() error {
+	r, k := a.batch.Run, a.batch.processor.Keyed
+	if n := a.what.ID.N; n < 0 || n >= r.Plan.Reduces {
+		return mapreduce.Permanent(fmt.Errorf("worker: run %s has no partition %d: it has %d", a.run.id, n, r.Plan.Reduces))
+	}
+	in, err := a.w.pairs.Read(a.ctx, shuffle.ReadConfig{
+		Run: a.run.id, Partition: a.what.ID.N, Sources: a.batch.Sources, Combine: combine(k),
+	})
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+
+	var out pairSink = &packer{a: a}
+	if r.Spec.Output.Format != "" {
+		if out, err = newPart(a, r.Spec.Output.Format); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	defer cancel(nil)
+	g := &groups{a: a, in: in, cancel: cancel}
+	err = k.ReduceGroups(ctx, &a.task, g.all(), out.add)
+	a.Read(g.bytes)
+	// What a Reduce made of values that ended early is not worth a word: the
+	// reason is that they did.
+	if broken := in.Err(); broken != nil {
+		return broken
+	}
+	if err != nil {
+		return err
+	}
+	if !g.over {
+		return mapreduce.Permanent(errors.New("worker: the processor's ReduceGroups returned before its last group"))
+	}
+	return out.close()
+}
+
+// groups is the groups of a partition on their way to the user's code. They
+// end early, and the context with them, when they can't be read or the attempt
+// is stopped.
+type groups struct {
+	a      *attempt
+	in     pairReader
+	cancel context.CancelCauseFunc
+	values iter.Seq[[]byte] // of the group at hand
+	bytes  int64
+	over   bool // whether the last was handed out
+}
+
+func (g *groups) all() iter.Seq2[[]byte, iter.Seq[[]byte]] {
+	each := g.each // made once for all groups
+	return func(yield func([]byte, iter.Seq[[]byte]) bool) {
+		for key, values := range g.in.Groups() {
+			if g.a.stopped.Load() {
+				return
+			}
+			g.bytes += int64(len(key))
+			g.values = values
+			if !yield(key, each) {
+				return
+			}
+		}
+		g.over = true
+		if err := g.in.Err(); err != nil {
+			g.cancel(err)
+		}
+	}
+}
+
+func (g *groups) each(yield func([]byte) bool) {
+	for value := range g.values {
+		g.bytes += int64(len(value))
+		if g.a.stopped.Load() || !yield(value) {
+			return
+		}
+	}
+	// The user's Reduce must not take the values that there were for all.
+	if err := g.in.Err(); err != nil {
+		g.cancel(err)
+	}
+}

@@ -1,0 +1,176 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/sharding"
+)
+
+// run is what the worker has of one run, in one epoch. All of it is guarded by
+// the worker's mu except for what never changes.
+type run struct {
+	id      job.RunID
+	epoch   uint64
+	created time.Time
+
+	limit  int      // attempts at a time
+	queue  []*batch // in the order in which they came; none is empty
+	queued int      // tasks in it
+	active []*attempt
+	strays int // attempts that were abandoned and have not returned
+	busy   bool
+	over   bool // fenced or forgotten: nobody wants to hear of it
+
+	// taken are the attempts that were taken and whose outcome the host has
+	// not been seen to accept yet.
+	taken map[attemptKey]struct{}
+
+	unreported []job.Outcome
+	backlog    int64 // bytes of results in it
+	reporting  bool  // whether there is a reporter
+	sizes      int   // how many outcomes the last report had
+
+	pace  time.Duration // how long an attempt takes, lately
+	total Totals
+
+	next   *run // in the ring
+	inRing bool
+}
+
+// attemptKey names an attempt within its run and epoch.
+type attemptKey struct {
+	task job.TaskID
+	n    int
+}
+
+// batch is a job.Batch that is being worked off.
+type batch struct {
+	job.Batch
+	processor *processor
+	// ranges returns where the partitions of a sorted run are cut.
+	ranges func() (sharding.Ranges, error)
+}
+
+func newRun(id job.RunID, epoch uint64, created time.Time) *run {
+	return &run{id: id, epoch: epoch, created: created, taken: make(map[attemptKey]struct{})}
+}
+
+// maxBacklog is how many bytes of results may wait for the host before a run
+// starts no more attempts. It bounds the memory that a slow master costs.
+const maxBacklog = 16 << 20
+
+// startable returns how many attempts could start now, if there were slots.
+func (r *run) startable() int {
+	if r.backlog >= maxBacklog {
+		return 0
+	}
+	return min(r.queued, r.limit-len(r.active))
+}
+
+// first takes the first task off the queue.
+func (r *run) first() (*batch, *job.Task) {
+	b := r.queue[0]
+	t := &b.Tasks[0]
+	if b.Tasks = b.Tasks[1:]; len(b.Tasks) == 0 {
+		r.queue[0] = nil
+		r.queue = r.queue[1:]
+	}
+	r.queued--
+	return b, t
+}
+
+// ring is the runs that could start an attempt, in the order of their turns.
+type ring struct{ head, tail *run }
+
+// push gives r the last turn, if it could use one and has none.
+func (q *ring) push(r *run) {
+	if r.inRing || r.startable() < 1 {
+		return
+	}
+	r.inRing, r.next = true, nil
+	if q.tail == nil {
+		q.head = r
+	} else {
+		q.tail.next = r
+	}
+	q.tail = r
+}
+
+// pop returns the run whose turn it is, or nil.
+func (q *ring) pop() *run {
+	r := q.head
+	if r == nil {
+		return nil
+	}
+	if q.head = r.next; q.head == nil {
+		q.tail = nil
+	}
+	r.inRing, r.next = false, nil
+	return r
+}
+
+// startLocked makes a the attempt at the next task that has its turn, and
+// reports whether there is one.
+func (w *Worker) startLocked(a *attempt, now time.Time) bool {
+	for r := w.ready.pop(); r != nil; r = w.ready.pop() {
+		if r.startable() < 1 {
+			continue // since it got into the ring something was cancelled
+		}
+		a.run = r
+		a.batch, a.what = r.first()
+		a.began = now
+		a.at = len(r.active)
+		r.active = append(r.active, a)
+		w.queued--
+		w.running++
+		w.ready.push(r)
+		return true
+	}
+	return false
+}
+
+// leaveLocked takes a out of those that execute.
+func (w *Worker) leaveLocked(a *attempt) {
+	r := a.run
+	last := len(r.active) - 1
+	r.active[a.at] = r.active[last]
+	r.active[a.at].at = a.at
+	r.active[last] = nil
+	r.active = r.active[:last]
+	a.at = -1
+	w.running--
+	w.ready.push(r)
+	w.busyLocked(r)
+}
+
+// busyLocked keeps count of the runs that have something to do.
+func (w *Worker) busyLocked(r *run) {
+	switch busy := r.queued+len(r.active) > 0; {
+	case busy && !r.busy:
+		w.busy++
+	case !busy && r.busy:
+		w.busy--
+	}
+	r.busy = r.queued+len(r.active) > 0
+}
+
+// lacks says what p would need to execute tasks of the kind in the run, or
+// nothing if it has it.
+func (p *processor) lacks(r *job.Run, kind job.Kind) string {
+	keyed := r.Plan.Keyed
+	switch {
+	case kind != job.KindBefore && kind != job.KindMap && kind != job.KindReduce:
+		return "a kind of task that this node knows"
+	case keyed && p.Keyed == nil:
+		return "a MapReducer behind it, as the run has keys: make it with mapreduce.Of"
+	case !keyed && kind == job.KindBefore && p.Before == nil:
+		return "a Before, as the run begins with one"
+	case !keyed && kind == job.KindReduce && p.Reduce == nil:
+		return "a Reduce, as the run ends with one"
+	}
+	return ""
+}
+
+var _ mapreduce.Runtime = (*attempt)(nil)
