@@ -1,0 +1,71 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/musterhq/muster/internal/codec"
+	"github.com/musterhq/muster/internal/transport"
+)
+
+// call calls a method of another node, or of this one.
+func call[Resp, Req any](ctx context.Context, n *Node, to, method string, req Req) (Resp, error) {
+	var resp Resp
+	b, err := codec.Marshal(req)
+	if err != nil {
+		return resp, fmt.Errorf("node: %s: %w", method, err)
+	}
+	b, err = n.transport.Call(ctx, to, method, b)
+	if err != nil {
+		return resp, err
+	}
+	if err := codec.Unmarshal(b, &resp); err != nil {
+		return resp, fmt.Errorf("node: answer to %s: %w", method, err)
+	}
+	return resp, nil
+}
+
+// handle answers a method with a function from message to message.
+func handle[Req, Resp any](n *Node, method string, f func(ctx context.Context, from string, req Req) (Resp, error)) {
+	n.transport.Handle(method, func(ctx context.Context, from string, b []byte) ([]byte, error) {
+		var req Req
+		if err := codec.Unmarshal(b, &req); err != nil {
+			return nil, fmt.Errorf("node: message %s: %w", method, err)
+		}
+		resp, err := f(ctx, from, req)
+		if err != nil {
+			return nil, err
+		}
+		return codec.Marshal(resp)
+	})
+}
+
+// lead calls a method of the node that holds the state, and waits for one to
+// be in the pool as long as ctx lasts.
+func lead[Resp, Req any](ctx context.Context, n *Node, method string, req Req) (Resp, error) {
+	to, err := n.leaderID(ctx)
+	if err != nil {
+		var none Resp
+		return none, err
+	}
+	return call[Resp](ctx, n, to, method, req)
+}
+
+func (n *Node) leaderID(ctx context.Context) (string, error) {
+	if n.state != nil {
+		return n.id, nil
+	}
+	return n.peers.server(ctx)
+}
+
+// is reports whether err, or what another node said, is the sentinel with the
+// given code.
+func is(err, sentinel error) bool {
+	if err == nil || errors.Is(err, sentinel) {
+		return err != nil
+	}
+	var remote *transport.RemoteError
+	var coded interface{ ErrorCode() string }
+	return errors.As(err, &remote) && errors.As(sentinel, &coded) && remote.Code == coded.ErrorCode()
+}

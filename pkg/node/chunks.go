@@ -1,0 +1,91 @@
+package node
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// chunks is the payloads of a run's tasks on their way to workers. The ones
+// used last are kept in memory, within a bound; the others are in the journal.
+type chunks struct {
+	c *conductor
+
+	mu    sync.Mutex
+	bytes int                      // guarded by mu
+	bySeq map[uint64]*list.Element // guarded by mu
+	order *list.List               // of *chunk, the latest in front; guarded by mu
+}
+
+type chunk struct {
+	seq   uint64
+	tasks []job.Subtask
+	bytes int
+}
+
+// maxChunks bounds the payload bytes that a run keeps in memory.
+const maxChunks = 64 << 20
+
+func newChunks(c *conductor) *chunks {
+	return &chunks{c: c, bySeq: map[uint64]*list.Element{}, order: list.New()}
+}
+
+// task returns a task of a chunk.
+func (cs *chunks) task(ctx context.Context, seq uint64, at int) (job.Subtask, error) {
+	k := cs.get(seq)
+	if k == nil {
+		b, err := lead[[]byte](ctx, cs.c.n, wire.MethodEntry, wire.EntryRef{Run: cs.c.run.ID, Seq: seq})
+		if err != nil {
+			return job.Subtask{}, err
+		}
+		e, err := wire.DecodeEntry(b)
+		if err != nil {
+			return job.Subtask{}, err
+		}
+		if k, err = cs.put(seq, e.N, e.Blob); err != nil {
+			return job.Subtask{}, err
+		}
+	}
+	if at < 0 || at >= len(k.tasks) {
+		return job.Subtask{}, fmt.Errorf("node: journal entry %d of %s has no task %d", seq, cs.c.run.ID, at)
+	}
+	return k.tasks[at], nil
+}
+
+func (cs *chunks) get(seq uint64) *chunk {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	el := cs.bySeq[seq]
+	if el == nil {
+		return nil
+	}
+	cs.order.MoveToFront(el)
+	return el.Value.(*chunk)
+}
+
+// put keeps a chunk.
+func (cs *chunks) put(seq uint64, n int, blob []byte) (*chunk, error) {
+	k := &chunk{seq: seq, bytes: len(blob) + n*64, tasks: make([]job.Subtask, 0, n)}
+	for t, err := range wire.Subtasks(n, blob) {
+		if err != nil {
+			return nil, err
+		}
+		k.tasks = append(k.tasks, t)
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.bySeq[seq] == nil {
+		cs.bySeq[seq] = cs.order.PushFront(k)
+		cs.bytes += k.bytes
+	}
+	for cs.bytes > maxChunks && cs.order.Len() > 1 {
+		old := cs.order.Remove(cs.order.Back()).(*chunk)
+		delete(cs.bySeq, old.seq)
+		cs.bytes -= old.bytes
+	}
+	return k, nil
+}

@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/mapreduce"
+)
+
+// Config says how a node runs. The zero value is a cluster of one node on
+// loopback, with a temporary data directory.
+type Config struct {
+	// Name is the node's name, for people. Empty means the host's name.
+	Name string
+
+	// Dir is where the node keeps its identity, its share of the state and the
+	// pairs it works on. Empty means a temporary directory that is removed by
+	// Stop, with everything in it.
+	Dir string
+
+	// Cluster is the name of the cluster. Nodes of differently named clusters
+	// never mix. Empty means "muster".
+	Cluster string
+
+	// Join lists gossip addresses of nodes that may already be in the cluster.
+	// Empty starts a cluster, or continues the one that Dir holds the state
+	// of.
+	Join []string
+
+	// JoinTimeout is how long Start tries to reach any of Join before it gives
+	// up. Zero means 15 s; a negative value means that Start does not wait and
+	// the node keeps trying.
+	JoinTimeout time.Duration
+
+	// Gossip and RPC are the addresses to listen on: Gossip, UDP and TCP, for
+	// membership, RPC, TCP, for everything else. Empty means a free port on
+	// 127.0.0.1; so does a port of 0 or -1 on the address given. Others learn
+	// by gossip which it was.
+	Gossip, RPC string
+
+	// Keys encrypt gossip: 16, 24 or 32 bytes each. The first encrypts, all
+	// decrypt, so that a key can be replaced node by node. Empty means that
+	// gossip is neither encrypted nor authenticated.
+	Keys [][]byte
+
+	// Insecure allows addresses beyond loopback although RPC is neither
+	// encrypted nor authenticated yet: whoever reaches the ports can run the
+	// processors.
+	Insecure bool
+
+	// Slots is how many attempts the node executes at a time. Zero means
+	// runtime.GOMAXPROCS(0). More than that helps processors that wait for
+	// others rather than compute.
+	Slots int
+
+	// Client makes the node one that only submits: it executes no attempts and
+	// conducts no runs.
+	Client bool
+
+	// Tags describe the node to jobs that are picky; see job.Placement.
+	Tags []string
+
+	// Processors are what the node can run, by name.
+	Processors mapreduce.Registry
+
+	// Memory bounds the bytes that the node holds in memory of the pairs
+	// between Map and Reduce. What is over goes to disk. Zero means 256 MiB.
+	Memory int64
+
+	// Grace is how long an attempt that is cancelled may take to return before
+	// it is abandoned. Zero means 10 s.
+	Grace time.Duration
+
+	// Logger receives the node's log. Nil means slog.Default.
+	Logger *slog.Logger
+
+	// Network is what the node speaks through. Nil means the machine's own;
+	// package nodetest puts a simulated one here.
+	Network Network
+}
+
+// Network is what a node needs of a network. The addresses it takes and gives
+// are hosts with ports.
+type Network interface {
+	Listen(addr string) (net.Listener, error)
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+	ListenPacket(addr string) (net.PacketConn, error)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		c.Name, _ = os.Hostname()
+	}
+	if c.Name == "" {
+		c.Name = "node"
+	}
+	if c.Cluster == "" {
+		c.Cluster = "muster"
+	}
+	if c.JoinTimeout == 0 {
+		c.JoinTimeout = 15 * time.Second
+	}
+	if c.Slots == 0 {
+		c.Slots = runtime.GOMAXPROCS(0)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Processors == nil {
+		c.Processors = mapreduce.Registry{}
+	}
+	c.Gossip = listenOn(c.Gossip)
+	c.RPC = listenOn(c.RPC)
+	return c
+}
+
+// listenOn puts in what is not said of an address.
+func listenOn(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	switch {
+	case addr == "":
+		return "127.0.0.1:0"
+	case err == nil && port == "-1":
+		return net.JoinHostPort(host, "0")
+	}
+	return addr
+}
+
+func (c *Config) validate() error {
+	if c.Slots < 0 {
+		return fmt.Errorf("node: Slots %d: want at least 1, or 0 for one per core", c.Slots)
+	}
+	if c.Client && len(c.Join) == 0 {
+		return fmt.Errorf("node: Client is set and Join is empty: name a node of the cluster to submit to")
+	}
+	if c.Memory < 0 {
+		return fmt.Errorf("node: Memory %d: want a number of bytes, or 0 for 256 MiB", c.Memory)
+	}
+	if err := c.Processors.Validate(); err != nil {
+		return fmt.Errorf("node: Processors: %w", err)
+	}
+	for _, k := range c.Keys {
+		if n := len(k); n != 16 && n != 24 && n != 32 {
+			return fmt.Errorf("node: Keys: a key has %d bytes: want 16, 24 or 32", n)
+		}
+	}
+	for _, a := range []struct{ field, addr string }{{"Gossip", c.Gossip}, {"RPC", c.RPC}} {
+		host, _, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			return fmt.Errorf("node: %s %q: want host:port, as in 127.0.0.1:7946: %w", a.field, a.addr, err)
+		}
+		if !c.Insecure && c.Network == nil && !loopback(host) {
+			return fmt.Errorf("node: %s %q is reachable from other machines and RPC is not encrypted yet: listen on 127.0.0.1, or set Insecure if the network is yours alone", a.field, a.addr)
+		}
+	}
+	for _, a := range c.Join {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			return fmt.Errorf("node: Join %q: want host:port, as in 127.0.0.1:7946: %w", a, err)
+		}
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,216 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// host is the worker's way out: to the masters of the runs it works on.
+type host struct {
+	n *Node
+
+	mu      sync.Mutex
+	masters map[job.RunID]masterRef // of the runs worked on; guarded by mu
+}
+
+type masterRef struct {
+	node  string
+	epoch uint64
+}
+
+func newHost(n *Node) *host { return &host{n: n, masters: map[job.RunID]masterRef{}} }
+
+// follow notes who conducts a run.
+func (h *host) follow(run *job.Run) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if run.Epoch >= h.masters[run.ID].epoch {
+		h.masters[run.ID] = masterRef{run.Master, run.Epoch}
+	}
+}
+
+func (h *host) forget(run job.RunID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.masters, run)
+}
+
+// master returns who conducts the run in the epoch, or false if that is over.
+func (h *host) master(run job.RunID, epoch uint64) (string, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.masters[run]
+	return m.node, m.epoch == epoch
+}
+
+// maxReport bounds the outcomes in one message.
+const maxReport = 1 << 20
+
+// Report tells the master how attempts ended, and does not give up while the
+// master may be waiting for it.
+func (h *host) Report(run job.RunID, epoch uint64, outcomes []job.Outcome) {
+	for len(outcomes) > 0 {
+		var blob []byte
+		n := 0
+		for ; n < len(outcomes) && len(blob) < maxReport; n++ {
+			b, err := wire.AppendOutcome(blob, &outcomes[n])
+			if err != nil {
+				h.n.log.Error("outcome can't be reported", "run", run, "task", outcomes[n].Task.String(), "error", err)
+				continue
+			}
+			blob = b
+		}
+		outcomes = outcomes[n:]
+		err := h.deliver(h.n.ctx, run, epoch, wire.MethodReport, func() any {
+			return wire.Report{Run: run, Epoch: epoch, Window: h.n.worker.Window(run), Outcomes: blob}
+		})
+		if err != nil {
+			h.n.log.Info("outcomes count for nothing", "run", run, "outcomes", n, "error", err)
+			return
+		}
+	}
+}
+
+// deliver calls a method of the run's master until it is answered or nobody
+// waits for it any more.
+func (h *host) deliver(ctx context.Context, run job.RunID, epoch uint64, method string, message func() any) error {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		to, ok := h.master(run, epoch)
+		if !ok {
+			return state.ErrFenced
+		}
+		_, err := call[wire.Nothing](ctx, h.n, to, method, message())
+		switch {
+		case err == nil, is(err, errRefused), is(err, state.ErrFenced):
+			return err
+		case is(err, errNoMaster) && h.over(run, epoch):
+			return state.ErrFenced
+		}
+		h.n.log.Debug("the master of the run does not answer", "run", run, "method", method, "error", err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// over reports whether the state says that the run has ended or gone to
+// another master.
+func (h *host) over(id job.RunID, epoch uint64) bool {
+	ctx, cancel := context.WithTimeout(h.n.ctx, describeTimeout)
+	defer cancel()
+	run, err := lead[job.Run](ctx, h.n, wire.MethodRun, wire.RunRef{Run: id})
+	if is(err, state.ErrNoRun) {
+		return true
+	}
+	return err == nil && (run.State.Done() || run.Epoch > epoch)
+}
+
+// Emit hands over a chunk of subtasks.
+func (h *host) Emit(ctx context.Context, a job.AttemptID, seq int, tasks []job.Subtask) error {
+	var w wire.ChunkWriter
+	for _, t := range tasks {
+		w.Add(t.Name, t.Payload)
+	}
+	return h.stage(ctx, a, seq, wire.EntryTasks, w.N, w.Bytes())
+}
+
+// Output hands over a chunk of pairs.
+func (h *host) Output(ctx context.Context, a job.AttemptID, seq int, pairs []byte, n int) error {
+	if len(pairs) > maxOutput {
+		return mapreduce.Permanent(fmt.Errorf("node: a pair of %d bytes is over the limit of %d for output that is returned: write it to a file, with job.Output", len(pairs), maxOutput))
+	}
+	return h.stage(ctx, a, seq, wire.EntryPairs, n, pairs)
+}
+
+const maxOutput = 2 << 20
+
+func (h *host) stage(ctx context.Context, a job.AttemptID, index int, kind wire.EntryKind, n int, blob []byte) error {
+	return h.deliver(ctx, a.Run, a.Epoch, wire.MethodStage, func() any {
+		return wire.Staged{Run: a.Run, Epoch: a.Epoch, Task: a.Task, Attempt: a.N, Index: index, Kind: kind, N: n, Blob: blob}
+	})
+}
+
+// Results yields how the map tasks of a run ended, for a reduce over them.
+func (h *host) Results(ctx context.Context, run job.RunID) iter.Seq2[mapreduce.Result, error] {
+	return func(yield func(mapreduce.Result, error) bool) {
+		seen := map[int]bool{}
+		for e, err := range h.n.journal(ctx, run, wire.EntryOutcomes) {
+			if err != nil {
+				yield(mapreduce.Result{}, err)
+				return
+			}
+			for o, err := range wire.Outcomes(e.Blob) {
+				if err != nil {
+					yield(mapreduce.Result{}, err)
+					return
+				}
+				if o.Task.Kind != job.KindMap || !final(&o) || seen[o.Task.N] {
+					continue
+				}
+				seen[o.Task.N] = true
+				if !yield(result(&o), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func result(o *job.Outcome) mapreduce.Result {
+	reason := ""
+	if o.Failure != nil {
+		reason = o.Failure.Reason
+	}
+	return mapreduce.NewResult(o.Task.N, o.Result, reason)
+}
+
+// final reports whether o is how its task ended, and not only an attempt.
+func final(o *job.Outcome) bool { return o.Failure == nil || o.Failure.Permanent }
+
+// serveWorker answers the masters of runs.
+func (n *Node) serveWorker(h *host) {
+	handle(n, wire.MethodDispatch, func(_ context.Context, _ string, d wire.Dispatch) (wire.Dispatched, error) {
+		tasks, err := wire.Tasks(d.N, d.Tasks)
+		if err != nil {
+			return wire.Dispatched{}, err
+		}
+		for i := range tasks {
+			if t := &tasks[i]; t.ID.Kind == job.KindMap && t.ID.N < d.Run.Plan.Roots {
+				t.Shard = job.Shard{Index: t.ID.N, Total: d.Run.Plan.Roots}
+			}
+		}
+		b := job.Batch{Run: &d.Run, Tasks: tasks, Before: d.Before}
+		for _, s := range d.Sources {
+			b.Sources = append(b.Sources, job.Source{Node: s.Node, Maps: s.Maps})
+		}
+		h.follow(&d.Run)
+		var resp wire.Dispatched
+		for _, o := range n.worker.Take(b) {
+			if resp.Refused, err = wire.AppendOutcome(resp.Refused, &o); err != nil {
+				return resp, err
+			}
+		}
+		resp.Window = n.worker.Window(d.Run.ID)
+		return resp, nil
+	})
+	handle(n, wire.MethodRecall, func(_ context.Context, _ string, r wire.Recall) (wire.Nothing, error) {
+		n.worker.Cancel(r.Run, r.Epoch, r.Tasks, errors.New(r.Reason))
+		return wire.Nothing{}, nil
+	})
+	handle(n, wire.MethodForget, func(_ context.Context, _ string, r wire.RunRef) (wire.Nothing, error) {
+		n.worker.Forget(r.Run)
+		h.forget(r.Run)
+		return wire.Nothing{}, nil
+	})
+}

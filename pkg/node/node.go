@@ -1,0 +1,289 @@
+// Package node embeds a node of a muster cluster in your program.
+//
+// A node is the whole house in one value: it keeps its share of the state,
+// executes attempts, conducts the runs that it is master of and, if it leads,
+// sees to it that every run has a master. A single node is a cluster of one;
+// give it Join to be one of many.
+//
+//	n, err := node.Start(ctx, node.Config{Processors: mapreduce.Registry{
+//		"wordcount": mapreduce.Of(wordCount{}),
+//	}})
+//	if err != nil {
+//		return err
+//	}
+//	defer n.Stop(ctx)
+//
+// The package wires and does not decide: what follows from what is the
+// business of the rooms it connects. What is acknowledged by it is on disk.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/musterhq/muster/internal/lifecycle"
+	"github.com/musterhq/muster/internal/shuffle"
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/worker"
+	"github.com/musterhq/muster/membership"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// ErrStopped is returned by the methods of a node that has been stopped, and
+// is the cause of what it cancels. A run that was accepted goes on elsewhere,
+// or when the node is started again.
+var ErrStopped = errors.New("node: stopped")
+
+// Version is the version of the software, which members tell each other.
+const Version = "0.1.0"
+
+// Node is a running member of a cluster.
+type Node struct {
+	cfg       Config
+	id        string
+	temporary bool // the data directory goes with the node
+	log       *slog.Logger
+
+	transport *transport.Transport
+	state     *state.State // nil unless the node holds it
+	shuffle   *shuffle.Shuffle
+	worker    *worker.Worker
+	members   *membership.List
+	peers     *peers
+	masters   *masters
+	leader    *leader // nil unless the node holds the state
+
+	parts  lifecycle.Stack
+	wg     sync.WaitGroup
+	ctx    context.Context // the node's life
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	stopping bool // guarded by mu
+}
+
+// Start brings a node up. When it returns the node is a member and ready to
+// work; it runs until Stop. Ctx bounds the start alone.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg}
+	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	var err error
+	up := func(name string, start, stop func(context.Context) error) {
+		if err == nil {
+			err = n.parts.Up(ctx, name, start, stop)
+		}
+	}
+	up("directory", n.openDir, n.closeDir)
+	up("transport", n.openTransport, n.closeTransport)
+	up("state", n.openState, n.closeState)
+	up("shuffle", n.openShuffle, n.closeShuffle)
+	up("worker", n.openWorker, n.closeWorker)
+	up("masters", n.openMasters, n.closeMasters)
+	up("membership", n.openMembership, n.closeMembership)
+	up("leader", n.openLeader, n.closeLeader)
+	up("work", func(ctx context.Context) error { return n.WaitMembers(ctx, 1) }, n.drain)
+	if err != nil {
+		n.cancel(ErrStopped)
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	n.log.Info("node is up", "gossip", n.Gossip(), "rpc", n.transport.Addr(), "slots", n.cfg.Slots, "state", n.state != nil, "dir", n.cfg.Dir)
+	return n, nil
+}
+
+// Stop takes no new runs, lets the attempts in progress finish until ctx ends,
+// calls off the rest and leaves the cluster. When it returns every goroutine
+// of the node has, except for attempts that ignored their cancellation.
+func (n *Node) Stop(ctx context.Context) error { return n.parts.Stop(ctx) }
+
+// ID returns the node's ID, which it keeps in its data directory.
+func (n *Node) ID() string { return n.id }
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.cfg.Name }
+
+// Gossip returns the address that others join the cluster by.
+func (n *Node) Gossip() string { return n.members.Self().Addr }
+
+// Members returns the members that this node sees alive, itself included.
+func (n *Node) Members() []membership.Member { return n.members.Members() }
+
+func (n *Node) openDir(context.Context) (err error) {
+	if n.temporary = n.cfg.Dir == ""; n.temporary {
+		n.cfg.Dir, err = os.MkdirTemp("", "muster-")
+	} else {
+		err = os.MkdirAll(n.cfg.Dir, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("Dir %q: %w: name a directory that can be written", n.cfg.Dir, err)
+	}
+	if n.id, err = membership.Identity(n.cfg.Dir); err != nil {
+		return err
+	}
+	n.log = n.cfg.Logger.With("node", n.cfg.Name)
+	if n.temporary {
+		n.log.Info("the data directory is temporary and is removed at the stop: set Dir to keep it", "dir", n.cfg.Dir)
+	}
+	return nil
+}
+
+func (n *Node) closeDir(context.Context) error {
+	if n.temporary {
+		return os.RemoveAll(n.cfg.Dir)
+	}
+	return nil
+}
+
+func (n *Node) openTransport(context.Context) (err error) {
+	cfg := transport.Config{
+		ID: n.id, Cluster: n.cfg.Cluster, Addr: n.cfg.RPC, Resolve: n.resolve, Logger: n.log,
+	}
+	if n.cfg.Network != nil {
+		cfg.Network = n.cfg.Network
+	}
+	n.transport, err = transport.Listen(cfg)
+	return err
+}
+
+func (n *Node) closeTransport(context.Context) error {
+	n.cancel(ErrStopped)
+	err := n.transport.Close()
+	n.wg.Wait()
+	return err
+}
+
+// resolve tells the transport where a member is.
+func (n *Node) resolve(id string) (string, bool) {
+	if n.members == nil {
+		return "", false
+	}
+	m, ok := n.members.Member(id)
+	return m.RPC, ok && m.RPC != ""
+}
+
+// openState opens the state if this node is to hold it: it starts a cluster,
+// or did so in an earlier life.
+func (n *Node) openState(ctx context.Context) (err error) {
+	dir := filepath.Join(n.cfg.Dir, "state")
+	if _, err := os.Stat(dir); len(n.cfg.Join) > 0 && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	n.state, err = state.Open(ctx, state.Config{Dir: dir, ID: n.id, Logger: n.log})
+	return err
+}
+
+func (n *Node) closeState(context.Context) error {
+	if n.state == nil {
+		return nil
+	}
+	return n.state.Close()
+}
+
+func (n *Node) openShuffle(context.Context) (err error) {
+	n.shuffle, err = shuffle.New(shuffle.Config{
+		Dir: filepath.Join(n.cfg.Dir, "shuffle"), Memory: n.cfg.Memory, Node: n.id, Transport: n.transport, Logger: n.log,
+	})
+	return err
+}
+
+func (n *Node) closeShuffle(context.Context) error { return n.shuffle.Close() }
+
+func (n *Node) openWorker(context.Context) (err error) {
+	h := newHost(n)
+	n.worker, err = worker.New(worker.Config{
+		Node: n.cfg.Name, Slots: n.cfg.Slots, Processors: n.cfg.Processors, Shuffle: n.shuffle,
+		Host: h, Logger: n.log, Grace: n.cfg.Grace,
+	})
+	if err == nil {
+		n.serveWorker(h)
+	}
+	return err
+}
+
+func (n *Node) closeWorker(ctx context.Context) error { return n.worker.Drain(ctx) }
+
+func (n *Node) openMasters(context.Context) error {
+	n.masters = newMasters(n)
+	n.masters.serve()
+	return nil
+}
+
+func (n *Node) closeMasters(context.Context) error { n.masters.stop(); return nil }
+
+func (n *Node) openMembership(ctx context.Context) (err error) {
+	self := membership.Member{
+		ID: n.id, Name: n.cfg.Name, RPC: n.transport.Addr(), Slots: n.cfg.Slots, Tags: n.cfg.Tags,
+		Version: Version,
+	}
+	if !n.cfg.Client {
+		self.Roles = append(self.Roles, roleWorker)
+	}
+	if n.state != nil {
+		self.Roles = append(self.Roles, roleServer)
+	}
+	cfg := membership.Config{
+		Self: self, Cluster: n.cfg.Cluster, Bind: n.cfg.Gossip, Seeds: n.cfg.Join, Keys: n.cfg.Keys,
+		Dir: n.cfg.Dir, Logger: n.log, Lonely: n.state != nil || n.cfg.JoinTimeout < 0,
+	}
+	if n.cfg.Network != nil {
+		cfg.Network = n.cfg.Network
+	}
+	if t := n.cfg.JoinTimeout; t > 0 && !cfg.Lonely {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t)
+		defer cancel()
+	}
+	n.serveDescribe()
+	if n.members, err = membership.Start(ctx, cfg); err != nil {
+		return err
+	}
+	n.peers = newPeers(n)
+	return nil
+}
+
+func (n *Node) closeMembership(ctx context.Context) error {
+	n.peers.stop()
+	return n.members.Leave(ctx)
+}
+
+// drain is the first part of a stop: no new runs, and the runs that the node
+// conducts and the attempts that it executes get to their end.
+func (n *Node) drain(ctx context.Context) error {
+	n.mu.Lock()
+	n.stopping = true
+	n.mu.Unlock()
+	n.masters.wait(ctx)
+	err := n.worker.Drain(ctx)
+	n.cancel(ErrStopped)
+	return err
+}
+
+func (n *Node) isStopping() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.stopping
+}
+
+const (
+	roleServer = "server"
+	roleWorker = "worker"
+)
+
+// A RunError says that a run ended and did not succeed.
+type RunError struct {
+	ID     job.RunID
+	State  job.State
+	Reason string
+}
+
+// Error says which run, how it ended and why.
+func (e *RunError) Error() string { return fmt.Sprintf("run %s %v: %s", e.ID, e.State, e.Reason) }

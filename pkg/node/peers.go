@@ -1,0 +1,296 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/internal/master"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/membership"
+	"github.com/musterhq/muster/sharding"
+)
+
+// peers knows the members of the pool and what each has told of itself. Who
+// there is comes by gossip; what they can do is asked of them.
+type peers struct {
+	n      *Node
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	known    map[string]*peer      // by ID; guarded by mu
+	watchers map[*watcher]struct{} // guarded by mu
+	changed  chan struct{}         // closed at the next change; guarded by mu
+	news     []func(*watcher)      // not told yet, in order; guarded by mu
+	tell     chan struct{}         // holds one if there are news
+}
+
+// peer is a member that has described itself.
+type peer struct {
+	member membership.Member
+	about  wire.Describe
+	asked  time.Time
+}
+
+// watcher is told of members that come, change and go, by one goroutine and in
+// order.
+type watcher struct {
+	joined func(peer)
+	left   func(id string)
+}
+
+const (
+	describeEvery   = 5 * time.Second // how old a load may be before it is asked for again
+	describeTimeout = 2 * time.Second
+)
+
+func newPeers(n *Node) *peers {
+	p := &peers{
+		n: n, known: map[string]*peer{}, watchers: map[*watcher]struct{}{},
+		changed: make(chan struct{}), tell: make(chan struct{}, 1),
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	p.cancel = cancel
+	events, stop := n.members.Watch()
+	p.wg.Go(func() {
+		defer stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case e, ok := <-events:
+				if !ok {
+					return
+				}
+				p.take(ctx, e)
+			case <-p.tell:
+				p.tellAll()
+			}
+		}
+	})
+	return p
+}
+
+func (p *peers) stop() {
+	p.cancel()
+	p.wg.Wait()
+}
+
+func (p *peers) take(ctx context.Context, e membership.Event) {
+	id := e.Member.ID
+	if e.Kind == membership.Left {
+		p.n.log.Info("member left", "member", e.Member.Name, "id", id)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.known, id)
+		p.changedLocked(func(w *watcher) { w.left(id) })
+		return
+	}
+	if e.Kind == membership.Joined && id != p.n.id {
+		p.n.log.Info("member joined", "member", e.Member.Name, "id", id, "rpc", e.Member.RPC)
+	}
+	p.wg.Go(func() { p.describe(ctx, e.Member) })
+}
+
+// describe asks a member about itself until it answers or is gone.
+func (p *peers) describe(ctx context.Context, m membership.Member) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		about, err := p.ask(ctx, m.ID)
+		if err == nil {
+			p.learn(peer{member: m, about: about, asked: time.Now()})
+			return
+		}
+		p.n.log.Debug("member does not describe itself", "member", m.Name, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if now, ok := p.n.members.Member(m.ID); !ok || now.Incarnation != m.Incarnation {
+			return
+		}
+	}
+}
+
+func (p *peers) ask(ctx context.Context, id string) (wire.Describe, error) {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	return call[wire.Describe](ctx, p.n, id, wire.MethodDescribe, wire.Nothing{})
+}
+
+func (p *peers) learn(k peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now, ok := p.n.members.Member(k.member.ID); !ok || now.Incarnation != k.member.Incarnation {
+		return // it left meanwhile
+	}
+	p.known[k.member.ID] = &k
+	p.changedLocked(func(w *watcher) { w.joined(k) })
+}
+
+func (p *peers) changedLocked(news func(*watcher)) {
+	close(p.changed)
+	p.changed = make(chan struct{})
+	p.news = append(p.news, news)
+	select {
+	case p.tell <- struct{}{}:
+	default:
+	}
+}
+
+// tellAll tells the watchers what is new.
+func (p *peers) tellAll() {
+	p.mu.Lock()
+	news, watchers := p.news, slices.Collect(maps.Keys(p.watchers))
+	p.news = nil
+	p.mu.Unlock()
+	for _, tell := range news {
+		for _, w := range watchers {
+			tell(w)
+		}
+	}
+}
+
+// watch returns the members there are and calls joined for each that comes or
+// changes from now on, and left for each that goes, until stop is called and
+// perhaps once more. Neither may block.
+func (p *peers) watch(joined func(peer), left func(id string)) (now []peer, stop func()) {
+	w := &watcher{joined, left}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watchers[w] = struct{}{}
+	return p.listLocked(), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.watchers, w)
+	}
+}
+
+// list returns the members that have described themselves, by ID.
+func (p *peers) list() []peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.listLocked()
+}
+
+func (p *peers) listLocked() []peer {
+	out := make([]peer, 0, len(p.known))
+	for _, id := range slices.Sorted(maps.Keys(p.known)) {
+		out = append(out, *p.known[id])
+	}
+	return out
+}
+
+// refresh asks the members for their load whose last word is old. It does not
+// wait for the answers.
+func (p *peers) refresh() {
+	for _, k := range p.list() {
+		if time.Since(k.asked) < describeEvery {
+			continue
+		}
+		p.mu.Lock()
+		if now := p.known[k.member.ID]; now != nil {
+			now.asked = time.Now()
+		}
+		p.mu.Unlock()
+		p.n.wg.Go(func() {
+			if about, err := p.ask(p.n.ctx, k.member.ID); err == nil {
+				p.learn(peer{member: k.member, about: about, asked: time.Now()})
+			}
+		})
+	}
+}
+
+// server returns the ID of the member that holds the state.
+func (p *peers) server(ctx context.Context) (string, error) {
+	for {
+		p.mu.Lock()
+		changed := p.changed
+		p.mu.Unlock()
+		for _, m := range p.n.members.Members() {
+			if m.Has(roleServer) {
+				return m.ID, nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-p.n.ctx.Done():
+			return "", context.Cause(p.n.ctx)
+		case <-ctx.Done():
+			return "", fmt.Errorf("node: no member of the pool holds the state: start the node that was started without Join, or correct Join: %w", ctx.Err())
+		}
+	}
+}
+
+// serveDescribe answers what this node tells of itself.
+func (n *Node) serveDescribe() {
+	handle(n, wire.MethodDescribe, func(context.Context, string, wire.Nothing) (wire.Describe, error) {
+		s := n.worker.Stats()
+		d := wire.Describe{
+			CPU: runtime.NumCPU(), Memory: freeMemory(), Disk: freeDisk(n.cfg.Dir),
+			Running: s.Running, Queued: s.Queued, Abandoned: s.Abandoned, Masters: n.masters.count(),
+		}
+		for _, name := range slices.Sorted(maps.Keys(n.cfg.Processors)) {
+			powers := mapreduce.PowersOf(n.cfg.Processors[name])
+			d.Processors = append(d.Processors, wire.Processor{
+				Name: name, Version: powers.Version, Keyed: powers.Keyed != nil,
+				Prepares: powers.Before != nil, Reduces: powers.Reduce != nil,
+			})
+		}
+		return d, nil
+	})
+}
+
+// processor returns what the member tells of a processor.
+func (k *peer) processor(name string) (wire.Processor, bool) {
+	i := slices.IndexFunc(k.about.Processors, func(p wire.Processor) bool { return p.Name == name })
+	if i < 0 {
+		return wire.Processor{}, false
+	}
+	return k.about.Processors[i], true
+}
+
+// candidate is the member as the master of a run with the given processor
+// sees it.
+func (k *peer) candidate(processor, version string) master.Member {
+	m := master.Member{Member: sharding.Member{
+		ID: k.member.ID, Name: cmp.Or(k.member.Name, k.member.ID), Slots: k.member.Slots, Tags: k.member.Tags,
+		CPU: k.about.CPU, Memory: k.about.Memory, Disk: k.about.Disk, Load: k.about.Running + k.about.Queued,
+	}}
+	switch p, ok := k.processor(processor); {
+	case !k.member.Has(roleWorker):
+		m.Unfit = "is no worker"
+	case !ok:
+		m.Unfit = fmt.Sprintf("lacks processor %q", processor)
+	case p.Version != version:
+		m.Unfit = fmt.Sprintf("has processor %q in version %q and not %q", processor, p.Version, version)
+	}
+	return m
+}
+
+// WaitMembers returns when this node knows what n members of the pool can do,
+// itself included, or when ctx ends.
+func (n *Node) WaitMembers(ctx context.Context, want int) error {
+	for {
+		n.peers.mu.Lock()
+		changed, have := n.peers.changed, len(n.peers.known)
+		n.peers.mu.Unlock()
+		if have >= want {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-n.ctx.Done():
+			return context.Cause(n.ctx)
+		case <-ctx.Done():
+			return fmt.Errorf("node: the pool has %d of %d members: %w", have, want, context.Cause(ctx))
+		}
+	}
+}

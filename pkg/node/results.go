@@ -1,0 +1,167 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// output reads what a run returned from its journal: once to learn which
+// entries hold what counts, then those entries in the order of the tasks.
+func (r *Run) output(run job.Run) mapreduce.Output {
+	return mapreduce.NewOutput(func(ctx context.Context) iter.Seq2[mapreduce.Item, error] {
+		if run.Plan.Keyed {
+			return r.pairs(ctx, run)
+		}
+		return r.values(ctx, run)
+	})
+}
+
+// pairs yields the pairs of a keyed run, partition by partition.
+func (r *Run) pairs(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item, error] {
+	return func(yield func(mapreduce.Item, error) bool) {
+		staged := map[job.AttemptID][]uint64{}
+		winner := make([]job.AttemptID, run.Plan.Reduces)
+		for e, err := range r.n.journal(ctx, r.id, wire.EntryPairs, wire.EntryOutcomes) {
+			if err != nil {
+				yield(mapreduce.Item{}, err)
+				return
+			}
+			if e.Kind == wire.EntryPairs {
+				a := job.AttemptID{Run: r.id, Task: e.Task, Epoch: e.Epoch, N: e.Attempt}
+				staged[a] = append(staged[a], e.Seq)
+				continue
+			}
+			for o, err := range wire.Outcomes(e.Blob) {
+				if err != nil {
+					yield(mapreduce.Item{}, err)
+					return
+				}
+				if o.Task.Kind == job.KindReduce && o.Failure == nil && o.Task.N < len(winner) {
+					winner[o.Task.N] = job.AttemptID{Run: r.id, Task: o.Task, Epoch: e.Epoch, N: o.Attempt}
+				}
+			}
+		}
+		for n, a := range winner {
+			for _, seq := range staged[a] {
+				e, err := r.entry(ctx, seq)
+				if err != nil {
+					yield(mapreduce.Item{}, err)
+					return
+				}
+				for item, err := range mapreduce.PairItems(a.Task.String(), n, e.Blob) {
+					if !yield(item, err) || err != nil {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// values yields the result of the reduce step if there is one, else those of
+// all tasks.
+func (r *Run) values(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item, error] {
+	return func(yield func(mapreduce.Item, error) bool) {
+		kind := job.KindMap
+		if run.Plan.Reduces > 0 {
+			kind = job.KindReduce
+		}
+		var at []uint32 // by task: one more than the number of the entry that has its outcome
+		for e, err := range r.n.journal(ctx, r.id, wire.EntryOutcomes) {
+			if err != nil {
+				yield(mapreduce.Item{}, err)
+				return
+			}
+			for o, err := range wire.Outcomes(e.Blob) {
+				if err != nil {
+					yield(mapreduce.Item{}, err)
+					return
+				}
+				if o.Task.Kind != kind || !final(&o) || o.Task.N >= job.MaxTasks {
+					continue
+				}
+				for len(at) <= o.Task.N {
+					at = append(at, 0)
+				}
+				if at[o.Task.N] == 0 {
+					at[o.Task.N] = uint32(e.Seq) + 1
+				}
+			}
+		}
+		lately := lately{r: r, entries: map[uint32]map[job.TaskID]job.Outcome{}}
+		for n, seq := range at {
+			if seq == 0 {
+				continue
+			}
+			of, err := lately.read(ctx, seq)
+			if err != nil {
+				yield(mapreduce.Item{}, err)
+				return
+			}
+			o := of[job.TaskID{Kind: kind, N: n}]
+			item := mapreduce.Item{Task: o.Task.String(), N: n, Value: o.Result}
+			if o.Failure != nil {
+				item.Err = o.Failure.Reason
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// lately is the final outcomes in the entries read last: tasks that were done
+// at about the same time have their outcomes in a few entries, in any order.
+type lately struct {
+	r       *Run
+	entries map[uint32]map[job.TaskID]job.Outcome
+	order   []uint32 // the oldest first
+}
+
+const maxLately = 64
+
+func (l *lately) read(ctx context.Context, seq uint32) (map[job.TaskID]job.Outcome, error) {
+	if of, ok := l.entries[seq]; ok {
+		return of, nil
+	}
+	e, err := l.r.entry(ctx, uint64(seq)-1)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[job.TaskID]job.Outcome, e.N)
+	for o, err := range wire.Outcomes(e.Blob) {
+		if err != nil {
+			return nil, err
+		}
+		if final(&o) {
+			of[o.Task] = o
+		}
+	}
+	if l.order = append(l.order, seq); len(l.order) > maxLately {
+		delete(l.entries, l.order[0])
+		l.order = l.order[1:]
+	}
+	l.entries[seq] = of
+	return of, nil
+}
+
+func (r *Run) entry(ctx context.Context, seq uint64) (*wire.Entry, error) {
+	b, err := lead[[]byte](ctx, r.n, wire.MethodEntry, wire.EntryRef{Run: r.id, Seq: seq})
+	if err != nil {
+		return nil, fmt.Errorf("node: result of %s: %w", r.id, err)
+	}
+	return wire.DecodeEntry(b)
+}
+
+// broken reports whether err says that the other node was not reached or went
+// away, and not that it refused.
+func broken(err error) bool {
+	return errors.Is(err, transport.ErrUnreachable) || errors.Is(err, transport.ErrBroken)
+}

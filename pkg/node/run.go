@@ -1,0 +1,114 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// Run is a handle on one run, which may be conducted anywhere in the cluster.
+type Run struct {
+	n  *Node
+	id job.RunID
+}
+
+// Run returns a handle on the run of the given ID, which need not exist.
+func (n *Node) Run(id job.RunID) *Run { return &Run{n: n, id: id} }
+
+// Runs returns at most limit runs in the order of their IDs, after the one
+// named. A limit of 0 means 100; it is never above 1000.
+func (n *Node) Runs(ctx context.Context, after job.RunID, limit int) ([]job.Run, error) {
+	return lead[[]job.Run](ctx, n, wire.MethodRuns, wire.Page{After: after, Limit: limit})
+}
+
+// ID returns the run's ID.
+func (r *Run) ID() job.RunID { return r.id }
+
+// Get returns the run as the state has it.
+func (r *Run) Get(ctx context.Context) (job.Run, error) {
+	return lead[job.Run](ctx, r.n, wire.MethodRun, wire.RunRef{Run: r.id})
+}
+
+// Wait blocks until the run is over and returns what it returned; see
+// mapreduce.Collect and its like. The error is a *RunError if the run did not
+// succeed. When ctx ends, the run goes on.
+func (r *Run) Wait(ctx context.Context) (mapreduce.Output, error) {
+	run, err := r.await(ctx)
+	if err != nil {
+		return mapreduce.Output{}, fmt.Errorf("node: wait for %s: %w", r.id, err)
+	}
+	if run.State != job.Succeeded {
+		return mapreduce.Output{}, &RunError{ID: run.ID, State: run.State, Reason: run.Reason}
+	}
+	return r.output(run), nil
+}
+
+// await asks the state, and asks again if the node that holds it goes away
+// for a while.
+func (r *Run) await(ctx context.Context) (job.Run, error) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		run, err := lead[job.Run](ctx, r.n, wire.MethodAwait, wire.RunRef{Run: r.id})
+		if err == nil || !broken(err) || !pause(ctx, wait) {
+			return run, err
+		}
+	}
+}
+
+// Progress returns where the run stands: from its master while it has one,
+// then as it ended.
+func (r *Run) Progress(ctx context.Context) (job.Progress, error) {
+	run, err := r.Get(ctx)
+	if err != nil || run.State.Done() {
+		return run.Progress, err
+	}
+	p, err := call[job.Progress](ctx, r.n, run.Master, wire.MethodProgress, wire.RunRef{Run: r.id})
+	if err != nil { // it is between two masters, or has just ended
+		run, err = r.Get(ctx)
+		return run.Progress, err
+	}
+	return p, nil
+}
+
+// Watch yields the run's progress about once in every, and a last time when it
+// is over. It ends early with ctx.
+func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progress] {
+	return func(yield func(job.Progress) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		over := make(chan job.Run, 1)
+		r.n.wg.Go(func() {
+			if run, err := r.await(ctx); err == nil {
+				over <- run
+			}
+		})
+		defer cancel()
+		for tick := time.NewTicker(every); ; {
+			select {
+			case run := <-over:
+				tick.Stop()
+				yield(run.Progress)
+				return
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+			if p, err := r.Progress(ctx); err == nil && !yield(p) {
+				tick.Stop()
+				return
+			}
+		}
+	}
+}
+
+// Cancel asks for the run to end early and returns when that is recorded: a
+// run that has not ended by then ends as cancelled. Attempts that execute are
+// cancelled through their context. Cancelling a run that is over does nothing.
+func (r *Run) Cancel(ctx context.Context, reason string) error {
+	_, err := lead[job.Run](ctx, r.n, wire.MethodEnd, wire.RunRef{Run: r.id, Reason: reason})
+	return err
+}

@@ -1,0 +1,159 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/sharding"
+)
+
+// Option is something a caller says of one run rather than of its job.
+type Option func(*job.Run)
+
+// Key names the run for the caller; tasks see it.
+func Key(key string) Option { return func(r *job.Run) { r.Key = key } }
+
+// Extra passes a value along to every task of the run.
+func Extra(name, value string) Option {
+	return func(r *job.Run) {
+		if r.Extra == nil {
+			r.Extra = map[string]string{}
+		}
+		r.Extra[name] = value
+	}
+}
+
+// Submit accepts a run of spec. When it returns without an error the run is
+// durable: it goes on whatever becomes of this node or of ctx. An error names
+// the field of spec that can't be, its value and what would be right, or says
+// that the state could not be reached; in the latter case the run may have
+// been accepted.
+func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*Run, error) {
+	if n.isStopping() {
+		return nil, ErrStopped
+	}
+	spec = spec.WithDefaults()
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := sharding.Strategy(spec.Placement.Strategy).Check(); err != nil {
+		return nil, fmt.Errorf("node: Placement.Strategy: %w", err)
+	}
+	now := time.Now().UTC()
+	run := job.Run{Spec: spec, Fire: now, Created: now, ID: newID(spec, now)}
+	for _, o := range options {
+		o(&run)
+	}
+	p, err := n.plan(ctx, &run)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.record(ctx, run, p.entries); err != nil {
+		return nil, fmt.Errorf("node: submit %s: %w", run.ID, err)
+	}
+	return &Run{n: n, id: run.ID}, nil
+}
+
+// record hands the run and its input to the state: in one message if they fit,
+// else the input first.
+func (n *Node) record(ctx context.Context, run job.Run, entries [][]byte) error {
+	create := wire.Create{Run: run}
+	if size := total(entries); size <= maxDispatch {
+		create.Chunks = entries
+	} else {
+		for at := 0; at < len(entries); {
+			j := wire.Journal{Run: run.ID, First: uint64(at)}
+			for size := 0; at < len(entries) && (size == 0 || size+len(entries[at]) <= 2*maxDispatch); at++ {
+				j.Entries = append(j.Entries, entries[at])
+				size += len(entries[at])
+			}
+			if _, err := lead[wire.Nothing](ctx, n, wire.MethodInput, j); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := lead[job.Run](ctx, n, wire.MethodCreate, create)
+	return err
+}
+
+func total(entries [][]byte) (n int) {
+	for _, e := range entries {
+		n += len(e)
+	}
+	return n
+}
+
+// newID names a run that was submitted: by when that was, and by chance.
+func newID(spec job.Spec, now time.Time) job.RunID {
+	return job.RunID(fmt.Sprintf("%s/%s@%s-%s", spec.Namespace, spec.Name, now.Format("20060102T150405Z"), strings.ToLower(rand.Text()[:8])))
+}
+
+// processor returns what the pool tells of a processor: this node if it has
+// it, else any member.
+func (n *Node) processor(ctx context.Context, name string) (wire.Processor, error) {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	for {
+		n.peers.mu.Lock()
+		changed := n.peers.changed
+		n.peers.mu.Unlock()
+		if p, ok := n.cfg.Processors[name]; ok {
+			powers := mapreduce.PowersOf(p)
+			return wire.Processor{
+				Name: name, Version: powers.Version, Keyed: powers.Keyed != nil,
+				Prepares: powers.Before != nil, Reduces: powers.Reduce != nil,
+			}, nil
+		}
+		peers, names := n.peers.list(), map[string]bool{}
+		for _, k := range peers {
+			if p, ok := k.processor(name); ok {
+				return p, nil
+			}
+			for _, p := range k.about.Processors {
+				names[p.Name] = true
+			}
+		}
+		unknown := fmt.Errorf("node: Processor %q: no member of the pool has it: register it in Config.Processors, or use one of [%s]", name, strings.Join(slices.Sorted(maps.Keys(names)), " "))
+		if len(peers) >= len(n.members.Members()) {
+			return wire.Processor{}, unknown
+		}
+		select { // some member has not said yet what it has
+		case <-changed:
+		case <-ctx.Done():
+			return wire.Processor{}, unknown
+		}
+	}
+}
+
+// eligible returns the members that may work on the run now, or an error that
+// says why there are none.
+func (n *Node) eligible(run *job.Run) ([]sharding.Member, error) {
+	var able []sharding.Member
+	var refused []sharding.Refusal
+	for _, k := range n.peers.list() {
+		c := k.candidate(run.Spec.Processor, run.Plan.Version)
+		if c.Unfit != "" {
+			refused = append(refused, sharding.Refusal{Member: c.Name, Reason: c.Unfit})
+			continue
+		}
+		able = append(able, c.Member)
+	}
+	p := run.Spec.Placement
+	fit, more := sharding.Eligible(sharding.Constraint{
+		Names: p.Nodes, Tags: p.Tags, MinCPU: p.MinCPU, MinMemory: p.MinMemory, MinDisk: p.MinDisk, MaxWorkers: p.MaxWorkers,
+	}, able)
+	if len(fit) == 0 {
+		return nil, fmt.Errorf("node: Placement: %s", cmp.Or(sharding.Explain(append(refused, more...)), "no worker"))
+	}
+	slices.SortFunc(fit, func(a, b sharding.Member) int { return cmp.Compare(a.ID, b.ID) })
+	return fit, nil
+}
