@@ -251,7 +251,7 @@ func TestLocalRunsTellTheStoryOfTheirMode(t *testing.T) {
 		{"a failure that is tolerated", LocalOptions{Values: []any{1, 0}, Tolerate: 1}, failing, []string{
 			"m0 local 0/2 parent= name= before=",
 			"m1 local 1/2 parent= name= before=",
-			`r0 sees 0 "" mapreduce: task 0 failed: mapreduce: task m0: no luck`,
+			`r0 sees 0 "" mapreduce: task 0 failed: no luck`,
 			`r0 sees 1 "m1" <nil>`,
 		}},
 	} {

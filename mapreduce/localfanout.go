@@ -27,10 +27,9 @@ func (r *localRun) fanOut(ctx context.Context) error {
 		item := Item{Task: task.id, N: n}
 		result, a, err := r.tryResult(ctx, task, r.processor.Process)
 		if err != nil {
-			if r.tolerate(ctx, err) != nil {
+			if item.Err, err = r.tolerate(err); err != nil {
 				return err
 			}
-			item.Err = err.Error()
 			items = append(items, item)
 			continue
 		}

@@ -28,7 +28,7 @@ func (r *localRun) keyed(ctx context.Context) error {
 	for n, payload := range payloads {
 		pairs, err := r.mapTask(ctx, n, len(payloads), payload)
 		if err != nil {
-			if r.tolerate(ctx, err) != nil {
+			if _, err := r.tolerate(err); err != nil {
 				return err
 			}
 			continue

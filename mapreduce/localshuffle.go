@@ -95,7 +95,8 @@ func (r *localRun) reduceTask(ctx context.Context, n int, pairs []localPair) err
 		})
 	})
 	if err != nil {
-		return r.tolerate(ctx, err)
+		_, err = r.tolerate(err)
+		return err
 	}
 	for item, err := range PairItems(task.id, n, reduced) {
 		if err != nil {

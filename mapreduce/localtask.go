@@ -45,8 +45,8 @@ func (r *localRun) try(ctx context.Context, task localTask, do func(ctx context.
 			r.staging.add(a.files)
 			return a, nil
 		}
-		if n >= r.Attempts || IsPermanent(err) {
-			return nil, fmt.Errorf("mapreduce: task %s: %w", task.id, err)
+		if ctx.Err() == nil && (n >= r.Attempts || IsPermanent(err)) {
+			return nil, &localError{task.id, err}
 		}
 	}
 }
@@ -80,13 +80,27 @@ func (r *localRun) task(t localTask, attempt int, runtime Runtime) *Task {
 	}
 }
 
-// tolerate returns nil for a failure that the run can bear.
-func (r *localRun) tolerate(ctx context.Context, err error) error {
-	if r.failed++; r.failed > r.Tolerate || ctx.Err() != nil {
-		return err
+// tolerate returns why a task failed if the run can bear it, and err if not.
+func (r *localRun) tolerate(err error) (reason string, _ error) {
+	var failed *localError
+	if !errors.As(err, &failed) {
+		return "", err // not a task's, but the end of the run
 	}
-	return nil
+	if r.failed++; r.failed > r.Tolerate {
+		return "", err
+	}
+	return failed.error.Error(), nil
 }
+
+// A localError is why a task failed for good.
+type localError struct {
+	task  string
+	error // of its last attempt
+}
+
+func (e *localError) Error() string { return fmt.Sprintf("mapreduce: task %s: %v", e.task, e.error) }
+
+func (e *localError) Unwrap() error { return e.error }
 
 // A localAttempt is one try of a task. It is the task's Runtime, and what was
 // asked of it counts only if it succeeds.

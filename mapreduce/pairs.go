@@ -8,7 +8,7 @@ import (
 
 // Limits on a pair, in encoded bytes. A larger one fails its attempt for good.
 const (
-	MaxKey   = 64 << 10
+	MaxKey   = 1 << 20
 	MaxValue = 64 << 20
 )
 

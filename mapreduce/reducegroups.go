@@ -18,7 +18,7 @@ func (p *keyed[In, K, V, Out]) ReduceGroups(ctx context.Context, t *Task, groups
 	defer cancel(nil)
 	r := &reducing[In, K, V, Out]{keyed: p, ctx: ctx, out: out}
 	r.group = group[V]{codec: p.values, cancel: cancel}
-	r.values = r.group.each
+	r.values, r.group.step = r.group.each, r.group.next
 	defer r.locatePanic()
 	for key, values := range groups {
 		if err := r.reduce(key, values); err != nil {
@@ -84,12 +84,16 @@ func (r *reducing[In, K, V, Out]) locatePanic() {
 	}
 }
 
-// A group is the values of one key, decoded as they are asked for.
+// A group is the values of one key, decoded as they are asked for. It is made
+// once and serves every key: a range over a function would cost each of them
+// three allocations.
 type group[V any] struct {
 	codec  codec.Value[V]
 	cancel context.CancelCauseFunc
+	step   func(b []byte) bool // next, as a value that can be passed on
 
 	source iter.Seq[[]byte] // nil once the values were ranged over
+	yield  func(v V) bool   // nil once no more values are wanted
 	err    error
 }
 
@@ -97,37 +101,46 @@ func (g *group[V]) begin(source iter.Seq[[]byte]) { g.source = source }
 
 // each is the iterator that Reduce gets.
 func (g *group[V]) each(yield func(V) bool) {
-	source := g.source
-	if source == nil {
+	if g.source == nil {
 		g.fail(Permanent(errors.New("the values were ranged over a second time, or after Reduce had returned: they are streamed, so keep what is needed again")))
 		return
 	}
-	g.source = nil
-	wanted := true
-	for b := range source {
-		// The rest of the group lies between here and the next one, so it is
-		// passed over here: whoever merges need not know that we stopped.
-		if !wanted {
-			continue
-		}
-		v, err := g.codec.Decode(b)
-		if err != nil {
-			g.fail(fmt.Errorf("value: %w", err))
-			return
-		}
-		wanted = yield(v)
-	}
+	g.yield = yield
+	g.run()
+	g.yield = nil
 }
 
 // finish passes over values that were not looked at, and returns what kept
 // Reduce from seeing all that it asked for.
 func (g *group[V]) finish() error {
 	if g.source != nil && g.err == nil {
-		for range g.source {
-		}
+		g.run()
 	}
 	g.source = nil
 	return g.err
+}
+
+func (g *group[V]) run() {
+	source := g.source
+	g.source = nil
+	source(g.step)
+}
+
+// next takes the next value. What is no longer wanted lies between here and
+// the next group, so it is passed over: whoever merges need not know.
+func (g *group[V]) next(b []byte) bool {
+	if g.yield == nil {
+		return true
+	}
+	v, err := g.codec.Decode(b)
+	if err != nil {
+		g.fail(fmt.Errorf("value: %w", err))
+		return false
+	}
+	if !g.yield(v) {
+		g.yield = nil
+	}
+	return true
 }
 
 func (g *group[V]) fail(err error) {

@@ -141,20 +141,15 @@ func (m *Master) survey() {
 	m.refused = append(m.refused, refused...)
 }
 
-// waiting says why tasks that are ready are not placed.
+// waiting says why nothing of the run is placed although tasks are ready.
 func (m *Master) waiting() string {
-	if !m.begun || m.done || m.current().ready() == 0 {
+	if !m.begun || m.done || m.current().ready() == 0 || m.current().running > 0 {
 		return ""
 	}
 	if len(m.fit) == 0 {
-		return sharding.Explain(m.refused)
+		return cmp.Or(sharding.Explain(m.refused), "no worker: the pool has none")
 	}
-	for _, f := range m.fit {
-		if k := m.members[f.ID]; k.credit(m.now) > 0 {
-			return ""
-		}
-	}
-	return "every worker has as many tasks as it can hold"
+	return fmt.Sprintf("none of %d workers takes tasks now", len(m.fit))
 }
 
 // credit is how many more tasks a member may get.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -188,4 +189,23 @@ func TestDropEndsAFetch(t *testing.T) {
 	if _, err := collect(r); !errors.Is(err, ErrDropped) {
 		t.Errorf("Err: %v", err)
 	}
+}
+
+func TestAStreamThatBringsNothingIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPool(t, 1<<20, "a").nodes["a"]
+		var opened atomic.Int64
+		s.open = func(context.Context, string, []byte) (io.ReadCloser, error) {
+			opened.Add(1)
+			closed, stop := context.WithCancel(context.Background())
+			return silent{closed, stop}, nil
+		}
+		if got := lostTasks(t, s, []job.Source{{Node: "b", Maps: []job.MapOutputID{outputID(3, 1)}}}); !slices.Equal(got, []int{3}) {
+			t.Errorf("lost %v", got)
+		}
+		if opened.Load() != fetchTries {
+			t.Errorf("%d streams, want %d", opened.Load(), fetchTries)
+		}
+		s.Close() // here, because it belongs to this bubble
+	})
 }

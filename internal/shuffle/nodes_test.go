@@ -74,7 +74,7 @@ func TestEveryNodeReadsTheSameOverTheNetwork(t *testing.T) {
 	const parts = 3
 	for _, memory := range []int64{32 << 10, 64 << 20} {
 		c := newCluster(t, memory, "a", "b", "c")
-		tasks := make([][]pair, 30)
+		tasks := make([][]pair, 12)
 		for i := range tasks {
 			tasks[i] = randomPairs(rng, 800, 300, randomValue(rng, 200_000))
 		}

@@ -49,7 +49,7 @@ func randomValue(rng *rand.Rand, large int) func() string {
 
 func TestGroupsAreThePairsSortedWhateverTheMemoryAndThePlacement(t *testing.T) {
 	rng := chance(t)
-	rounds := 40
+	rounds := 20
 	if testing.Short() {
 		rounds = 8
 	}
@@ -97,7 +97,7 @@ func TestGroupsAreThePairsSortedWhateverTheMemoryAndThePlacement(t *testing.T) {
 
 func TestCombinerChangesNothingButTheWork(t *testing.T) {
 	rng := chance(t)
-	for round := range 25 {
+	for round := range 12 {
 		memory := int64(2<<10) << rng.IntN(14)
 		p := newPool(t, memory, "a", "b")
 		parts := 1 + rng.IntN(5)
@@ -186,9 +186,9 @@ func TestCombinerMayGrow(t *testing.T) {
 // With few repeats the table gives up, and with many it stays: the sums are
 // the same.
 func TestCombinerWhateverTheShareOfRepeats(t *testing.T) {
-	for _, keys := range []int{10, 200_000} {
+	for _, keys := range []int{10, 70_000} {
 		s := newPool(t, 64<<20, "a").nodes["a"]
-		const n = 250_000
+		const n = 100_000
 		pairs := make([]pair, n)
 		one := string(binary.BigEndian.AppendUint64(nil, 1))
 		for i := range pairs {

@@ -15,7 +15,7 @@ import (
 // most half of all that is written, and a restart reads no more than that.
 const (
 	logBytes = 64 << 20
-	// After a snapshot the log keeps so much of what went before, for those
+	// After a snapshot the log keeps so much of what went before, for voters
 	// who lag behind a little, but not more entries than that.
 	trailingBytes   = 16 << 20
 	trailingEntries = 4096
@@ -49,8 +49,14 @@ func (s *State) snapshot() error {
 	if err := s.space.Room(size+grown, s.floor()); err != nil {
 		return full(err)
 	}
+	var keep uint64
+	if alone, err := s.alone(); err != nil {
+		return err
+	} else if !alone {
+		keep = trailing(grown, l.Last()-l.First()+1)
+	}
 	if err := s.raft.ReloadConfig(raft.ReloadableConfig{
-		TrailingLogs:      trailing(grown, l.Last()-l.First()+1),
+		TrailingLogs:      keep,
 		SnapshotInterval:  snapshotNever,
 		SnapshotThreshold: math.MaxUint64,
 		HeartbeatTimeout:  heartbeat,

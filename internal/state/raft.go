@@ -21,9 +21,9 @@ const (
 	entriesAtOnce = 16
 )
 
-func raftConfig(id string, s *State) *raft.Config {
+func (s *State) raftConfig() *raft.Config {
 	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(id)
+	c.LocalID = s.id
 	c.Logger = newRaftLogger(s.log)
 	c.HeartbeatTimeout, c.ElectionTimeout = heartbeat, heartbeat
 	c.LeaderLeaseTimeout = heartbeat / 2
@@ -42,9 +42,9 @@ func raftConfig(id string, s *State) *raft.Config {
 
 // startRaft makes the state's raft, which is a raft of one if the directory is
 // new.
-func (s *State) startRaft(id string) error {
-	conf := raftConfig(id, s)
-	addr, trans := raft.NewInmemTransport(raft.ServerAddress(id))
+func (s *State) startRaft() error {
+	conf := s.raftConfig()
+	addr, trans := raft.NewInmemTransport(raft.ServerAddress(s.id))
 	trans.Connect(addr, trans) // to itself; see stand
 	stable := stable{s.raftLog.Log}
 
@@ -66,18 +66,24 @@ func (s *State) startRaft(id string) error {
 // stand makes a lone voter stand for election at once. There is no leader it
 // might disturb, so there is no reason to wait for one's heartbeat first.
 func (s *State) stand(addr raft.ServerAddress, trans raft.Transport) error {
-	conf := s.raft.GetConfiguration()
-	if err := conf.Error(); err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	if voters := conf.Configuration().Servers; len(voters) != 1 || voters[0].Address != addr {
-		return nil
+	if alone, err := s.alone(); err != nil || !alone {
+		return err
 	}
 	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}
-	if err := trans.TimeoutNow(raft.ServerID(addr), addr, req, &raft.TimeoutNowResponse{}); err != nil {
+	if err := trans.TimeoutNow(s.id, addr, req, &raft.TimeoutNowResponse{}); err != nil {
 		return fmt.Errorf("state: stand for election: %w", err)
 	}
 	return nil
+}
+
+// alone reports whether this node is the only voter.
+func (s *State) alone() (bool, error) {
+	conf := s.raft.GetConfiguration()
+	if err := conf.Error(); err != nil {
+		return false, fmt.Errorf("state: %w", err)
+	}
+	servers := conf.Configuration().Servers
+	return len(servers) == 1 && servers[0].ID == s.id, nil
 }
 
 // lead returns when this node leads and has carried out the whole log.

@@ -55,6 +55,7 @@ const leastFree = 192 << 20
 // State is the truth as this node holds it. It is safe for use by many
 // goroutines.
 type State struct {
+	id      raft.ServerID
 	log     *slog.Logger
 	now     func() time.Time
 	space   *store.Space
@@ -94,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*State, error) {
 		return nil, err
 	}
 	s := &State{
-		log: cfg.Logger, now: cfg.Now, hub: newHub(),
+		id: raft.ServerID(cfg.ID), log: cfg.Logger, now: cfg.Now, hub: newHub(),
 		space: store.NewSpace(cfg.Dir), reserve: cfg.Reserve,
 		proposals: make(chan *proposal),
 		flights:   make(chan flight, entriesInFlight-1),
@@ -137,7 +138,7 @@ func (s *State) open(ctx context.Context, cfg Config) error {
 	if err := s.recover(); err != nil {
 		return err
 	}
-	if err := s.startRaft(cfg.ID); err != nil {
+	if err := s.startRaft(); err != nil {
 		return err
 	}
 	if err := s.lead(ctx); err != nil {

@@ -9,13 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/musterhq/muster/internal/master"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/sharding"
 )
 
 // conductor is the shell around the master of one run: one goroutine that
@@ -60,7 +59,7 @@ type batch struct {
 func (b *batch) empty() bool { return len(b.entries)+len(b.acks)+len(b.effects) == 0 }
 
 func newConductor(m *masters, run job.Run) *conductor {
-	seed := xxhash.Sum64String(string(run.ID))
+	seed := sharding.Hash([]byte(run.ID))
 	c := &conductor{
 		n: m.n, run: run, m: master.New(&run, rand.New(rand.NewPCG(seed, run.Epoch))),
 		log: m.n.log.With(telemetry.Run(run.ID)), ended: make(chan struct{}), wrote: make(chan error, 1),
