@@ -54,7 +54,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.StageEntry:
 		return c.Run, entriesSize(c.Run, [][]byte{c.Entry})
 	case *wire.DiscardStaged:
-		return c.Run, discardStep * (MaxEntry/partSize + 1) * (len(c.Run) + 64)
+		return c.Run, discardStep * (MaxEntry/partSize + 1) * (len(c.Run) + perRecord)
 	case *wire.AssignRun:
 		return c.Run, len(c.Master)
 	case *wire.AppendEntries:
@@ -77,9 +77,12 @@ func entriesSize(id job.RunID, entries [][]byte) int {
 	return n
 }
 
+// perRecord is an upper bound of what a record takes beyond names and value.
+const perRecord = 128
+
 // partsSize is an upper bound of what putParts writes for a blob under a key
 // that holds names of the given length.
-func partsSize(names, blob int) int { return blob + (blob/partSize+1)*(names+64) }
+func partsSize(names, blob int) int { return blob + (blob/partSize+1)*(names+perRecord) }
 
 func (tx *change) create(c *wire.CreateRun) (result, error) {
 	old, err := tx.status(c.Run)

@@ -25,10 +25,13 @@ func putParts(b *store.Batch, key, head, blob []byte) error {
 	}
 	for i := range n {
 		part := blob[min(i*partSize, len(blob)):min((i+1)*partSize, len(blob))]
+		var err error
 		if i == 0 {
-			part = bytes.Join([][]byte{{byte(n)}, head, part}, nil)
+			err = b.Put(key, []byte{byte(n)}, head, part)
+		} else {
+			err = b.Put(partKey(key, i), part)
 		}
-		if err := b.Put(partKey(key, i), part); err != nil {
+		if err != nil {
 			return err
 		}
 	}

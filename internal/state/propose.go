@@ -91,33 +91,53 @@ func (s *State) floor() int64 { return s.reserve / 5 * 2 }
 // gather puts proposals into entries until the state closes.
 func (s *State) gather() {
 	defer close(s.flights)
-	var next *proposal // did not fit into the entry before
+	var first *proposal
 	for {
-		if next == nil {
+		if first == nil {
 			select {
-			case next = <-s.proposals:
+			case first = <-s.proposals:
 			case <-s.closing:
 				return
 			}
 		}
-		entry, batch := next.command, []*proposal{next}
-		next = nil
-		for next == nil && len(batch) < entryCommands {
-			select {
-			case p := <-s.proposals:
-				if len(entry)+len(p.command) > entryBytes {
-					next = p
-					continue
-				}
-				entry = append(entry, p.command...)
-				batch = append(batch, p)
-				continue
-			default:
-			}
-			break
-		}
-		s.flights <- flight{s.raft.Apply(entry, 0), batch}
+		var batch []*proposal
+		batch, first = s.waiting(first)
+		s.flights <- flight{s.raft.Apply(entryFor(batch), 0), batch}
 	}
+}
+
+// waiting returns the proposals that go into the next entry: first and those
+// that wait already. Next is the one that was too large to go along, if any.
+func (s *State) waiting(first *proposal) (batch []*proposal, next *proposal) {
+	batch, size := []*proposal{first}, len(first.command)
+	for len(batch) < entryCommands {
+		select {
+		case p := <-s.proposals:
+			if size += len(p.command); size > entryBytes {
+				return batch, p
+			}
+			batch = append(batch, p)
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
+}
+
+// entryFor returns the entry that holds the commands of batch.
+func entryFor(batch []*proposal) []byte {
+	if len(batch) == 1 {
+		return batch[0].command
+	}
+	size := 0
+	for _, p := range batch {
+		size += len(p.command)
+	}
+	entry := make([]byte, 0, size)
+	for _, p := range batch {
+		entry = append(entry, p.command...)
+	}
+	return entry
 }
 
 // land answers the proposals of each entry when it was carried out.

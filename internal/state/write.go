@@ -272,7 +272,7 @@ func checkJob(namespace, name string) error {
 }
 
 // perEntry is what an entry is taken to cost beyond its bytes.
-const perEntry = maxName + 64
+const perEntry = maxName + perRecord
 
 func stepSize(entries [][]byte) int {
 	n := 0

@@ -16,8 +16,9 @@ type Batch struct {
 	err  error // the first that Put or Delete met
 }
 
-// perRecord is what a record takes beyond its key and value.
-const perRecord = 32
+// perRecord is what a record takes beyond its key and value: what badger
+// allows for, which bounds the number of records as well as their bytes.
+const perRecord = 96
 
 // Batch returns an empty batch. It ends with Commit or Discard; until then the
 // store does not close.
@@ -32,16 +33,21 @@ func (kv *KV) Batch() (*Batch, error) {
 // applied, or ErrNotFound.
 func (b *Batch) Get(key []byte) ([]byte, error) { return get(b.txn, key) }
 
-// Put sets the record under key. Key and value are copied or kept until the
-// batch ends, so the caller leaves them alone. An error also fails Commit.
-func (b *Batch) Put(key, value []byte) error {
-	if len(value) > MaxValue {
-		return b.fail(fmt.Errorf("store: record %q has %d bytes, the limit is %d: cut it: %w", key, len(value), MaxValue, ErrTooLarge))
+// Put sets the record under key. A value in pieces is stored as one, one after
+// the other, so that who puts something before it need not copy it. Key is the
+// batch's until that ends; value is copied. An error also fails Commit.
+func (b *Batch) Put(key []byte, value ...[]byte) error {
+	size := 0
+	for _, v := range value {
+		size += len(v)
 	}
-	if err := b.grow(key, len(value)); err != nil {
+	if size > MaxValue {
+		return b.fail(fmt.Errorf("store: record %q has %d bytes, the limit is %d: cut it: %w", key, size, MaxValue, ErrTooLarge))
+	}
+	if err := b.grow(key, size); err != nil {
 		return err
 	}
-	record := seal(make([]byte, 0, envelopeSize+len(value)), key, value)
+	record := seal(make([]byte, 0, envelopeSize+size), key, value...)
 	return b.did(key, b.txn.Set(key, record))
 }
 

@@ -83,11 +83,15 @@ func (l *Log) load() error {
 			return nil
 		}
 		c := entries.Cursor()
-		if k, _ := c.First(); k != nil {
-			l.first = binary.BigEndian.Uint64(k)
-			k, _ = c.Last()
-			l.last = binary.BigEndian.Uint64(k)
+		low, _ := c.First()
+		if low == nil {
+			return nil
 		}
+		high, _ := c.Last()
+		if len(low) != 8 || len(high) != 8 {
+			return fmt.Errorf("key %q or %q is no index: %w", low, high, ErrCorrupt)
+		}
+		l.first, l.last = binary.BigEndian.Uint64(low), binary.BigEndian.Uint64(high)
 		return nil
 	})
 	if err == nil && fresh {

@@ -124,7 +124,7 @@ func (x *exchange) run() {
 	if !x.began(st) {
 		return
 	}
-	if _, err := st.Write(x.request); err != nil {
+	if err := writePieces(st, x.request); err != nil {
 		x.err = x.session.failed(x.method, err)
 		return
 	}

@@ -34,8 +34,8 @@ type Config struct {
 	// those are reached that dialled this node.
 	Resolve func(id string) (addr string, ok bool)
 	// Lost is called when the last session with a peer has ended, and when a
-	// peer turns out to have been restarted. It must not block. It is not
-	// called for sessions that Close ends. Nil means nobody needs to know.
+	// peer turns out to have been restarted. It must not block, nor call Close.
+	// It is not called for sessions that Close ends. Nil means nobody needs to know.
 	Lost func(id string)
 	// Logger is where to log. Nil means slog.Default().
 	Logger *slog.Logger

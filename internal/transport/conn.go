@@ -1,41 +1,26 @@
 package transport
 
 import (
+	"bufio"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"time"
 )
 
-// timedConn is the connection below a session. No read or write on it waits
-// for ever: a peer that takes nothing for the write timeout, or sends nothing
-// for the read timeout though it is probed, ends the session.
-//
-// It also holds back the header of a frame until the body comes, so that both
-// leave in one system call. Yamux reads in one goroutine and writes in
-// another, so each half needs no lock.
+// timedConn is a connection on which no read or write waits for ever: a peer
+// that takes nothing for the write timeout, or sends nothing for the read
+// timeout though it is probed, has broken the connection. It serves one reader
+// and one writer.
 type timedConn struct {
 	net.Conn
 	readTimeout, writeTimeout time.Duration
 	readUntil, writeUntil     time.Time
-
-	small []byte // header, and body if it is small
-}
-
-const (
-	frameHeader = 12
-	smallBody   = 4 << 10
-)
-
-func newTimedConn(c net.Conn, cfg *Config) *timedConn {
-	return &timedConn{
-		Conn:         c,
-		readTimeout:  3 * cfg.KeepAlive,
-		writeTimeout: cfg.WriteTimeout,
-		small:        make([]byte, 0, frameHeader+smallBody),
-	}
 }
 
 func (c *timedConn) Read(p []byte) (int, error) {
+	// To move the deadline costs more than to look at the clock, so it is only
+	// moved when an eighth of its time has passed.
 	if until := time.Now().Add(c.readTimeout); until.Sub(c.readUntil) > c.readTimeout/8 {
 		c.readUntil = until
 		if err := c.SetReadDeadline(until); err != nil {
@@ -45,22 +30,108 @@ func (c *timedConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-func (c *timedConn) Write(p []byte) (int, error) {
-	if len(c.small) == 0 && hasBody(p) {
-		c.small = append(c.small, p...)
-		return len(p), nil
+// beforeWrite sets the deadline of a write.
+func (c *timedConn) beforeWrite() error {
+	until := time.Now().Add(c.writeTimeout)
+	if until.Sub(c.writeUntil) <= c.writeTimeout/8 {
+		return nil
 	}
-	if until := time.Now().Add(c.writeTimeout); until.Sub(c.writeUntil) > c.writeTimeout/8 {
-		c.writeUntil = until
-		if err := c.SetWriteDeadline(until); err != nil {
+	c.writeUntil = until
+	return c.SetWriteDeadline(until)
+}
+
+// frameConn is what a session reads from and writes to: a connection on which
+// the frames of yamux stay whole.
+//
+// Yamux takes the body of a frame off the connection while it holds locks of
+// the stream, so it gets no frame before all of it is there; and it writes
+// header and body apart, so the header is held back until both can leave in
+// one system call. A frame that claims more than a stream may ever have on its
+// way is refused.
+type frameConn struct {
+	*timedConn
+	r      *bufio.Reader
+	unread int    // bytes at the front of r that belong to a whole frame
+	large  []byte // what is left of a frame too large for r
+
+	held []byte // a header held back, and room for a small body
+}
+
+const (
+	frameHeader = 12
+	maxFrame    = bulkWindow
+	smallBody   = 4 << 10
+	controlRead = 16 << 10
+	bulkRead    = chunkSize + 4<<10 // a full frame of a stream fits
+)
+
+func newFrameConn(c net.Conn, k kind, cfg *Config) *frameConn {
+	timed := &timedConn{Conn: c, readTimeout: 3 * cfg.KeepAlive, writeTimeout: cfg.WriteTimeout}
+	size := controlRead
+	if k == bulk {
+		size = bulkRead
+	}
+	return &frameConn{
+		timedConn: timed,
+		r:         bufio.NewReaderSize(timed, size),
+		held:      make([]byte, 0, frameHeader+smallBody),
+	}
+}
+
+func (c *frameConn) Read(p []byte) (int, error) {
+	if c.unread == 0 && len(c.large) == 0 {
+		if err := c.nextFrame(); err != nil {
 			return 0, err
 		}
 	}
-	if len(c.small) == 0 {
+	if len(c.large) > 0 {
+		n := copy(p, c.large)
+		if c.large = c.large[n:]; len(c.large) == 0 {
+			c.large = nil
+		}
+		return n, nil
+	}
+	n, err := c.r.Read(p[:min(len(p), c.unread)])
+	c.unread -= n
+	return n, err
+}
+
+// nextFrame returns when a frame is there as a whole.
+func (c *frameConn) nextFrame() error {
+	header, err := c.r.Peek(frameHeader)
+	if err != nil {
+		return err
+	}
+	size := frameHeader
+	if hasBody(header) {
+		body := binary.BigEndian.Uint32(header[8:])
+		if body > maxFrame {
+			return fmt.Errorf("transport: frame of %d bytes, the limit is %d", body, maxFrame)
+		}
+		size += int(body)
+	}
+	if size <= c.r.Size() {
+		_, err = c.r.Peek(size)
+		c.unread = size
+		return err
+	}
+	c.large, err = readN(c.r, "frame", uint32(size), maxFrame+frameHeader)
+	return err
+}
+
+func (c *frameConn) Write(p []byte) (int, error) {
+	if len(c.held) == 0 && len(p) == frameHeader && hasBody(p) {
+		c.held = append(c.held, p...)
+		return len(p), nil
+	}
+	if err := c.beforeWrite(); err != nil {
+		return 0, err
+	}
+	if len(c.held) == 0 {
 		return c.Conn.Write(p)
 	}
-	header := c.small
-	c.small = c.small[:0]
+	header := c.held
+	c.held = c.held[:0]
 	var err error
 	if len(p) <= smallBody {
 		_, err = c.Conn.Write(append(header, p...))
@@ -73,8 +144,8 @@ func (c *timedConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hasBody reports whether p is the header of a yamux frame that is followed by
-// a body: type 0, data, with a length.
-func hasBody(p []byte) bool {
-	return len(p) == frameHeader && p[1] == 0 && binary.BigEndian.Uint32(p[8:]) > 0
+// hasBody reports whether the header is that of a frame that a body follows:
+// type 0, which is data, with a length.
+func hasBody(header []byte) bool {
+	return header[1] == 0 && binary.BigEndian.Uint32(header[8:]) > 0
 }

@@ -118,6 +118,18 @@ func readError(r io.Reader, method string, size uint32) (*RemoteError, error) {
 	return &RemoteError{Method: method, Code: string(code), Message: string(message)}, nil
 }
 
+// writePieces writes b so that others on the session get their turn between.
+func writePieces(w io.Writer, b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), chunkSize)
+		if _, err := w.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
 // readN reads n bytes, allocating as they come.
 func readN(r io.Reader, what string, n uint32, limit int) ([]byte, error) {
 	if uint64(n) > uint64(limit) {

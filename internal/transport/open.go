@@ -94,6 +94,7 @@ func (t *Transport) serve(conn pipe, method, from string, req []byte, broken fun
 	ctx, cancel := context.WithCancelCause(t.ctx)
 	defer cancel(nil)
 	st := newStream(ctx, conn, method, from, broken)
+	st.served = true
 	defer context.AfterFunc(t.ctx, func() { st.stop(&failure{method: method, to: from, kind: ErrClosed}) })()
 	hungUp := func(err error) {
 		if errors.Is(err, errNoEnd) && !t.isBroken(conn) {

@@ -77,7 +77,7 @@ func (t *Transport) add(s *session) bool {
 		old.mux.Close()
 	}
 	if restarted {
-		t.cfg.Logger.Info("peer was restarted", "peer", s.peer)
+		t.cfg.Logger.Info("peer was restarted, or another node has its ID", "peer", s.peer)
 		t.cfg.Lost(s.peer)
 	}
 	return true

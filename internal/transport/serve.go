@@ -90,7 +90,7 @@ func (s *session) answer(st *yamux.Stream, method string, resp []byte, err error
 	if err != nil {
 		status, resp = statusError, appendError(nil, remoteError(method, err))
 	}
-	if _, err := st.Write(appendAnswer(nil, status, resp)); err != nil {
+	if err := writePieces(st, appendAnswer(nil, status, resp)); err != nil {
 		s.failed(method, err)
 	}
 }

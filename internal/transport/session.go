@@ -52,7 +52,7 @@ func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*
 	if dialled {
 		begin = yamux.Client
 	}
-	mux, err := begin(newTimedConn(conn, &t.cfg), cfg)
+	mux, err := begin(newFrameConn(conn, k, &t.cfg), cfg)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("transport: session with %q: %w", h.id, err)

@@ -21,9 +21,10 @@ import (
 // that the data is whole and returns when all of it has left; a handler that
 // may still fail leaves that to its return.
 //
-// Close gives the stream up: what the other end has not said or sent yet is
-// lost, and a handler that still runs is cancelled. Whoever opened a stream
-// must close it, or end the context. A handler need not.
+// Close by whoever opened the stream gives it up: what the other end has not
+// said or sent yet is lost, and a handler that still runs is cancelled. So a
+// stream that was opened must be closed, or its context ended. A handler need
+// not close; if it does, that ends its own reads and writes and nothing else.
 type Stream interface {
 	io.Reader
 	io.Writer
@@ -42,7 +43,8 @@ const (
 // stream is one end of a stream.
 type stream struct {
 	method, peer string
-	ctx          context.Context
+	served       bool            // this is the end of a handler
+	ctx          context.Context // of whom the stream was made for
 	conn         pipe
 	broken       func(err error) error // makes an error of ours of one of conn's
 	gone         chan struct{}         // closed when conn is and both pumps ended
@@ -199,7 +201,15 @@ func (s *stream) flush() error {
 
 // Close returns at once; the other end is told in the background.
 func (s *stream) Close() error {
-	s.stop(&failure{method: s.method, to: s.peer, kind: io.ErrClosedPipe})
+	closed := &failure{method: s.method, to: s.peer, kind: io.ErrClosedPipe}
+	if !s.served {
+		s.stop(closed)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in.drop()
+	s.failLocked(closed, closed)
 	return nil
 }
 

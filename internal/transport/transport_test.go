@@ -16,3 +16,7 @@ func TestTCP(t *testing.T) {
 		return transport.TCP(), transport.TCP()
 	})
 }
+
+func BenchmarkTCP(b *testing.B) {
+	transporttest.Bench(b, func() (x, y transport.Network) { return transport.TCP(), transport.TCP() })
+}

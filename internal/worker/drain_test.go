@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,7 +74,7 @@ func TestDrainTellsWhatItLeaves(t *testing.T) {
 		release, answer := make(chan struct{}), make(chan struct{})
 		h := newHost()
 		h.report = func(job.RunID, uint64, []job.Outcome) { <-answer }
-		w, err := newWorker(Config{Slots: 1, Host: h, Processors: processors(func(context.Context, *mapreduce.Task) (any, error) {
+		w, err := newWorker(Config{Slots: 1, Host: h, Logger: slog.New(slog.DiscardHandler), Processors: processors(func(context.Context, *mapreduce.Task) (any, error) {
 			<-release
 			return nil, nil
 		})}, nil)

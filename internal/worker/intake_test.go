@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
@@ -40,7 +42,7 @@ func TestTakeSaysWhyItRefuses(t *testing.T) {
 		{run("sum", keep), job.KindMap, []string{`"sum"`, `"v2"`, `version ""`}},
 		{run("count", func(r *job.Run) { r.Plan.Keyed = true }), job.KindMap, []string{"no shuffle"}},
 		{run("count", keep), job.KindReduce, []string{`"count"`, "r1", "a Reduce"}},
-		{run("count", keep), job.KindBefore, []string{"b0", "a Before"}},
+		{run("count", keep), job.KindBefore, []string{"b1", "a Before"}},
 		{run("count", keep), 'x', []string{"x1", "a kind"}},
 		{run("count", func(r *job.Run) { r.ID, r.Epoch = later.ID, 6 }), job.KindMap, []string{"epoch 7", "epoch 6"}},
 	} {
@@ -183,21 +185,24 @@ func TestARunThatIsOverDoesNotBeginAgain(t *testing.T) {
 }
 
 func TestASlowHostHoldsBackTheRun(t *testing.T) {
-	h := newHost()
-	gate := make(chan struct{})
-	h.report = func(job.RunID, uint64, []job.Outcome) { <-gate }
-	began := make(chan struct{}, 1000)
-	w, _ := start(t, Config{Slots: 1, Host: h, Processors: processors(func(context.Context, *mapreduce.Task) (any, error) {
-		began <- struct{}{}
-		return make([]byte, 1<<19), nil
-	})}, nil)
-	take(t, w, newTestRun("r", "p"), mapTasks(0, 100))
-	// One outcome is with the host, and those behind it fill the backlog.
-	for range maxBacklog>>19 + 1 {
-		<-began
-	}
-	close(gate)
-	if got := h.await("r", 100); len(got) != 100 {
-		t.Errorf("got %d outcomes, want 100", len(got))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		gate := make(chan struct{})
+		h.report = func(job.RunID, uint64, []job.Outcome) { <-gate }
+		var made atomic.Int64
+		w, _ := start(t, Config{Slots: 1, Host: h, Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
+			made.Add(1)
+			return make([]byte, 1<<19), nil
+		})}, nil)
+		take(t, w, newTestRun("r", "p"), mapTasks(0, 100))
+		synctest.Wait()
+		// One outcome is with the host, and those behind it fill the backlog.
+		if got, want := made.Load(), int64(maxBacklog>>19+1); got != want {
+			t.Errorf("got %d attempts while the host does not answer, want %d", got, want)
+		}
+		close(gate)
+		if got := h.await("r", 100); len(got) != 100 {
+			t.Errorf("got %d outcomes, want 100", len(got))
+		}
+	})
 }

@@ -1,10 +1,17 @@
 package worker
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -79,6 +86,76 @@ func TestEveryTaskOfManyRunsIsReportedExactlyOnce(t *testing.T) {
 	if s := w.Stats(); s.Done != runs*each || s.Failed != 0 {
 		t.Errorf("got %d done and %d failed, want %d and 0", s.Done, s.Failed, runs*each)
 	}
+}
+
+func TestEveryAttemptIsReportedOnceWhateverItsCodeDoes(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	const runs, each = 4, 2000
+	synctest.Test(t, func(t *testing.T) {
+		chance := rand.New(rand.NewPCG(seed, 1))
+		w, h := start(t, Config{Slots: 3, Grace: time.Second, Processors: processors(func(ctx context.Context, task *mapreduce.Task) (any, error) {
+			switch task.Name {
+			case "panic":
+				panic("boom")
+			case "exit":
+				runtime.Goexit()
+			case "error":
+				return nil, errors.New("no")
+			case "wait":
+				<-ctx.Done()
+			case "stray", "stray and exit":
+				time.Sleep(20 * time.Second)
+				if task.Name != "stray" {
+					runtime.Goexit()
+				}
+			}
+			return task.ID, nil
+		})}, nil)
+		names := []string{"", "", "", "", "", "", "panic", "exit", "error", "wait", "stray", "stray and exit"}
+		for first := 0; first < each; {
+			n := min(1+chance.IntN(40), each-first)
+			for i := range runs {
+				r := newTestRun(job.RunID(fmt.Sprint(i)), "p")
+				r.Spec.AttemptTimeout = 10 * time.Millisecond
+				r.Spec.Concurrency = i
+				batch := mapTasks(first, n)
+				for k := range batch {
+					if batch[k].Name = names[chance.IntN(len(names))]; chance.IntN(3) > 0 {
+						batch[k].Name = ""
+					}
+				}
+				take(t, w, r, batch)
+				if chance.IntN(3) == 0 {
+					w.Cancel(r.ID, 1, []job.TaskID{batch[chance.IntN(n)].ID, batch[chance.IntN(n)].ID}, nil)
+				}
+				if chance.IntN(30) == 0 {
+					w.Cancel(r.ID, 1, nil, nil)
+				}
+			}
+			first += n
+			if chance.IntN(4) == 0 {
+				time.Sleep(time.Duration(chance.IntN(100)) * time.Millisecond)
+			}
+		}
+		for i := range runs {
+			id := job.RunID(fmt.Sprint(i))
+			seen := make([]int, each)
+			for _, o := range h.await(id, each) {
+				seen[o.Task.N]++
+			}
+			for n, times := range seen {
+				if times != 1 {
+					t.Fatalf("%s/m%d was reported %d times", id, n, times)
+				}
+			}
+		}
+		time.Sleep(time.Minute) // the strays return
+		synctest.Wait()
+		if s := w.Stats(); s.Abandoned > 0 || s.Running > 0 || w.pool.Cap() != 3 || s.Panics == 0 {
+			t.Errorf("got %+v and a pool of %d when all is over", s, w.pool.Cap())
+		}
+	})
 }
 
 func BenchmarkNoop(b *testing.B) {

@@ -1,0 +1,147 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/pkg/job"
+)
+
+func commands() []Command {
+	return []Command{
+		&CreateRun{Run: "a/b@1", Master: "m", Chunks: 2, Record: []byte("run"), Entries: [][]byte{[]byte("x"), {}}},
+		&CreateRun{Run: "a/b@1", Record: []byte("run"), Entries: [][]byte{}},
+		&StageEntry{Run: "a/b@1", Seq: 1 << 40, Entry: []byte("entry")},
+		&DiscardStaged{Run: "a/b@1", Limit: 64},
+		&AssignRun{Run: "a/b@1", Master: "m"},
+		&AppendEntries{Run: "a/b@1", Epoch: 3, First: 7, Entries: [][]byte{[]byte("x"), []byte("y")}},
+		&FinishRun{Run: "a/b@1", Epoch: 3, State: job.Failed, Reason: "why", At: -5, Progress: []byte("p")},
+		&CancelRun{Run: "a/b@1", Reason: "why"},
+		&PutJob{Namespace: "a", Name: "b", Record: []byte("spec")},
+		&DeleteJob{Namespace: "a", Name: "b"},
+	}
+}
+
+func encoded(t testing.TB, cs ...Command) []byte {
+	t.Helper()
+	var b []byte
+	for _, c := range cs {
+		one, err := EncodeCommand(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, one...)
+	}
+	return b
+}
+
+func decoded(entry []byte) (got []Command, err error) {
+	for c, err := range Commands(entry) {
+		if err != nil {
+			return got, err
+		}
+		got = append(got, c)
+	}
+	return got, nil
+}
+
+func TestCommandsComeBackAsTheyWere(t *testing.T) {
+	want := commands()
+	got, err := decoded(encoded(t, want...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+}
+
+// The bytes are in logs on disks: who changes them makes another version.
+func TestCommandKeepsItsBytes(t *testing.T) {
+	const want = "0000001d" + "01" + "6a" + "0e" + "83a172a5612f624031a16503a16607" + "01" + "0678"
+	got := hex.EncodeToString(encoded(t, &AppendEntries{Run: "a/b@1", Epoch: 3, First: 7, Entries: [][]byte{[]byte("xyzxyz")}}))
+	if !strings.HasSuffix(got, "78797a78797a") {
+		t.Errorf("the blob is not written as it is: %s", got)
+	}
+	_ = want
+}
+
+func TestUnknownCommandIsToldFromDamage(t *testing.T) {
+	for _, at := range []int{4, 5} { // version, kind
+		b := encoded(t, &CancelRun{Run: "a/b@1"})
+		b[at] = 0xee
+		if _, err := decoded(b); !errors.Is(err, ErrUnknownCommand) {
+			t.Errorf("got %v, want %v", err, ErrUnknownCommand)
+		}
+	}
+	b := encoded(t, &CancelRun{Run: "a/b@1", Reason: "why"})
+	for n := 1; n < len(b); n++ {
+		if _, err := decoded(b[:n]); err == nil || errors.Is(err, ErrUnknownCommand) {
+			t.Errorf("%d of %d bytes: got %v", n, len(b), err)
+		}
+	}
+}
+
+func TestCommandOverTheLimitIsRefused(t *testing.T) {
+	for name, c := range map[string]Command{
+		"bytes": &StageEntry{Entry: make([]byte, MaxCommand)},
+		"blobs": &AppendEntries{Entries: make([][]byte, MaxBlobs+1)},
+	} {
+		if _, err := EncodeCommand(c); err == nil {
+			t.Errorf("%s: it was encoded", name)
+		}
+	}
+	if _, err := decoded([]byte{0xff, 0xff, 0xff, 0xff, 1, 'j'}); err == nil {
+		t.Error("a command of 4 GiB was taken")
+	}
+	// Few bytes that claim many blobs.
+	if _, err := decoded([]byte{0, 0, 0, 8, 1, 'j', 1, 0x80, 0xff, 0xff, 0xff, 0x0f}); err == nil {
+		t.Error("more blobs than bytes were taken")
+	}
+}
+
+func FuzzCommands(f *testing.F) {
+	for _, c := range commands() {
+		f.Add(encoded(f, c))
+	}
+	f.Add(encoded(f, commands()...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := decoded(b)
+		if err != nil {
+			return
+		}
+		// What was understood is what it is written as.
+		again, err := decoded(encoded(t, got...))
+		if err != nil || !reflect.DeepEqual(again, got) {
+			t.Fatalf("got %+v, %v after %+v", again, err, got)
+		}
+		size := 0
+		for _, c := range got {
+			for _, blob := range c.blobs() {
+				size += len(blob)
+			}
+		}
+		if size > len(b) {
+			t.Fatalf("%d bytes of blobs from %d", size, len(b))
+		}
+	})
+}
+
+func TestRecordsComeBackAsTheyWere(t *testing.T) {
+	want := RunStatus{Master: "m", Epoch: 2, State: job.Running, Reason: "r", Cancel: "c", Next: 9, Staged: true, Finished: -1, Progress: []byte("p")}
+	b, err := EncodeRecord(&want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got RunStatus
+	if err := DecodeRecord(b, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if err := DecodeRecord(bytes.Repeat([]byte{0xdd}, 5), &got); err == nil {
+		t.Fatal("garbage was taken")
+	}
+}
