@@ -23,8 +23,8 @@ const (
 // rounds of gossip as a rule. The list is closed in any case; an error means
 // that others may take some seconds to notice. Leaving twice is no error.
 func (l *List) Leave(ctx context.Context) error {
-	l.ending.Lock()
-	defer l.ending.Unlock()
+	l.ending <- struct{}{}
+	defer func() { <-l.ending }()
 	if l.ctx.Err() != nil {
 		return nil
 	}
@@ -48,8 +48,8 @@ func (l *List) Leave(ctx context.Context) error {
 // rule; a probe that is waiting for an answer is waited for, some probe
 // intervals at most. Closing twice is no error.
 func (l *List) Close() error {
-	l.ending.Lock()
-	defer l.ending.Unlock()
+	l.ending <- struct{}{}
+	defer func() { <-l.ending }()
 	if l.ctx.Err() == nil {
 		l.shut()
 	}
@@ -80,7 +80,7 @@ func (l *List) quiesce() {
 			l.log.Warn("gossip did not come to rest", slog.Duration("waited", limit))
 			return
 		}
-		time.Sleep(d)
+		pause(context.Background(), d)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,88 +26,102 @@ const (
 // meet dials the seeds, and with them the members known from a former life,
 // until one answers, or somebody else joins this node.
 func (l *List) meet(ctx context.Context) error {
-	alone := l.cfg.Lonely
-	var seeds []string
+	var alone atomic.Bool // this node may go on although nobody answered
+	alone.Store(l.cfg.Lonely)
+	targets := make([]string, 0, len(l.cfg.Seeds)+maxOldFriends)
 	for _, s := range l.cfg.Seeds {
-		if l.isSelf(s) {
-			alone = true
-		} else {
-			seeds = append(seeds, s)
+		switch {
+		case l.isSelf(s):
+			alone.Store(true)
+		case !slices.Contains(targets, s):
+			targets = append(targets, s)
 		}
 	}
-	if len(seeds) == 0 {
+	if len(targets) == 0 {
 		return nil
 	}
-	targets := seeds
+	seeds := len(targets)
 	for _, p := range l.known.peers(time.Now()) {
-		if !l.isSelf(p.Addr) && !slices.Contains(targets, p.Addr) && len(targets) < len(seeds)+maxOldFriends {
+		if len(targets) < seeds+maxOldFriends && !l.isSelf(p.Addr) && !slices.Contains(targets, p.Addr) {
 			targets = append(targets, p.Addr)
 		}
 	}
-	limit := meetTime
-	if alone {
-		limit = glanceTime
-	} else if _, ok := ctx.Deadline(); ok {
-		limit = time.Hour // the caller's deadline, not ours
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, meetTime)
+		defer cancel()
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	glance := time.NewTimer(glanceTime)
+	defer glance.Stop()
 
 	var mu sync.Mutex
-	failures := map[string]error{} // guarded by mu
+	failed := make([]error, len(targets)) // guarded by mu
 	answered := make(chan struct{}, len(targets))
-	silent := make(chan struct{}) // closed when no seed is tried any more
-	var trying sync.WaitGroup
-	for _, s := range targets {
-		trying.Add(1)
+	silent := make(chan struct{}) // closed when nobody is dialled any more
+	var dialling sync.WaitGroup
+	for i, addr := range targets {
+		dialling.Add(1)
 		l.wg.Go(func() {
-			defer trying.Done()
+			defer dialling.Done()
 			for b := backoff(0); ; {
-				err := l.join(s)
-				if err == nil {
+				err := l.join(addr)
+				mu.Lock()
+				failed[i] = err
+				mu.Unlock()
+				switch {
+				case err == nil:
 					answered <- struct{}{}
 					return
-				}
-				mu.Lock()
-				failures[s] = err
-				mu.Unlock()
-				if alone || !b.wait(ctx) {
+				case errors.Is(err, errSelf):
+					alone.Store(true)
+					return
+				case alone.Load() || !b.wait(ctx):
 					return
 				}
 			}
 		})
 	}
-	l.wg.Go(func() { trying.Wait(); close(silent) })
+	l.wg.Go(func() { dialling.Wait(); close(silent) })
 
-	select {
-	case <-answered:
-		return nil
-	case <-l.company:
-		return nil
-	case <-silent:
-		// One may have answered and been the last to be silent.
+	for waiting := true; waiting; {
 		select {
 		case <-answered:
 			return nil
-		default:
+		case <-l.company:
+			return nil
+		case <-glance.C:
+			waiting = !alone.Load()
+		case <-silent:
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
 		}
-	case <-ctx.Done():
+	}
+	select {
+	case <-answered: // by the last to fall silent
+		return nil
+	default:
 	}
 	var errs []error
 	mu.Lock()
-	for _, s := range seeds {
-		err := failures[s]
-		if err == nil {
-			err = fmt.Errorf("membership: seed %q: no answer yet: start that node or correct the address", s)
+	for i, addr := range targets[:seeds] {
+		switch {
+		case failed[i] == nil:
+			errs = append(errs, fmt.Errorf("membership: seed %q: no answer yet: start that node or correct the address", addr))
+		case !errors.Is(failed[i], errSelf):
+			errs = append(errs, failed[i])
 		}
-		errs = append(errs, err)
 	}
 	mu.Unlock()
-	if alone {
-		l.log.Warn("no seed answered, going on alone and trying again", slog.Any("error", errors.Join(errs...)))
-		return nil
+	if !alone.Load() {
+		return errors.Join(append(errs, fmt.Errorf("membership: start: no seed answered: %w", context.Cause(ctx)))...)
 	}
-	return errors.Join(append(errs, fmt.Errorf("membership: start: no seed answered: %w", context.Cause(ctx)))...)
+	if len(errs) > 0 {
+		l.log.Warn("no seed answered, going on alone and trying again", slog.Any("error", errors.Join(errs...)))
+	}
+	return nil
 }
 
 // errSelf says that an address turned out to be this node's own.
@@ -117,7 +132,8 @@ var errSelf = errors.New("it is this node's own address")
 func (l *List) join(addr string) error {
 	_, err := l.gossip.Join([]string{l.names.alias(addr)})
 	if err == nil && l.isSelf(addr) {
-		err = errSelf // a name that is known for ours only now
+		// A name that is known for ours only now.
+		return fmt.Errorf("membership: seed %q: %w: name another node", addr, errSelf)
 	}
 	if err != nil {
 		return fmt.Errorf("membership: seed %q: %s", addr, l.explain(err))
@@ -128,7 +144,11 @@ func (l *List) join(addr string) error {
 // explain says in our words what the gossip library says about a join that
 // failed, and what to do about it.
 func (l *List) explain(err error) string {
-	if many, ok := err.(interface{ WrappedErrors() []error }); ok && len(many.WrappedErrors()) > 0 {
+	var many interface {
+		error
+		WrappedErrors() []error
+	}
+	if errors.As(err, &many) && len(many.WrappedErrors()) > 0 {
 		err = many.WrappedErrors()[0]
 	}
 	text := err.Error()
@@ -139,8 +159,6 @@ func (l *List) explain(err error) string {
 		}
 	}
 	switch reason := reasonOf(text); {
-	case err == errSelf:
-		return text + ": name another node"
 	case reason != "":
 		return text + ": " + reason
 	case strings.HasSuffix(text, "EOF"), strings.Contains(text, "connection reset"), strings.Contains(text, "broken pipe"):

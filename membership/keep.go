@@ -2,6 +2,7 @@ package membership
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -54,16 +55,17 @@ func (l *List) runNotes() {
 }
 
 func (l *List) logEvent(e Event, self string) {
-	text := "member changed"
+	about := attrs(e.Member)
 	switch {
 	case e.Kind == Joined && e.Member.ID == self:
-		text = "gossip started"
+		l.log.Info("gossip started", about...)
 	case e.Kind == Joined:
-		text = "member joined"
+		l.log.Info("member joined", about...)
 	case e.Kind == Left:
-		text = "member left"
+		l.log.Info("member left", about...)
+	case e.Kind == Changed:
+		l.log.Info("member changed", about...)
 	}
-	l.log.Info(text, attrs(e.Member)...)
 }
 
 func attrs(m Member) []any {
@@ -75,7 +77,7 @@ func attrs(m Member) []any {
 
 // doubt looks into why there is more than one life of m's ID. As a rule the
 // node was restarted and the death of its former life is not noticed yet. If
-// that life is there still after any dead one would have been noticed, two
+// that life is there still when any dead one would have been noticed, two
 // nodes share an ID. The elder of the two need not wait: it knows that it
 // lives.
 func (l *List) doubt(m Member) {
@@ -85,14 +87,13 @@ func (l *List) doubt(m Member) {
 		return
 	}
 	l.wg.Go(func() {
-		if !pause(l.ctx, 20*l.cfg.ProbeInterval) {
+		if !pause(l.ctx, 40*l.cfg.ProbeInterval) {
 			return
 		}
 		l.mu.Lock()
-		lives := l.table.lives[m.ID]
-		lives = append([]Member(nil), lives...)
+		lives := slices.Clone(l.table.lives[m.ID])
 		l.mu.Unlock()
-		if len(lives) > 1 {
+		if len(lives) > 1 && lives[0].Addr != lives[1].Addr {
 			l.logDouble(lives)
 		}
 	})

@@ -34,7 +34,7 @@ type List struct {
 	ctx    context.Context // the life of the list
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	ending sync.Mutex // held while leaving, closing and updating
+	ending chan struct{} // holds a token while somebody leaves, closes or updates
 
 	company  chan struct{}        // closed when the first other member is here
 	noted    chan struct{}        // holds a token when notes is not empty
@@ -68,6 +68,7 @@ func Start(ctx context.Context, cfg Config) (*List, error) {
 		cfg:      cfg,
 		log:      cfg.Logger,
 		self:     cfg.Self,
+		ending:   make(chan struct{}, 1),
 		company:  make(chan struct{}),
 		noted:    make(chan struct{}, 1),
 		moved:    make(chan struct{}, 1),
@@ -211,8 +212,8 @@ func (l *List) Member(id string) (Member, bool) {
 // by gossip, within a second as a rule. If what f leaves does not fit in
 // gossip, nothing changes and the error says what to shorten.
 func (l *List) Update(f func(*Member)) error {
-	l.ending.Lock()
-	defer l.ending.Unlock()
+	l.ending <- struct{}{}
+	defer func() { <-l.ending }()
 	if l.ctx.Err() != nil {
 		return ErrClosed
 	}

@@ -2,10 +2,12 @@ package membership
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestNodesFindEachOtherAndSeeAGoodbye(t *testing.T) {
@@ -31,7 +33,7 @@ func TestNodesFindEachOtherAndSeeAGoodbye(t *testing.T) {
 	if err := b.Leave(t.Context()); err != nil {
 		t.Errorf("leaving twice: %v", err)
 	}
-	if err := b.Update(func(m *Member) { m.Slots = 1 }); err != ErrClosed {
+	if err := b.Update(func(m *Member) { m.Slots = 1 }); !errors.Is(err, ErrClosed) {
 		t.Errorf("update after leave: got %v, want %v", err, ErrClosed)
 	}
 }
@@ -86,7 +88,7 @@ func TestTwoLivingNodesWithOneIDAreLoggedAndTheLaterIsTheMember(t *testing.T) {
 	elder := start(t, cfg)
 	thirdLog := newBook()
 	cfg = brisk("third", seed.Self().Addr)
-	cfg.Logger = newLogger(thirdLog)
+	cfg.Logger, cfg.ProbeInterval = newLogger(thirdLog), 50*time.Millisecond
 	third := start(t, cfg)
 	later := start(t, brisk("twin", seed.Self().Addr))
 

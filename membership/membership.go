@@ -13,8 +13,9 @@
 // What holds when things fail: a node that returns, with whatever address, is
 // told from its former life by its Incarnation and is back at once; nodes that
 // a partition parted find each other again however long it lasted, because
-// every node keeps dialling its seeds and the members it last knew; packets of
-// other clusters, releases and protocols are refused and leave no trace.
+// every node keeps dialling its seeds and the members it last knew; what comes
+// from other clusters, or speaks another version of the protocol, is refused
+// and leaves no trace but a line in the log.
 package membership
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,12 +145,12 @@ func TestARestartedNodeFindsBackWithoutSeeds(t *testing.T) {
 func TestTheMissingAreCalledEverMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFabric()
-		host := countingHost{fabricHost{f, "a"}, new(int)}
+		host := countingHost{fabricHost{f, "a"}, new(atomic.Int64)}
 		cfg := hostIn(f, "a", "gone:1")
 		cfg.Network, cfg.Lonely = host, true
 		a := startIn(t, cfg)
 		time.Sleep(time.Hour)
-		if n := *host.dials; n < 50 || n > 100 {
+		if n := host.dials.Load(); n < 50 || n > 100 {
 			t.Errorf("dialled %d times in an hour, want about once a minute", n)
 		}
 		_ = a.Close()
@@ -158,10 +159,10 @@ func TestTheMissingAreCalledEverMoreRarely(t *testing.T) {
 
 type countingHost struct {
 	fabricHost
-	dials *int
+	dials *atomic.Int64
 }
 
 func (h countingHost) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	*h.dials++
+	h.dials.Add(1)
 	return h.fabricHost.Dial(ctx, addr)
 }

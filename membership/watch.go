@@ -1,6 +1,9 @@
 package membership
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // A watcher remembers, per member, what one reader has not been told yet. It
 // grows with the number of members and not with the number of events, so a
@@ -13,10 +16,13 @@ type watcher struct {
 	stop    func()
 }
 
+// maxEnded bounds how many ended lives of one ID wait for a slow reader.
+const maxEnded = 8
+
 // news is what a reader must learn about one ID.
 type news struct {
-	left bool    // a life has ended since
-	now  *Member // nil if nobody lives under the ID
+	ended []Member // lives that are over, as last known, in order
+	now   *Member  // nil if nobody lives under the ID
 }
 
 // tellLocked adds e to what the reader must learn. It never blocks.
@@ -26,7 +32,9 @@ func (w *watcher) tellLocked(e Event) {
 		w.order = append(w.order, e.Member.ID)
 	}
 	if e.Kind == Left {
-		n = news{left: true}
+		n.now = nil
+		n.ended = slices.DeleteFunc(n.ended, func(m Member) bool { return m.Incarnation == e.Member.Incarnation })
+		n.ended = append(n.ended[max(0, len(n.ended)-maxEnded+1):], e.Member)
 	} else {
 		n.now = &e.Member
 	}
@@ -40,9 +48,11 @@ func (w *watcher) tellLocked(e Event) {
 // Watch returns a channel of changes. First come the present members, this
 // node included, as Joined, then every change in order. If the reader is slow
 // it learns the latest state of each member and not every one in between, but
-// never misses that a life ended: Left comes before the next Joined of that
-// ID. The reader must call stop when it has had enough. The channel is closed
-// after stop, and when the list is closed.
+// it learns of every life that Members has shown since, that it began and that
+// it ended, and Left comes before the next Joined of an ID; only a node that
+// was restarted more than eight times in between tells of the last eight. The
+// reader must call stop when it has had enough. The channel is closed after
+// stop, and when the list is closed.
 func (l *List) Watch() (events <-chan Event, stop func()) {
 	w := &watcher{
 		pending: map[string]news{},
@@ -104,15 +114,24 @@ func (l *List) feed(w *watcher, out chan<- Event) {
 			return
 		}
 		old, known := told[id]
-		if known && n.left {
+		if known && len(n.ended) > 0 {
+			// The life that the reader knows is among the ended ones.
 			if !send(Left, old) {
 				return
 			}
 			delete(told, id)
-			known = false
 		}
+		for _, m := range n.ended {
+			if known && m.Incarnation == old.Incarnation {
+				continue
+			}
+			if !send(Joined, m) || !send(Left, m) {
+				return
+			}
+		}
+		known = known && len(n.ended) == 0
 		switch {
-		case n.now == nil: // came and went unseen
+		case n.now == nil:
 			continue
 		case known && old.same(*n.now):
 			continue

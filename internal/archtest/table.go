@@ -89,6 +89,7 @@ var doors = []door{
 	{"github.com/cespare/xxhash", "sharding internal/shuffle internal/store", "where a hash must be the same on every node and in every release"},
 	{"github.com/klauspost/compress", "mapreduce internal/shuffle internal/transport", "what is read and what is moved may be compressed"},
 	{"golang.org/x/sys", "internal/store pkg/node", "only those who touch disks and machines ask the kernel"},
+	{"golang.org/x/net", "tests", "nettest says what a net.Conn promises; the product needs none of it"},
 	{"go.uber.org/goleak", "tests", "it looks for goroutines that outlived a test"},
 }
 

@@ -143,7 +143,15 @@ func (m *Master) survey() {
 
 // waiting says why nothing of the run is placed although tasks are ready.
 func (m *Master) waiting() string {
-	if !m.begun || m.done || m.current().ready() == 0 || m.current().running > 0 {
+	t := m.current()
+	if !m.begun || m.done || t.running > 0 {
+		return ""
+	}
+	if t.ready() == 0 && len(t.delayed) > 0 {
+		next := t.delayed[0]
+		return fmt.Sprintf("%v is tried again in %v", job.TaskID{Kind: t.kind, N: next.n}, max(next.at-m.now, 0).Round(time.Millisecond))
+	}
+	if t.ready() == 0 {
 		return ""
 	}
 	if len(m.fit) == 0 {

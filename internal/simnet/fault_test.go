@@ -302,10 +302,10 @@ func TestAPeerThatCrashedUnseenIsLostWhenItReturns(t *testing.T) {
 	faulty(t, func(t *testing.T, n *nodes) {
 		call := inBackground(t.Context(), n.a, "b")
 		n.net.Isolate("b")
+		n.net.Host("b").Crash()
 		n.b.Close()
 		n.b = n.listen(t, "b", n.lostB)
 		start := time.Now()
-		n.net.Slow("a", "b", 0, 0)
 		n.net.Heal()
 		mustCall(t, n.b, "a")
 		if err := <-call; !errors.Is(err, transport.ErrBroken) {

@@ -28,6 +28,8 @@ type fsm struct {
 
 	// broken is why nothing is carried out any more.
 	broken atomic.Pointer[error]
+	// abandoned says that nobody waits for the log to be carried out.
+	abandoned atomic.Bool
 
 	// Only the goroutine that applies uses these.
 	at cursor
@@ -135,12 +137,18 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	answers := make([]any, len(logs))
 	err := f.failure()
-	if err == nil {
-		err = f.apply(logs, answers)
+	switch {
+	case err != nil:
+	case f.abandoned.Load():
+		err = ErrClosed
+	default:
+		if err = f.apply(logs, answers); err != nil {
+			err = f.fail(err)
+		}
 	}
 	if err != nil {
 		for i := range answers {
-			answers[i] = f.fail(err)
+			answers[i] = err
 		}
 	}
 	return answers

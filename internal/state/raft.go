@@ -95,18 +95,25 @@ func (s *State) lead(ctx context.Context) error {
 			return fmt.Errorf("state: wait for leadership: %w", context.Cause(ctx))
 		}
 	}
-	caught := s.raft.Barrier(0)
-	done := make(chan error, 1)
+	caught, done := s.raft.Barrier(0), make(chan error, 1)
 	s.wg.Go(func() { done <- caught.Error() })
+	var err error
 	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("state: catch up with the log: %w", err)
+	case err = <-done:
+		if err == nil {
+			err = s.fsm.failure()
 		}
-		return s.fsm.failure()
 	case <-ctx.Done():
-		return fmt.Errorf("state: catch up with the log: %w", context.Cause(ctx))
+		// Raft answers a barrier only while it runs, so it is waited for; it
+		// comes soon when nothing is carried out any more.
+		s.fsm.abandoned.Store(true)
+		<-done
+		err = context.Cause(ctx)
 	}
+	if err != nil {
+		return fmt.Errorf("state: catch up with the log: %w", err)
+	}
+	return nil
 }
 
 // recover brings the store to where raft takes it to be. Raft carries out what

@@ -40,7 +40,8 @@ type Config struct {
 	ID string
 	// Logger gets what an operator should know. Nil means nobody does.
 	Logger *slog.Logger
-	// Now is the clock that proposals are stamped with. Nil means time.Now.
+	// Now is the clock that proposals are stamped with, as in time.Now. It is
+	// required: the package itself reads no clock.
 	Now func() time.Time
 	// Reserve is how many bytes of the file system stay free: with less, new
 	// runs are refused with ErrFull, and with less than two fifths of it all
@@ -86,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*State, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		return nil, fmt.Errorf("%w: Config.Now is nil: give it a clock, such as time.Now", ErrInvalid)
 	}
 	if cfg.Dir == "" {
 		return nil, fmt.Errorf("%w: Config.Dir is empty: name a directory", ErrInvalid)

@@ -59,21 +59,16 @@ type frameConn struct {
 
 const (
 	frameHeader = 12
-	maxFrame    = bulkWindow
+	maxFrame    = window
 	smallBody   = 4 << 10
-	controlRead = 16 << 10
-	bulkRead    = chunkSize + 4<<10 // a full frame of a stream fits
+	readBuffer  = chunkSize + 4<<10 // the frames that we write fit
 )
 
-func newFrameConn(c net.Conn, k kind, cfg *Config) *frameConn {
+func newFrameConn(c net.Conn, cfg *Config) *frameConn {
 	timed := &timedConn{Conn: c, readTimeout: 3 * cfg.KeepAlive, writeTimeout: cfg.WriteTimeout}
-	size := controlRead
-	if k == bulk {
-		size = bulkRead
-	}
 	return &frameConn{
 		timedConn: timed,
-		r:         bufio.NewReaderSize(timed, size),
+		r:         bufio.NewReaderSize(timed, readBuffer),
 		held:      make([]byte, 0, frameHeader+smallBody),
 	}
 }

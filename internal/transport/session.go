@@ -23,11 +23,8 @@ type session struct {
 	in       chan struct{} // a slot for each of theirs
 }
 
-// Windows of yamux streams, in bytes: what a stream may have on its way.
-const (
-	controlWindow = 256 << 10
-	bulkWindow    = 1 << 20
-)
+// window is what a yamux stream may have on its way, in bytes.
+const window = 1 << 20
 
 // newSession begins a session over conn, after the handshake.
 func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*session, error) {
@@ -36,7 +33,7 @@ func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*
 		AcceptBacklog:       maxStreams,
 		EnableKeepAlive:     true,
 		KeepAliveInterval:   t.cfg.KeepAlive,
-		MaxStreamWindowSize: controlWindow,
+		MaxStreamWindowSize: window,
 		// This bounds the wait in the queue of the session too, behind frames
 		// of all other streams. The connection notices a real stall before.
 		ConnectionWriteTimeout: 2 * t.cfg.WriteTimeout,
@@ -45,14 +42,11 @@ func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*
 		StreamCloseTimeout: 30 * time.Second,
 		Logger:             muxLog{log},
 	}
-	if k == bulk {
-		cfg.MaxStreamWindowSize = bulkWindow
-	}
 	begin := yamux.Server
 	if dialled {
 		begin = yamux.Client
 	}
-	mux, err := begin(newFrameConn(conn, k, &t.cfg), cfg)
+	mux, err := begin(newFrameConn(conn, &t.cfg), cfg)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("transport: session with %q: %w", h.id, err)

@@ -152,7 +152,7 @@ func (a *attempt) broke(v any) {
 	reason := broken(v)
 	a.ending, a.panicked = telemetry.Failed, true
 	a.fail(&job.Failure{Reason: reason})
-	a.w.log.Error("attempt broke", telemetry.Attempt(a.id()), telemetry.Processor(a.batch.processor.name), "reason", reason)
+	a.w.log.Error("attempt broke", telemetry.Attempt(a.id()), telemetry.Processor(a.batch.processor.name), slog.String("reason", reason))
 }
 
 func (a *attempt) fail(f *job.Failure) {

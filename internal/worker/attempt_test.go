@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -26,8 +25,9 @@ func TestATaskKnowsWhatItIs(t *testing.T) {
 			if found, ok := mapreduce.TaskFrom(ctx); !ok || found != task {
 				t.Error("the context does not lead to the task")
 			}
-			task.Log.Info("one", "a", 1)
-			task.Log.WithGroup("g").With("b", 2).Info("two")
+			task.Log.Info("one", slog.Int("a", 1))
+			task.Log.WithGroup("g").With(slog.Int("b", 2)).Info("two")
+			task.Log.With(slog.Int("c", 3)).Info("three")
 			task.Progress(1, 2)
 			got <- *task
 			return "result", nil
@@ -54,7 +54,7 @@ func TestATaskKnowsWhatItIs(t *testing.T) {
 	if o.Failure != nil || !bytes.Equal(o.Result, encoded) || o.Task.N != 12 || o.Attempt != 2 || o.Bytes != 7 || o.Took <= 0 {
 		t.Errorf("got %+v", o)
 	}
-	for _, want := range []string{"msg=one attempt=ns/job@x/m12#2 a=1", "msg=two attempt=ns/job@x/m12#2 g.b=2"} {
+	for _, want := range []string{"msg=one attempt=ns/job@x/m12#2 a=1", "msg=two attempt=ns/job@x/m12#2 g.b=2", "msg=three attempt=ns/job@x/m12#2 c=3"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("got log %s, want %q in it", log.String(), want)
 		}
@@ -77,34 +77,52 @@ func TestAProcessorCanFailOnlyItsAttempt(t *testing.T) {
 		{name: "error", want: []string{"no luck"}, process: func(context.Context, *mapreduce.Task) (any, error) {
 			return nil, errors.New("no luck")
 		}},
-		{name: "permanent", want: []string{"never"}, check: func(f *job.Failure) bool { return f.Permanent },
+		{
+			name: "permanent", want: []string{"never"}, check: func(f *job.Failure) bool { return f.Permanent },
 			process: func(context.Context, *mapreduce.Task) (any, error) {
 				return nil, fmt.Errorf("wrapped: %w", mapreduce.Permanent(errors.New("never")))
-			}},
-		{name: "later", want: []string{"busy"}, check: func(f *job.Failure) bool { return f.After == time.Minute },
+			},
+		},
+		{
+			name: "later", want: []string{"busy"}, check: func(f *job.Failure) bool { return f.After == time.Minute },
 			process: func(context.Context, *mapreduce.Task) (any, error) {
 				return nil, mapreduce.RetryAfter(errors.New("busy"), time.Minute)
-			}},
-		{name: "panic", want: []string{"panic: boom\n", "TestAProcessorCanFailOnlyItsAttempt"}, not: "runner",
-			process: func(context.Context, *mapreduce.Task) (any, error) { panic("boom") }},
-		{name: "nil pointer", want: []string{"panic: runtime error: invalid memory address", "TestAProcessorCanFailOnlyItsAttempt"},
+			},
+		},
+		{
+			name: "panic", want: []string{"panic: boom\n", "TestAProcessorCanFailOnlyItsAttempt"}, not: "runner",
+			process: func(context.Context, *mapreduce.Task) (any, error) { panic("boom") },
+		},
+		{
+			name: "nil pointer", want: []string{"panic: runtime error: invalid memory address", "TestAProcessorCanFailOnlyItsAttempt"},
 			process: func(_ context.Context, task *mapreduce.Task) (any, error) {
 				var none *mapreduce.Task
 				return none.ID, nil
-			}},
-		{name: "goexit", want: []string{"processor called runtime.Goexit", "TestAProcessorCanFailOnlyItsAttempt"},
-			process: func(context.Context, *mapreduce.Task) (any, error) { runtime.Goexit(); return nil, nil }},
-		{name: "error that panics", want: []string{"even its text"},
-			process: func(context.Context, *mapreduce.Task) (any, error) { return nil, brokenError{} }},
-		{name: "long panic", want: []string{"panic: xxx", "..."}, check: func(f *job.Failure) bool { return len(f.Reason) <= maxReason },
-			process: func(context.Context, *mapreduce.Task) (any, error) { panic(strings.Repeat("x", 1<<20)) }},
+			},
+		},
+		{
+			name: "goexit", want: []string{"processor called runtime.Goexit", "TestAProcessorCanFailOnlyItsAttempt"},
+			process: func(context.Context, *mapreduce.Task) (any, error) { runtime.Goexit(); return nil, nil },
+		},
+		{
+			name: "error that panics", want: []string{"even its text"},
+			process: func(context.Context, *mapreduce.Task) (any, error) { return nil, brokenError{} },
+		},
+		{
+			name: "long panic", want: []string{"panic: xxx", "..."}, check: func(f *job.Failure) bool { return len(f.Reason) <= maxReason },
+			process: func(context.Context, *mapreduce.Task) (any, error) { panic(strings.Repeat("x", 1<<20)) },
+		},
 		{name: "no text", want: []string{"\uFFFD"}, process: func(context.Context, *mapreduce.Task) (any, error) {
 			return nil, errors.New("\xff")
 		}},
-		{name: "what can't be encoded", want: []string{"result of m0", "chan"}, check: func(f *job.Failure) bool { return f.Permanent },
-			process: func(context.Context, *mapreduce.Task) (any, error) { return make(chan int), nil }},
-		{name: "too much", want: []string{"result of m0", "2051 bytes", "may have 1024", "Task.Create"}, check: func(f *job.Failure) bool { return f.Permanent },
-			process: func(context.Context, *mapreduce.Task) (any, error) { return make([]byte, 2*size), nil }},
+		{
+			name: "what can't be encoded", want: []string{"result of m0", "chan"}, check: func(f *job.Failure) bool { return f.Permanent },
+			process: func(context.Context, *mapreduce.Task) (any, error) { return make(chan int), nil },
+		},
+		{
+			name: "too much", want: []string{"result of m0", "2051 bytes", "may have 1024", "Task.Create"}, check: func(f *job.Failure) bool { return f.Permanent },
+			process: func(context.Context, *mapreduce.Task) (any, error) { return make([]byte, 2*size), nil },
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, h := start(t, Config{Slots: 1, MaxResult: size, Processors: mapreduce.Registry{"bad": test.process, "good": mapreduce.ProcessorFunc(noop)}}, nil)
@@ -132,7 +150,12 @@ func TestAProcessorCanFailOnlyItsAttempt(t *testing.T) {
 }
 
 func TestPanicsAreCounted(t *testing.T) {
-	w, h := start(t, Config{Slots: 2, Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
+	metrics, err := telemetry.NewMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spans := telemetry.NewSpans(nil)
+	w, h := start(t, Config{Slots: 2, Metrics: metrics, Spans: &spans, Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
 		switch task.ID {
 		case "m0", "m1", "m2":
 			panic(task.ID)
@@ -150,126 +173,6 @@ func TestPanicsAreCounted(t *testing.T) {
 	if s := w.Stats(); s.Totals != want || s.Runs["r"].Totals != want {
 		t.Errorf("got %+v, want %+v", s, want)
 	}
-}
-
-func TestAnAttemptEndsWhenItsTimeIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var cause error
-		w, h := start(t, Config{Slots: 1, Processors: processors(func(ctx context.Context, task *mapreduce.Task) (any, error) {
-			if task.ID == "m1" {
-				return nil, nil
-			}
-			if _, ok := ctx.Deadline(); !ok {
-				t.Error("the context has no deadline")
-			}
-			<-ctx.Done()
-			cause = context.Cause(ctx)
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				t.Errorf("got %v, want %v", ctx.Err(), context.DeadlineExceeded)
-			}
-			return "late", nil
-		})}, nil)
-		r := newTestRun("r", "p")
-		r.Spec.AttemptTimeout = time.Minute
-		take(t, w, r, mapTasks(0, 2))
-		got := h.await("r", 2)
-		if f := got[0].Failure; f == nil || f.Refused || !strings.Contains(f.Reason, "timeout of 1m0s") || got[0].Took != time.Minute {
-			t.Errorf("got %+v with %+v", got[0], f)
-		}
-		if got[1].Failure != nil {
-			t.Errorf("got %+v for the attempt that was in time", got[1].Failure)
-		}
-		if !errors.Is(cause, context.DeadlineExceeded) {
-			t.Errorf("got cause %v, want %v", cause, context.DeadlineExceeded)
-		}
-	})
-}
-
-func TestCancelTellsRunningAndWaitingTasks(t *testing.T) {
-	began := make(chan string, 10)
-	gate := make(chan struct{})
-	w, h := start(t, Config{Slots: 2, Processors: processors(func(ctx context.Context, task *mapreduce.Task) (any, error) {
-		began <- task.ID
-		select {
-		case <-ctx.Done():
-			return nil, errors.New("no word of the cause")
-		case <-gate:
-			return nil, nil
-		}
-	})}, nil)
-	r := newTestRun("r", "p")
-	take(t, w, r, mapTasks(0, 5))
-	running := []string{<-began, <-began}
-	slices.Sort(running)
-	if !slices.Equal(running, []string{"m0", "m1"}) {
-		t.Fatalf("got %v at work, want m0 and m1", running)
-	}
-	id := func(n int) job.TaskID { return job.TaskID{Kind: job.KindMap, N: n} }
-	cause := errors.New("another was first")
-	w.Cancel("r", 0, nil, cause) // of an older epoch: nothing
-	w.Cancel("other", 1, nil, cause)
-	w.Cancel("r", 1, []job.TaskID{id(0), id(3), id(77)}, cause)
-	got := map[int]*job.Failure{}
-	for _, o := range h.await("r", 2) {
-		got[o.Task.N] = o.Failure
-	}
-	if f := got[0]; f == nil || f.Refused || f.Reason != cause.Error() {
-		t.Errorf("got %+v for a task that was executing", f)
-	}
-	if f := got[3]; f == nil || !f.Refused || f.Reason != cause.Error() {
-		t.Errorf("got %+v for a task that was waiting", f)
-	}
-	<-began // m2
-	w.Cancel("r", 1, nil, nil)
-	for _, o := range h.await("r", 5) {
-		if o.Failure == nil || o.Task.N != 0 && o.Task.N != 3 && o.Failure.Reason != ErrCanceled.Error() {
-			t.Errorf("got %+v, want it to be called off", o)
-		}
-	}
-	// What was called off may come back.
-	close(gate)
-	take(t, w, r, mapTasks(0, 5))
-	h.await("r", 10)
-}
-
-func TestWhatIgnoresItsEndIsAbandoned(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		w, h := start(t, Config{Slots: 1, Grace: 3 * time.Second, Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
-			if task.ID == "m0" {
-				<-release
-				if err := task.Emit("late", 1); !errors.Is(err, ErrCanceled) {
-					t.Errorf("got %v from a late Emit, want %v", err, ErrCanceled)
-				}
-				return "late", nil
-			}
-			return nil, nil
-		})}, nil)
-		r := newTestRun("r", "p")
-		take(t, w, r, mapTasks(0, 2))
-		synctest.Wait()
-		began := time.Now()
-		w.Cancel("r", 1, []job.TaskID{{Kind: job.KindMap, N: 0}}, nil)
-		got := h.await("r", 2) // m1 gets the slot
-		if waited := time.Since(began); waited != 3*time.Second {
-			t.Errorf("it was abandoned after %v, want 3s", waited)
-		}
-		if f := got[0].Failure; f == nil || f.Refused || !strings.Contains(f.Reason, ErrCanceled.Error()) || !strings.Contains(f.Reason, "abandoned") {
-			t.Errorf("got %+v with %+v", got[0], f)
-		}
-		synctest.Wait()
-		if s := w.Stats(); s.Abandoned != 1 || s.Running != 0 || len(s.Strays) != 1 || s.Strays[0].String() != "r/m0#1" || w.pool.Cap() != 2 {
-			t.Errorf("got %+v and a pool of %d, want one abandoned and a pool of 2", s, w.pool.Cap())
-		}
-		close(release)
-		synctest.Wait()
-		if s := w.Stats(); s.Abandoned != 0 || w.pool.Cap() != 1 || s.Done != 1 || s.Failed != 1 {
-			t.Errorf("got %+v and a pool of %d after its return", s, w.pool.Cap())
-		}
-		if n := len(h.await("r", 2)); n != 2 {
-			t.Errorf("got %d outcomes, want 2", n)
-		}
-	})
 }
 
 func TestStatsShowProgress(t *testing.T) {

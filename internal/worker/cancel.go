@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -138,11 +139,11 @@ func (w *Worker) expired(a *attempt, cause error) {
 	s.now(cause)
 }
 
-// stop cancels the attempt's context. Pairs on their way are cut off by the
-// flag, which is cheaper to look at.
+// stop cancels the attempt's context, and only then raises the flag that cuts
+// off its pairs: what they amount to must not be taken for all.
 func (a *attempt) stop(cause error) {
-	a.stopped.Store(true)
 	a.cancel(cause)
+	a.stopped.Store(true)
 }
 
 // abandon gives up waiting for an attempt that was cancelled, unless it has
@@ -174,7 +175,7 @@ func (w *Worker) abandon(a *attempt) {
 	w.hire(hire)
 
 	w.log.Warn("attempt abandoned: it did not return when it was cancelled", telemetry.Attempt(a.id()),
-		telemetry.Processor(a.batch.processor.name), "cause", a.cause.Error(), "grace", w.cfg.Grace, "abandoned", abandoned)
+		telemetry.Processor(a.batch.processor.name), telemetry.Err(a.cause), slog.Duration("grace", w.cfg.Grace), slog.Int("abandoned", abandoned))
 	w.cfg.Metrics.Abandoned(context.Background(), 1)
 	a.batch.processor.count.Ended(context.Background(), ended(a.cause), took)
 	a.files.discard()

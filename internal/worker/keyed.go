@@ -29,8 +29,8 @@ func (a *attempt) sample() ([]byte, error) {
 		return nil, err
 	}
 	b := encodeBounds(sharding.Bounds(keys, n))
-	if max := a.w.cfg.MaxResult; int64(len(b)) > max {
-		return nil, mapreduce.Permanent(fmt.Errorf("worker: the bounds of %d partitions have %d bytes and may have %d: ask for fewer Partitions", n, len(b), max))
+	if most := a.w.cfg.MaxResult; int64(len(b)) > most {
+		return nil, mapreduce.Permanent(fmt.Errorf("worker: the bounds of %d partitions have %d bytes and may have %d: ask for fewer Partitions", n, len(b), most))
 	}
 	return b, nil
 }

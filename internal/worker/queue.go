@@ -3,7 +3,6 @@ package worker
 import (
 	"time"
 
-	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/sharding"
 )
@@ -172,5 +171,3 @@ func (p *processor) lacks(r *job.Run, kind job.Kind) string {
 	}
 	return ""
 }
-
-var _ mapreduce.Runtime = (*attempt)(nil)

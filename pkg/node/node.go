@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/musterhq/muster/internal/lifecycle"
 	"github.com/musterhq/muster/internal/shuffle"
@@ -177,7 +178,7 @@ func (n *Node) openState(ctx context.Context) (err error) {
 	if _, err := os.Stat(dir); len(n.cfg.Join) > 0 && errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	n.state, err = state.Open(ctx, state.Config{Dir: dir, ID: n.id, Logger: n.log})
+	n.state, err = state.Open(ctx, state.Config{Dir: dir, ID: n.id, Logger: n.log, Now: time.Now})
 	return err
 }
 

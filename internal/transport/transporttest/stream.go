@@ -112,6 +112,11 @@ func testStreamError(t *testing.T, p *pair) {
 			}
 			return codedError{}
 		})
+		tr.HandleStream("closing", func(_ context.Context, _ string, req []byte, s transport.Stream) error {
+			defer s.Close() // which is a habit, and does no harm
+			_, err := s.Write(req)
+			return err
+		})
 	}
 	for _, to := range []string{"a", "b"} {
 		for method, size := range map[string]int{"early": 0, "late": 3 << 20} {
@@ -121,7 +126,11 @@ func testStreamError(t *testing.T, p *pair) {
 				t.Errorf("%s: got %d bytes before the error, want %d", method, len(got), size)
 			}
 		}
-		_, err := readAll(t, p.a, to, "missing")
+		got, err := readAll(t, p.a, to, "closing")
+		if string(got) != "request" || err != nil {
+			t.Errorf("closing: got %q, %v, want %q and a clean end", got, err, "request")
+		}
+		_, err = readAll(t, p.a, to, "missing")
 		wantRemote(t, err, "missing", transport.CodeNoMethod, "has no handler for the stream")
 	}
 }
@@ -185,8 +194,9 @@ func write(s transport.Stream) (n int, err error) {
 
 func testStreamCancel(t *testing.T, p *pair) {
 	p.start()
-	ended := make(chan error, 1)
+	began, ended := make(chan struct{}, 1), make(chan error, 1)
 	p.b.HandleStream("ignore", func(ctx context.Context, _ string, _ []byte, s transport.Stream) error {
+		began <- struct{}{}
 		<-ctx.Done()
 		ended <- context.Cause(ctx)
 		return ctx.Err()
@@ -206,6 +216,7 @@ func testStreamCancel(t *testing.T, p *pair) {
 		_, err := s.Read(make([]byte, 1))
 		read <- err
 	}()
+	receive(t, began, "the handler")
 	cancel()
 	wantError(t, receive(t, wrote, "the writer"), context.Canceled)
 	wantError(t, receive(t, read, "the reader"), context.Canceled)

@@ -1,0 +1,108 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log"
+	"maps"
+	"slices"
+
+	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/pkg/node"
+)
+
+// A node without any configuration is a cluster of one. The type wordCount has
+// a Map from a line to its words, each with a one, and a Reduce that adds up
+// the ones of a word; see the examples of package mapreduce.
+func Example() {
+	ctx := context.Background()
+	n, err := node.Start(ctx, node.Config{Processors: mapreduce.Registry{
+		"wordcount": mapreduce.Of(wordCount{}),
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer n.Stop(ctx)
+
+	run, err := n.Submit(ctx, job.Spec{Processor: "wordcount", Input: job.Values("to be or", "not to be")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err := run.Wait(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	counts, err := mapreduce.Collect[string, int](ctx, out)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, word := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Println(word, counts[word])
+	}
+	// Output:
+	// be 2
+	// not 1
+	// or 1
+	// to 2
+}
+
+// triangle emits a task for each number up to ten, and adds up what they
+// return.
+type triangle struct{}
+
+func (triangle) Process(_ context.Context, t *mapreduce.Task) (any, error) {
+	if t.Name == "number" {
+		var n int
+		err := t.Decode(&n)
+		return n, err
+	}
+	for n := range 10 {
+		if err := t.Emit("number", n+1); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (triangle) Reduce(_ context.Context, _ *mapreduce.Task, results iter.Seq[mapreduce.Result]) (any, error) {
+	sum := 0
+	for r := range results {
+		var n int
+		if err := r.Decode(&n); err != nil {
+			return nil, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// Nodes that are told of one member of a cluster find the others by gossip. A
+// task may emit more tasks, which are spread over all of them.
+func Example_fanOut() {
+	ctx := context.Background()
+	processors := mapreduce.Registry{"triangle": triangle{}}
+	a, err := node.Start(ctx, node.Config{Name: "a", Cluster: "triangle", Processors: processors})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer a.Stop(ctx)
+	b, err := node.Start(ctx, node.Config{Name: "b", Cluster: "triangle", Join: []string{a.Gossip()}, Processors: processors})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Stop(ctx)
+
+	run, err := b.Submit(ctx, job.Spec{Processor: "triangle"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err := run.Wait(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sum, err := mapreduce.Value[int](ctx, out)
+	fmt.Println(sum, err)
+	// Output: 55 <nil>
+}
