@@ -135,7 +135,7 @@ func (m *Master) survey() {
 		able = append(able, k.Member.Member)
 	}
 	fit, refused := sharding.Eligible(sharding.Constraint{
-		Names: p.Nodes, Tags: p.Tags, MinCPU: p.MinCPU, MinMemory: p.MinMemory, MinDisk: p.MinDisk, MaxWorkers: p.MaxWorkers,
+		Names: p.Nodes, Tags: p.Tags, MinCPU: p.MinCPU, MinMemory: p.MinMemory, MinDisk: p.MinDisk, MaxWorkers: p.MaxWorkers, Key: string(m.run.ID),
 	}, able)
 	m.fit = fit
 	m.refused = append(m.refused, refused...)

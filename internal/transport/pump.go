@@ -86,18 +86,23 @@ func (s *stream) receive() error {
 	var header [answerHeader]byte
 	for {
 		if _, err := io.ReadFull(s.conn, header[:]); err != nil {
-			if err == io.EOF {
-				return errNoEnd
-			}
-			return err
+			return noEnd(err)
 		}
 		if s.isStopped() {
 			return errNoEnd
 		}
 		if err := s.received(header[0], binary.BigEndian.Uint32(header[1:])); err != nil {
-			return err
+			return noEnd(err)
 		}
 	}
+}
+
+// noEnd is what the end of conn means: it may come in the middle of a frame.
+func noEnd(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errNoEnd
+	}
+	return err
 }
 
 func (s *stream) isStopped() bool {
@@ -168,15 +173,8 @@ func (s *stream) receiveData(size uint32) error {
 		poke(s.readable)
 		left -= n
 		if err != nil {
-			return noEOF(err)
+			return err
 		}
 	}
 	return nil
-}
-
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -119,7 +119,7 @@ func (a *attempt) begin() {
 		ctx = timed
 	}
 	if s := a.w.cfg.Spans; s != nil {
-		ctx, a.span = s.Attempt(ctx, a.id(), a.batch.processor.name, a.w.cfg.Node, nil)
+		ctx, a.span = s.Attempt(ctx, a.id(), a.batch.processor.name, a.w.cfg.Node, r.Trace)
 	}
 	a.ctx = mapreduce.WithTask(ctx, &a.task)
 }

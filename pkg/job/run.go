@@ -37,6 +37,10 @@ type Run struct {
 	// Extra are values the caller passes to every task.
 	Extra map[string]string `msgpack:"x,omitempty"`
 
+	// Trace is the span that the run came from, so that what happens elsewhere
+	// can be linked to it.
+	Trace map[string]string `msgpack:"tr,omitempty"`
+
 	// Master is the ID of the node that conducts the run. Epoch grows with
 	// each master it gets; what an older one does is refused.
 	Master string `msgpack:"m,omitempty"`

@@ -46,9 +46,11 @@ func (cs *chunks) task(ctx context.Context, seq uint64, at int) (job.Subtask, er
 		if err != nil {
 			return job.Subtask{}, err
 		}
-		if k, err = cs.put(seq, e.N, e.Blob); err != nil {
-			return job.Subtask{}, err
+		tasks, err := unpack(e.N, e.Blob)
+		if err != nil {
+			return job.Subtask{}, fmt.Errorf("node: journal entry %d of %s: %w", seq, cs.c.run.ID, err)
 		}
+		k = cs.add(seq, tasks, len(e.Blob))
 	}
 	if at < 0 || at >= len(k.tasks) {
 		return job.Subtask{}, fmt.Errorf("node: journal entry %d of %s has no task %d", seq, cs.c.run.ID, at)
@@ -67,15 +69,9 @@ func (cs *chunks) get(seq uint64) *chunk {
 	return el.Value.(*chunk)
 }
 
-// put keeps a chunk.
-func (cs *chunks) put(seq uint64, n int, blob []byte) (*chunk, error) {
-	k := &chunk{seq: seq, bytes: len(blob) + n*64, tasks: make([]job.Subtask, 0, n)}
-	for t, err := range wire.Subtasks(n, blob) {
-		if err != nil {
-			return nil, err
-		}
-		k.tasks = append(k.tasks, t)
-	}
+// add keeps a chunk.
+func (cs *chunks) add(seq uint64, tasks []job.Subtask, size int) *chunk {
+	k := &chunk{seq: seq, tasks: tasks, bytes: size + 64*len(tasks)}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.bySeq[seq] == nil {
@@ -87,5 +83,17 @@ func (cs *chunks) put(seq uint64, n int, blob []byte) (*chunk, error) {
 		delete(cs.bySeq, old.seq)
 		cs.bytes -= old.bytes
 	}
-	return k, nil
+	return k
+}
+
+// unpack returns the tasks of a chunk, which share its blob.
+func unpack(n int, blob []byte) ([]job.Subtask, error) {
+	tasks := make([]job.Subtask, 0, min(n, wire.ChunkTasks))
+	for t, err := range wire.Subtasks(n, blob) {
+		if err != nil {
+			return nil, err
+		}
+		tasks = append(tasks, t)
+	}
+	return tasks, nil
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/musterhq/muster/internal/master"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
@@ -33,6 +35,7 @@ type conductor struct {
 	began  time.Time
 	ctx    context.Context // ends with the run, or with its being conducted here
 	cancel context.CancelCauseFunc
+	span   trace.Span
 	ended  chan struct{}
 	wg     sync.WaitGroup // what the conductor started
 
@@ -68,6 +71,9 @@ func newConductor(m *masters, run job.Run) *conductor {
 	c.wake.Stop()
 	c.ctx, c.cancel = context.WithCancelCause(m.ctx)
 	c.chunks = newChunks(c)
+	spanned, span := m.n.spans.Run(c.ctx, string(run.ID), run.Spec.Name, run.Trace)
+	c.span = span
+	c.run.Trace = telemetry.Inject(spanned)
 	return c
 }
 
@@ -76,7 +82,7 @@ func (c *conductor) conduct() {
 	defer close(c.ended)
 	defer c.wg.Wait()
 	defer c.cancel(nil)
-	c.log.Info("run is conducted here", "epoch", c.run.Epoch, telemetry.Processor(c.run.Spec.Processor))
+	c.log.Info("run is conducted here", telemetry.Epoch(c.run.Epoch), telemetry.Processor(c.run.Spec.Processor))
 	if err := c.replay(); err != nil {
 		pause(c.ctx, time.Second) // whoever is next will read the same journal
 		c.quit(err)
@@ -112,13 +118,14 @@ func (c *conductor) conduct() {
 // or has one.
 func (c *conductor) resign() {
 	cause := context.Cause(c.ctx)
+	telemetry.End(c.span, cause) // does nothing if the run is over
 	if is(cause, errRunOver) || is(cause, state.ErrFenced) || is(cause, state.ErrFinal) || is(cause, state.ErrNoRun) || c.n.leader != nil && c.n.isStopping() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)
 	defer cancel()
 	if _, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch}); err != nil {
-		c.log.Warn("the leader could not be told that the run needs another master", "error", err)
+		c.log.Warn("the leader could not be told that the run needs another master", telemetry.Err(err))
 	}
 }
 
@@ -239,7 +246,7 @@ func (c *conductor) persist(method string, message any) error {
 		if err == nil || is(err, state.ErrFenced) || is(err, state.ErrFinal) || is(err, state.ErrNoRun) {
 			return err
 		}
-		c.log.Warn("the state does not take what the run records", "method", method, "error", err)
+		c.log.Warn("the state does not take what the run records", slog.String("method", method), telemetry.Err(err))
 		select {
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
@@ -278,7 +285,7 @@ func (c *conductor) carryOut(e master.Effect) {
 		recall := wire.Recall{Run: c.run.ID, Epoch: c.run.Epoch, Tasks: e.Tasks, Reason: "another attempt at the task was first"}
 		c.wg.Go(func() {
 			if _, err := call[wire.Nothing](c.ctx, c.n, e.Member, wire.MethodRecall, recall); err != nil {
-				c.log.Debug("tasks could not be recalled", "member", e.Member, "error", err)
+				c.log.Debug("tasks could not be recalled", telemetry.Member(e.Member), telemetry.Err(err))
 			}
 		})
 	case master.Finish:
@@ -301,16 +308,22 @@ func (c *conductor) end(f master.Finish) {
 		c.quit(err)
 		return
 	}
-	c.log.Info("run ended", telemetry.State(f.State), "reason", f.Reason, "tasks", p.Tasks, "attempts", p.Attempts, "took", time.Since(c.began).Round(time.Millisecond))
+	c.log.Info("run ended", telemetry.State(f.State), slog.String("reason", f.Reason),
+		slog.Int("tasks", p.Tasks), slog.Int("attempts", p.Attempts), telemetry.Took(time.Since(c.began)))
 	for member := range c.outboxes {
 		c.n.wg.Go(func() {
 			ctx, cancel := context.WithTimeout(c.n.ctx, describeTimeout)
 			defer cancel()
 			ref := wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch}
 			if _, err := call[wire.Nothing](ctx, c.n, member, wire.MethodForget, ref); err != nil {
-				c.log.Debug("a worker could not be told that the run is over", "member", member, "error", err)
+				c.log.Debug("a worker could not be told that the run is over", telemetry.Member(member), telemetry.Err(err))
 			}
 		})
+	}
+	if f.State == job.Succeeded {
+		telemetry.End(c.span, nil)
+	} else {
+		telemetry.End(c.span, &RunError{ID: c.run.ID, State: f.State, Reason: f.Reason})
 	}
 	c.cancel(errRunOver)
 }
@@ -320,7 +333,7 @@ var errRunOver = &coded{"over", "node: the run is over"}
 // quit stops to conduct the run without ending it.
 func (c *conductor) quit(err error) {
 	if c.ctx.Err() == nil {
-		c.log.Warn("run is not conducted here any more", "error", cmp.Or(err, error(errNoMaster)))
+		c.log.Warn("run is not conducted here any more", telemetry.Err(cmp.Or(err, error(errNoMaster))))
 	}
 	c.cancel(cmp.Or(err, error(errNoMaster)))
 }
@@ -364,6 +377,13 @@ func (c *conductor) stage(ctx context.Context, s wire.Staged) error {
 	if s.Kind != wire.EntryTasks && s.Kind != wire.EntryPairs || s.N < 1 || s.Kind == wire.EntryTasks && s.N > wire.ChunkTasks {
 		return fmt.Errorf("node: a chunk of kind %q with %d entries from %v", s.Kind, s.N, s.Task)
 	}
+	var tasks []job.Subtask
+	if s.Kind == wire.EntryTasks {
+		var err error
+		if tasks, err = unpack(s.N, s.Blob); err != nil {
+			return err
+		}
+	}
 	return c.ask(ctx, func(ack func(error)) {
 		e := wire.Entry{Kind: s.Kind, N: s.N, Task: s.Task, Epoch: s.Epoch, Attempt: s.Attempt, Index: s.Index, Blob: s.Blob}
 		staged := master.Staged{Task: s.Task, Epoch: s.Epoch, Attempt: s.Attempt, Index: s.Index, Seq: c.seq, N: s.N, Pairs: s.Kind == wire.EntryPairs}
@@ -372,7 +392,7 @@ func (c *conductor) stage(ctx context.Context, s wire.Staged) error {
 			case master.Keep:
 				c.append(&e)
 				if e.Kind == wire.EntryTasks {
-					c.chunks.put(staged.Seq, e.N, e.Blob)
+					c.chunks.add(staged.Seq, tasks, len(e.Blob))
 				}
 			case master.Refuse:
 				ack(&coded{errRefused.code, "node: " + effect.Reason})

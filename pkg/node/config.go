@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/musterhq/muster/mapreduce"
 )
 
@@ -79,6 +82,12 @@ type Config struct {
 
 	// Logger receives the node's log. Nil means slog.Default.
 	Logger *slog.Logger
+
+	// TracerProvider and MeterProvider are where spans and measurements go.
+	// Nil means the global ones of OpenTelemetry, which drop them unless the
+	// program has set others.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
 
 	// Network is what the node speaks through. Nil means the machine's own;
 	// package nodetest puts a simulated one here.

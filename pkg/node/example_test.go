@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"log"
 	"maps"
 	"slices"
 
@@ -22,21 +21,25 @@ func Example() {
 		"wordcount": mapreduce.Of(wordCount{}),
 	}})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer n.Stop(ctx)
 
 	run, err := n.Submit(ctx, job.Spec{Processor: "wordcount", Input: job.Values("to be or", "not to be")})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	out, err := run.Wait(ctx)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	counts, err := mapreduce.Collect[string, int](ctx, out)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, word := range slices.Sorted(maps.Keys(counts)) {
 		fmt.Println(word, counts[word])
@@ -85,22 +88,26 @@ func Example_fanOut() {
 	processors := mapreduce.Registry{"triangle": triangle{}}
 	a, err := node.Start(ctx, node.Config{Name: "a", Cluster: "triangle", Processors: processors})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer a.Stop(ctx)
 	b, err := node.Start(ctx, node.Config{Name: "b", Cluster: "triangle", Join: []string{a.Gossip()}, Processors: processors})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer b.Stop(ctx)
 
 	run, err := b.Submit(ctx, job.Spec{Processor: "triangle"})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	out, err := run.Wait(ctx)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	sum, err := mapreduce.Value[int](ctx, out)
 	fmt.Println(sum, err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/worker"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -70,7 +71,7 @@ func (c *conductor) commitFiles() error {
 func (c *conductor) dropFiles() {
 	if dir := c.run.Spec.Output.Dir; dir != "" {
 		if err := os.RemoveAll(worker.StagingDir(dir, c.run.ID)); err != nil {
-			c.log.Warn("staged files could not be removed", "error", err)
+			c.log.Warn("staged files could not be removed", telemetry.Err(err))
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
@@ -64,7 +66,7 @@ func (h *host) Report(run job.RunID, epoch uint64, outcomes []job.Outcome) {
 		for ; n < len(outcomes) && len(blob) < maxReport; n++ {
 			b, err := wire.AppendOutcome(blob, &outcomes[n])
 			if err != nil {
-				h.n.log.Error("outcome can't be reported", "run", run, "task", outcomes[n].Task.String(), "error", err)
+				h.n.log.Error("outcome can't be reported", telemetry.Run(run), telemetry.Task(outcomes[n].Task), telemetry.Err(err))
 				continue
 			}
 			blob = b
@@ -74,7 +76,7 @@ func (h *host) Report(run job.RunID, epoch uint64, outcomes []job.Outcome) {
 			return wire.Report{Run: run, Epoch: epoch, Window: h.n.worker.Window(run), Outcomes: blob}
 		})
 		if err != nil {
-			h.n.log.Info("outcomes count for nothing", "run", run, "outcomes", n, "error", err)
+			h.n.log.Info("outcomes count for nothing", telemetry.Run(run), slog.Int("outcomes", n), telemetry.Err(err))
 			return
 		}
 	}
@@ -95,7 +97,7 @@ func (h *host) deliver(ctx context.Context, run job.RunID, epoch uint64, method 
 		case is(err, errNoMaster) && h.over(run, epoch):
 			return state.ErrFenced
 		}
-		h.n.log.Debug("the master of the run does not answer", "run", run, "method", method, "error", err)
+		h.n.log.Debug("the master of the run does not answer", telemetry.Run(run), slog.String("method", method), telemetry.Err(err))
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -136,9 +138,13 @@ func (h *host) Output(ctx context.Context, a job.AttemptID, seq int, pairs []byt
 const maxOutput = 2 << 20
 
 func (h *host) stage(ctx context.Context, a job.AttemptID, index int, kind wire.EntryKind, n int, blob []byte) error {
-	return h.deliver(ctx, a.Run, a.Epoch, wire.MethodStage, func() any {
+	err := h.deliver(ctx, a.Run, a.Epoch, wire.MethodStage, func() any {
 		return wire.Staged{Run: a.Run, Epoch: a.Epoch, Task: a.Task, Attempt: a.N, Index: index, Kind: kind, N: n, Blob: blob}
 	})
+	if is(err, errRefused) {
+		return mapreduce.Permanent(err)
+	}
+	return err
 }
 
 // Results yields how the map tasks of a run ended, for a reduce over them.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -84,7 +85,7 @@ func (l *leader) assign(id job.RunID, not string) (job.Run, bool) {
 		if is(err, state.ErrFinal) || is(err, state.ErrNoRun) || l.ctx.Err() != nil {
 			return run, false
 		}
-		l.n.log.Error("run could not be given a master", "run", id, "error", err)
+		l.n.log.Error("run could not be given a master", telemetry.Run(id), telemetry.Err(err))
 		if !pause(l.ctx, wait) {
 			return run, false
 		}
@@ -100,7 +101,7 @@ func (l *leader) tell(run job.Run) {
 		if err == nil {
 			return
 		}
-		l.n.log.Warn("a master did not take its run", "run", run.ID, "master", run.Master, "error", err)
+		l.n.log.Warn("a master did not take its run", telemetry.Run(run.ID), telemetry.Member(run.Master), telemetry.Err(err))
 		if !pause(l.ctx, wait) {
 			return
 		}
@@ -158,7 +159,7 @@ func (l *leader) left(id string) {
 	}
 	l.mu.Unlock()
 	for _, run := range orphans {
-		l.n.log.Warn("the master of a run is gone; it gets another", "run", run, "master", id)
+		l.n.log.Warn("the master of a run is gone; it gets another", telemetry.Run(run), telemetry.Member(id))
 		l.appoint(job.Run{ID: run, Master: id})
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/musterhq/muster/internal/lifecycle"
 	"github.com/musterhq/muster/internal/shuffle"
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/worker"
 	"github.com/musterhq/muster/membership"
@@ -50,6 +51,8 @@ type Node struct {
 	id        string
 	temporary bool // the data directory goes with the node
 	log       *slog.Logger
+	spans     telemetry.Spans
+	metrics   *telemetry.Metrics
 
 	transport *transport.Transport
 	state     *state.State // nil unless the node holds it
@@ -76,9 +79,12 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg}
-	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	n := &Node{cfg: cfg, spans: telemetry.NewSpans(cfg.TracerProvider)}
 	var err error
+	if n.metrics, err = telemetry.NewMetrics(cfg.MeterProvider); err != nil {
+		return nil, fmt.Errorf("node: MeterProvider: %w", err)
+	}
+	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	up := func(name string, start, stop func(context.Context) error) {
 		if err == nil {
 			err = n.parts.Up(ctx, name, start, stop)
@@ -97,7 +103,8 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		n.cancel(ErrStopped)
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	n.log.Info("node is up", "gossip", n.Gossip(), "rpc", n.transport.Addr(), "slots", n.cfg.Slots, "state", n.state != nil, "dir", n.cfg.Dir)
+	n.log.Info("node is up", slog.String("gossip", n.Gossip()), slog.String("rpc", n.transport.Addr()),
+		slog.Int("slots", n.cfg.Slots), slog.Bool("state", n.state != nil), slog.String("dir", n.cfg.Dir))
 	return n, nil
 }
 
@@ -125,14 +132,14 @@ func (n *Node) openDir(context.Context) (err error) {
 		err = os.MkdirAll(n.cfg.Dir, 0o700)
 	}
 	if err != nil {
-		return fmt.Errorf("Dir %q: %w: name a directory that can be written", n.cfg.Dir, err)
+		return fmt.Errorf("node: Dir %q: %w: name a directory that can be written", n.cfg.Dir, err)
 	}
 	if n.id, err = membership.Identity(n.cfg.Dir); err != nil {
 		return err
 	}
-	n.log = n.cfg.Logger.With("node", n.cfg.Name)
+	n.log = n.cfg.Logger.With(telemetry.Node(n.cfg.Name))
 	if n.temporary {
-		n.log.Info("the data directory is temporary and is removed at the stop: set Dir to keep it", "dir", n.cfg.Dir)
+		n.log.Info("the data directory is temporary and is removed at the stop: set Dir to keep it", slog.String("dir", n.cfg.Dir))
 	}
 	return nil
 }
@@ -192,6 +199,7 @@ func (n *Node) closeState(context.Context) error {
 func (n *Node) openShuffle(context.Context) (err error) {
 	n.shuffle, err = shuffle.New(shuffle.Config{
 		Dir: filepath.Join(n.cfg.Dir, "shuffle"), Memory: n.cfg.Memory, Node: n.id, Transport: n.transport, Logger: n.log,
+		Metrics: n.metrics,
 	})
 	return err
 }
@@ -202,7 +210,7 @@ func (n *Node) openWorker(context.Context) (err error) {
 	h := newHost(n)
 	n.worker, err = worker.New(worker.Config{
 		Node: n.cfg.Name, Slots: n.cfg.Slots, Processors: n.cfg.Processors, Shuffle: n.shuffle,
-		Host: h, Logger: n.log, Grace: n.cfg.Grace,
+		Host: h, Logger: n.log, Grace: n.cfg.Grace, Metrics: n.metrics, Spans: &n.spans,
 	})
 	if err == nil {
 		n.serveWorker(h)
@@ -253,6 +261,9 @@ func (n *Node) openMembership(ctx context.Context) (err error) {
 
 func (n *Node) closeMembership(ctx context.Context) error {
 	n.peers.stop()
+	if ctx.Err() != nil { // no time for goodbyes
+		return n.members.Close()
+	}
 	return n.members.Leave(ctx)
 }
 

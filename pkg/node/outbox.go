@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/musterhq/muster/internal/master"
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -18,9 +20,10 @@ type outbox struct {
 	member string
 	ready  chan struct{} // holds one if there is something
 
-	mu     sync.Mutex
-	queue  []master.Assign // guarded by mu
-	misses int             // messages in a row that did not arrive; used by the sender alone
+	misses int // messages in a row that did not arrive; the sender's alone
+
+	mu    sync.Mutex
+	queue []master.Assign // guarded by mu
 }
 
 // maxDispatch bounds the payload bytes in one message to a worker.
@@ -39,9 +42,7 @@ func (c *conductor) outbox(member string) *outbox {
 			case <-c.ctx.Done():
 				return
 			case <-o.ready:
-				for _, a := range o.take() {
-					o.send(c.ctx, a)
-				}
+				o.sendAll(c.ctx)
 			}
 		}
 	})
@@ -66,8 +67,27 @@ func (o *outbox) take() []master.Assign {
 	return q
 }
 
-// send delivers an assignment in as many messages as it takes.
-func (o *outbox) send(ctx context.Context, a master.Assign) {
+// sendAll sends what waits. When a message does not arrive, none after it is
+// tried: the member is as far away for those.
+func (o *outbox) sendAll(ctx context.Context) {
+	var stuck []master.Placed
+	var why error
+	for _, a := range o.take() {
+		if why == nil {
+			a.Tasks, why = o.send(ctx, a)
+		}
+		if why != nil {
+			stuck = append(stuck, a.Tasks...)
+		}
+	}
+	if why != nil {
+		o.undelivered(stuck, why)
+	}
+}
+
+// send delivers an assignment in as many messages as it takes. If one does not
+// arrive it returns the tasks from there on.
+func (o *outbox) send(ctx context.Context, a master.Assign) ([]master.Placed, error) {
 	d := wire.Dispatch{Run: o.c.run, Before: a.Before}
 	for _, s := range a.Sources {
 		d.Sources = append(d.Sources, wire.Source{Node: s.Node, Maps: s.Maps})
@@ -78,20 +98,20 @@ func (o *outbox) send(ctx context.Context, a master.Assign) {
 		for ; at < len(a.Tasks) && len(d.Tasks) < maxDispatch; at++ {
 			t, err := o.task(ctx, a.Tasks[at])
 			if err != nil {
-				o.undelivered(a.Tasks[from:], err)
-				return
+				return a.Tasks[from:], err
 			}
 			d.Tasks = wire.AppendTask(d.Tasks, &t)
 			d.N++
 		}
 		answer, err := call[wire.Dispatched](ctx, o.c.n, o.member, wire.MethodDispatch, d)
 		if err != nil {
-			o.undelivered(a.Tasks[from:], err)
-			return
+			return a.Tasks[from:], err
 		}
 		o.misses = 0
+		o.c.n.metrics.Placed(ctx, d.N)
 		o.delivered(answer)
 	}
+	return nil, nil
 }
 
 // task puts the payload of a task to its name.
@@ -112,7 +132,7 @@ func (o *outbox) delivered(d wire.Dispatched) {
 	var refused []job.Outcome
 	for r, err := range wire.Outcomes(d.Refused) {
 		if err != nil {
-			o.c.log.Error("a worker's answer can't be read", "member", o.member, "error", err)
+			o.c.log.Error("a worker's answer can't be read", telemetry.Member(o.member), telemetry.Err(err))
 			break
 		}
 		refused = append(refused, r)
@@ -137,7 +157,7 @@ func (o *outbox) undelivered(tasks []master.Placed, err error) {
 	}
 	o.misses++
 	wait := min(100*time.Millisecond<<min(o.misses, 10), 5*time.Second)
-	o.c.log.Warn("tasks did not reach a worker", "member", o.member, "tasks", len(tasks), "again_in", wait, "error", err)
+	o.c.log.Warn("tasks did not reach a worker", telemetry.Member(o.member), slog.Int("tasks", len(tasks)), slog.Duration("again_in", wait), telemetry.Err(err))
 	o.c.inbox.put(func() {
 		o.c.step(master.Undelivered{Member: o.member, Tasks: tasks, Until: time.Since(o.c.began) + wait})
 	})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/master"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/membership"
@@ -86,7 +88,7 @@ func (p *peers) stop() {
 func (p *peers) take(ctx context.Context, e membership.Event) {
 	id := e.Member.ID
 	if e.Kind == membership.Left {
-		p.n.log.Info("member left", "member", e.Member.Name, "id", id)
+		p.n.log.Info("member left", telemetry.Member(e.Member.Name), slog.String("id", id))
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.known, id)
@@ -94,7 +96,7 @@ func (p *peers) take(ctx context.Context, e membership.Event) {
 		return
 	}
 	if e.Kind == membership.Joined && id != p.n.id {
-		p.n.log.Info("member joined", "member", e.Member.Name, "id", id, "rpc", e.Member.RPC)
+		p.n.log.Info("member joined", telemetry.Member(e.Member.Name), slog.String("id", id), slog.String("rpc", e.Member.RPC))
 	}
 	p.wg.Go(func() { p.describe(ctx, e.Member) })
 }
@@ -107,7 +109,7 @@ func (p *peers) describe(ctx context.Context, m membership.Member) {
 			p.learn(peer{member: m, about: about, asked: time.Now()})
 			return
 		}
-		p.n.log.Debug("member does not describe itself", "member", m.Name, "error", err)
+		p.n.log.Debug("member does not describe itself", telemetry.Member(m.Name), telemetry.Err(err))
 		select {
 		case <-ctx.Done():
 			return
@@ -136,6 +138,7 @@ func (p *peers) learn(k peer) {
 }
 
 func (p *peers) changedLocked(news func(*watcher)) {
+	p.n.metrics.Members(p.n.ctx, len(p.known))
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.news = append(p.news, news)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
@@ -50,6 +51,7 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 	}
 	now := time.Now().UTC()
 	run := job.Run{Spec: spec, Fire: now, Created: now, ID: newID(spec, now)}
+	run.Trace = telemetry.Inject(ctx)
 	for _, o := range options {
 		o(&run)
 	}
@@ -149,7 +151,7 @@ func (n *Node) eligible(run *job.Run) ([]sharding.Member, error) {
 	}
 	p := run.Spec.Placement
 	fit, more := sharding.Eligible(sharding.Constraint{
-		Names: p.Nodes, Tags: p.Tags, MinCPU: p.MinCPU, MinMemory: p.MinMemory, MinDisk: p.MinDisk, MaxWorkers: p.MaxWorkers,
+		Names: p.Nodes, Tags: p.Tags, MinCPU: p.MinCPU, MinMemory: p.MinMemory, MinDisk: p.MinDisk, MaxWorkers: p.MaxWorkers, Key: string(run.ID),
 	}, able)
 	if len(fit) == 0 {
 		return nil, fmt.Errorf("node: Placement: %s", cmp.Or(sharding.Explain(append(refused, more...)), "no worker"))

@@ -237,7 +237,7 @@ func TestARunGoesOnUnderAnotherMaster(t *testing.T) {
 	c := start(t, 3, mapreduce.Registry{"first": first, "second": second})
 	// The node with the state conducts the first run, so another one conducts
 	// the second.
-	run1, err := c.Node(0).Submit(t.Context(), job.Spec{Processor: "first", Params: "10"})
+	run1, err := c.Node(0).Submit(t.Context(), job.Spec{Processor: "first", Params: "2"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestARunGoesOnUnderAnotherMaster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[job.RunID]int{run1.ID(): 10, run2.ID(): 2000}[run.ID()]
+		want := map[job.RunID]int{run1.ID(): 2, run2.ID(): 2000}[run.ID()]
 		if got, err := mapreduce.Value[int](t.Context(), out); err != nil || got != want {
 			t.Errorf("%s: got %d tasks, %v, want %d", run.ID(), got, err, want)
 		}

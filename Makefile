@@ -1,0 +1,68 @@
+# make help lists the targets. Everything needs Go and git only, but for race,
+# which needs a C compiler too.
+
+GO      ?= go
+TOOL    := $(GO) tool -modfile=tools/go.mod
+
+# The directory whose words make run counts. Empty means the Go source tree.
+DIR      ?=
+# How long the tests of one package may take.
+TIMEOUT  ?= 5m
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+# Which benchmarks run, and how often, for benchstat.
+BENCH    ?= .
+COUNT    ?= 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Start three nodes and count the words of DIR, by default of the Go source tree
+	$(GO) run ./cmd/muster demo $(DIR)
+
+.PHONY: build
+build: ## Build bin/muster
+	$(GO) build -o bin/muster ./cmd/muster
+
+.PHONY: cross
+cross: ## Check that the binary builds for the other systems
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/muster
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/muster
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/muster
+
+.PHONY: test
+test: ## Vet and test everything
+	$(GO) vet ./...
+	$(GO) test -timeout $(TIMEOUT) ./...
+
+.PHONY: race
+race: ## Test everything under the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./...
+
+.PHONY: lint
+lint: ## Check style and look for bugs; the first time builds the linter, which takes minutes
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	$(TOOL) gofumpt -w .
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	GO=$(GO) .ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks that match BENCH, COUNT times, in a form that benchstat reads
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+.PHONY: verify
+verify: ## Check that generated files, go.mod and go.sum are up to date
+	GO=$(GO) .ci/verify
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin dist
