@@ -48,6 +48,11 @@ func (t *Transport) accept() {
 			}
 			return
 		}
+		if errors.Is(err, net.ErrClosed) {
+			// It was taken from under us; sessions that there are go on.
+			t.cfg.Logger.Error("connections are accepted no more", "addr", t.Addr(), "err", err)
+			return
+		}
 		if err != nil {
 			// Out of file descriptors, most likely, which passes.
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)

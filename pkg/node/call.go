@@ -29,6 +29,9 @@ func call[Resp, Req any](ctx context.Context, n *Node, to, method string, req Re
 // handle answers a method with a function from message to message.
 func handle[Req, Resp any](n *Node, method string, f func(ctx context.Context, from string, req Req) (Resp, error)) {
 	n.transport.Handle(method, func(ctx context.Context, from string, b []byte) ([]byte, error) {
+		if err := n.awaitReady(ctx); err != nil {
+			return nil, err
+		}
 		var req Req
 		if err := codec.Unmarshal(b, &req); err != nil {
 			return nil, fmt.Errorf("node: message %s: %w", method, err)
@@ -39,6 +42,19 @@ func handle[Req, Resp any](n *Node, method string, f func(ctx context.Context, f
 		}
 		return codec.Marshal(resp)
 	})
+}
+
+// awaitReady makes a call that comes during the start wait for its end: others
+// hear of a node before it has heard of all of them.
+func (n *Node) awaitReady(ctx context.Context) error {
+	select {
+	case <-n.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-n.ctx.Done():
+		return context.Cause(n.ctx)
+	}
 }
 
 // lead calls a method of the node that holds the state, and waits for one to

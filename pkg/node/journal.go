@@ -84,6 +84,9 @@ func readEntry(r *bufio.Reader) (entry, error) {
 // serveJournal streams journals to masters, workers and readers of results.
 func (l *leader) serveJournal() {
 	l.n.transport.HandleStream(wire.MethodJournal, func(ctx context.Context, _ string, req []byte, s transport.Stream) error {
+		if err := l.n.awaitReady(ctx); err != nil {
+			return err
+		}
 		var ref wire.JournalRef
 		if err := codec.Unmarshal(req, &ref); err != nil {
 			return err

@@ -27,15 +27,21 @@ type leader struct {
 	runs map[job.RunID]string // who conducts what has not ended, by ID; guarded by mu
 }
 
-func (n *Node) openLeader(context.Context) error {
-	if n.state == nil {
-		return nil
-	}
+// newLeader makes a leader that answers but does nothing by itself yet.
+func newLeader(n *Node) *leader {
 	l := &leader{n: n, state: n.state, runs: map[job.RunID]string{}}
 	l.ctx, l.cancel = context.WithCancelCause(n.ctx)
-	n.leader = l
 	l.serve()
 	l.serveJournal()
+	return l
+}
+
+// openLeader begins to see to the runs.
+func (n *Node) openLeader(context.Context) error {
+	l := n.leader
+	if l == nil {
+		return nil
+	}
 	_, stop := n.peers.watch(func(peer) {}, func(id string) { l.left(id) })
 	context.AfterFunc(l.ctx, stop)
 	// Whoever conducted these may have gone with the last life of this node.

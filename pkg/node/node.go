@@ -63,6 +63,7 @@ type Node struct {
 	masters   *masters
 	leader    *leader // nil unless the node holds the state
 
+	ready  chan struct{} // closed once other nodes may call this one
 	parts  lifecycle.Stack
 	wg     sync.WaitGroup
 	ctx    context.Context // the node's life
@@ -79,7 +80,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, spans: telemetry.NewSpans(cfg.TracerProvider)}
+	n := &Node{cfg: cfg, ready: make(chan struct{}), spans: telemetry.NewSpans(cfg.TracerProvider)}
 	var err error
 	if n.metrics, err = telemetry.NewMetrics(cfg.MeterProvider); err != nil {
 		return nil, fmt.Errorf("node: MeterProvider: %w", err)
@@ -98,7 +99,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	up("masters", n.openMasters, n.closeMasters)
 	up("membership", n.openMembership, n.closeMembership)
 	up("leader", n.openLeader, n.closeLeader)
-	up("work", func(ctx context.Context) error { return n.WaitMembers(ctx, 1) }, n.drain)
+	up("work", n.open, n.drain)
 	if err != nil {
 		n.cancel(ErrStopped)
 		return nil, fmt.Errorf("node: %w", err)
@@ -171,8 +172,10 @@ func (n *Node) closeTransport(context.Context) error {
 
 // resolve tells the transport where a member is.
 func (n *Node) resolve(id string) (string, bool) {
-	if n.members == nil {
-		return "", false
+	select {
+	case <-n.ready:
+	default:
+		return "", false // it has not joined the pool yet
 	}
 	m, ok := n.members.Member(id)
 	return m.RPC, ok && m.RPC != ""
@@ -223,6 +226,9 @@ func (n *Node) closeWorker(ctx context.Context) error { return n.worker.Drain(ct
 func (n *Node) openMasters(context.Context) error {
 	n.masters = newMasters(n)
 	n.masters.serve()
+	if n.state != nil {
+		n.leader = newLeader(n)
+	}
 	return nil
 }
 
@@ -265,6 +271,12 @@ func (n *Node) closeMembership(ctx context.Context) error {
 		return n.members.Close()
 	}
 	return n.members.Leave(ctx)
+}
+
+// open lets other nodes in.
+func (n *Node) open(ctx context.Context) error {
+	close(n.ready)
+	return n.WaitMembers(ctx, 1)
 }
 
 // drain is the first part of a stop: no new runs, and the runs that the node
