@@ -276,6 +276,21 @@ func (n *Node) closeMembership(ctx context.Context) error {
 // open lets other nodes in.
 func (n *Node) open(ctx context.Context) error {
 	close(n.ready)
+	return n.meet(ctx)
+}
+
+// meetTimeout bounds how long a start waits for what the members of the pool
+// tell of themselves.
+const meetTimeout = 3 * time.Second
+
+// meet waits until the node knows what it can do itself, and for a while until
+// it knows that of the members it has joined.
+func (n *Node) meet(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(ctx, meetTimeout)
+	defer cancel()
+	if n.WaitMembers(soon, len(n.members.Members())) == nil {
+		return nil
+	}
 	return n.WaitMembers(ctx, 1)
 }
 

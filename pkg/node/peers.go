@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
@@ -88,15 +87,11 @@ func (p *peers) stop() {
 func (p *peers) take(ctx context.Context, e membership.Event) {
 	id := e.Member.ID
 	if e.Kind == membership.Left {
-		p.n.log.Info("member left", telemetry.Member(e.Member.Name), slog.String("id", id))
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.known, id)
 		p.changedLocked(func(w *watcher) { w.left(id) })
 		return
-	}
-	if e.Kind == membership.Joined && id != p.n.id {
-		p.n.log.Info("member joined", telemetry.Member(e.Member.Name), slog.String("id", id), slog.String("rpc", e.Member.RPC))
 	}
 	p.wg.Go(func() { p.describe(ctx, e.Member) })
 }
