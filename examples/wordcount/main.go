@@ -41,11 +41,7 @@ func count(ctx context.Context, input job.Input) (map[string]int, error) {
 		return nil, err
 	}
 	defer n.Stop(ctx)
-	run, err := n.Submit(ctx, job.Spec{Processor: "wordcount", Input: input})
-	if err != nil {
-		return nil, err
-	}
-	out, err := run.Wait(ctx)
+	out, err := n.Do(ctx, job.Spec{Processor: "wordcount", Input: input})
 	if err != nil {
 		return nil, err
 	}
