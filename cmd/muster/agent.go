@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/musterhq/muster/pkg/node"
+)
+
+// nodeFlags are the flags of every verb that is a node.
+type nodeFlags struct {
+	cfg  node.Config
+	keys []string
+	log  string
+}
+
+func (f *nodeFlags) add(c *cobra.Command) {
+	s := c.Flags()
+	s.StringVar(&f.cfg.Name, "name", "", "name of the node, for people (default: the host's name)")
+	s.StringVar(&f.cfg.Cluster, "cluster", "muster", "name of the cluster; nodes of others are refused")
+	s.StringSliceVar(&f.cfg.Join, "join", nil, "gossip address of a node of the cluster; repeat for more")
+	s.StringVar(&f.cfg.Gossip, "gossip", "127.0.0.1:0", "address for membership, UDP and TCP; port 0 or -1 picks a free one")
+	s.StringVar(&f.cfg.RPC, "rpc", "127.0.0.1:0", "address for everything else, TCP; port 0 or -1 picks a free one")
+	s.StringSliceVar(&f.keys, "key", nil, "key that encrypts gossip, 32, 48 or 64 hex digits; the first encrypts, all decrypt")
+	s.BoolVar(&f.cfg.Insecure, "insecure", false, "listen beyond loopback although RPC is not encrypted")
+	s.StringVar(&f.log, "log", "info", "least level of log lines: debug, info, warn or error")
+}
+
+// config puts what the flags say into a node's configuration.
+func (f *nodeFlags) config() (node.Config, error) {
+	cfg := f.cfg
+	for _, k := range f.keys {
+		b, err := hex.DecodeString(k)
+		if err != nil {
+			return cfg, fmt.Errorf("--key: want hex digits: %w: %w", err, errUsage)
+		}
+		cfg.Keys = append(cfg.Keys, b)
+	}
+	log, err := logger(f.log)
+	cfg.Logger = log
+	return cfg, err
+}
+
+func logger(level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log %q: want debug, info, warn or error: %w", level, errUsage)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
+}
+
+func agentCommand() *cobra.Command {
+	var f nodeFlags
+	var grace time.Duration
+	c := &cobra.Command{
+		Use:   "agent",
+		Short: "run a node until it is interrupted",
+		Long: `Agent runs a node until it is interrupted, then lets what it works on come to
+its end, for at most --grace. Without --join it starts a cluster, or goes on
+with the one in --dir. It can run the processors wordcount, index, fanout and
+sleep; to run your own, start a node in your program.`,
+		Example: `  muster agent --name a --gossip 127.0.0.1:7946 --dir ./a
+  muster agent --name b --join 127.0.0.1:7946 --dir ./b
+  muster submit fanout --join 127.0.0.1:7946 --params '{"tasks":100000}'`,
+		Args: args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := f.config()
+			if err != nil {
+				return err
+			}
+			cfg.Processors = processors()
+			n, err := node.Start(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(os.Stderr, "\nnode %s is up. Join it from elsewhere with\n  muster agent --join %s\nand give it work with\n  muster submit fanout --join %s --params '{\"tasks\":100000}'\n\n", n.Name(), n.Gossip(), n.Gossip())
+			<-c.Context().Done()
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), grace)
+			defer cancel()
+			return n.Stop(ctx)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&f.cfg.Dir, "dir", "", "data directory (default: a temporary one, removed at the end)")
+	c.Flags().IntVar(&f.cfg.Slots, "slots", 0, "attempts at a time (default: one per core)")
+	c.Flags().StringSliceVar(&f.cfg.Tags, "tag", nil, "tag that jobs may ask for; repeat for more")
+	c.Flags().Int64Var(&f.cfg.Memory, "memory", 0, "bytes of pairs to hold in memory (default: 256 MiB)")
+	c.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a stop waits for what is in progress")
+	return c
+}

@@ -1,0 +1,65 @@
+// Command muster runs a node of a cluster, shows what a cluster does, and
+// measures how fast it does it.
+//
+// What is data goes to standard output, everything else to standard error.
+// It exits with 0 when all went well, 1 when something failed, 2 when the
+// command line made no sense, and 130 when it was interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/musterhq/muster/pkg/node"
+)
+
+// errUsage marks what is wrong with the command line.
+var errUsage = errors.New("see muster --help")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command().ExecuteContext(ctx)
+	interrupted := ctx.Err() != nil
+	stop()
+	switch {
+	case err == nil:
+		return
+	case interrupted:
+		os.Exit(130)
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(os.Stderr, "muster: %v\n", err)
+		os.Exit(2)
+	}
+	fmt.Fprintf(os.Stderr, "muster: %v\n", err)
+	os.Exit(1)
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "muster",
+		Short:         "MapReduce and scheduled jobs on a pool of nodes that find each other",
+		Version:       node.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
+	root.AddCommand(agentCommand(), demoCommand(), submitCommand(), benchCommand())
+	return root
+}
+
+// args refuses a number of arguments that makes no sense.
+func args(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fmt.Errorf("%s: got %d arguments: %w", c.UseLine(), len(args), errUsage)
+		}
+		return nil
+	}
+}
