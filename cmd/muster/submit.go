@@ -109,12 +109,12 @@ func submit(ctx context.Context, cfg node.Config, spec job.Spec, asJSON bool) er
 	if err != nil {
 		return err
 	}
-	return print(ctx, os.Stdout, out, asJSON)
+	return show(ctx, os.Stdout, out, asJSON)
 }
 
-// print writes what a run returned: pairs as key and value, results as they
+// show writes what a run returned: pairs as key and value, results as they
 // are, one a line, or each as a JSON object.
-func print(ctx context.Context, w io.Writer, out mapreduce.Output, asJSON bool) error {
+func show(ctx context.Context, w io.Writer, out mapreduce.Output, asJSON bool) error {
 	enc := json.NewEncoder(w)
 	for item, err := range out.Items(ctx) {
 		if err != nil {

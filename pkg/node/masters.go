@@ -84,7 +84,7 @@ func (m *masters) count() int {
 // wait returns when no run is conducted here any more, or when ctx ends.
 func (m *masters) wait(ctx context.Context) {
 	m.mu.Lock()
-	var ends []<-chan struct{}
+	ends := make([]<-chan struct{}, 0, len(m.runs))
 	for _, c := range m.runs {
 		ends = append(ends, c.ended)
 	}
