@@ -23,6 +23,7 @@ package master
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -50,9 +51,11 @@ type Master struct {
 	refused  []sharding.Refusal
 	sources  []job.Source // where map output is; nil if not known
 	pace     pace
-	deadline time.Duration // zero is none
-	lost     int           // map outputs that were lost so far
-	ended    int           // attempts that ended
+	deadline time.Duration  // zero is none
+	patience time.Duration  // until then a broadcast waits for members not met yet
+	lost     int            // map outputs that were lost so far
+	ended    int            // attempts that ended
+	by       map[string]int // tasks that each member completed, by its ID
 
 	woken   time.Duration // what the last Wake asked for
 	effects []Effect
@@ -77,6 +80,7 @@ func New(run *job.Run, chance *rand.Rand) *Master {
 		reduces: newTable(job.KindReduce),
 		staged:  map[attempt][]chunk{},
 		members: map[string]*member{},
+		by:      map[string]int{},
 	}
 	if run.Plan.Before {
 		m.before.add(chunk{seq: NoEntry, n: 1})
@@ -142,6 +146,9 @@ func (m *Master) begin(e Begin) {
 		m.enter(member)
 	}
 	m.survey()
+	if len(m.run.Plan.Nodes) > 0 {
+		m.patience = m.now + meetGrace
+	}
 	if t := m.run.Spec.RunTimeout; t > 0 {
 		m.deadline = m.now + max(t-e.Elapsed, 1)
 	}
@@ -149,6 +156,10 @@ func (m *Master) begin(e Begin) {
 		m.remake(func(holder string) bool { return m.members[holder] == nil })
 	}
 }
+
+// meetGrace is how long a broadcast waits for a member that the master has not
+// met.
+const meetGrace = 5 * time.Second
 
 // advance moves on to the next phase as often as the present one is over.
 func (m *Master) advance() {
@@ -196,6 +207,9 @@ func (m *Master) alarm() {
 	soonest(m.deadline)
 	soonest(m.current().due())
 	soonest(m.pace.look)
+	if m.patience > m.now && m.phase == job.KindMap && m.maps.unplaced > 0 {
+		soonest(m.patience)
+	}
 	if m.current().ready() > 0 {
 		for _, k := range m.members {
 			if k.silence > m.now {
@@ -236,17 +250,12 @@ func (m *Master) table(k job.Kind) *table {
 
 // Progress returns where the run stands.
 func (m *Master) Progress() job.Progress {
-	p := job.Progress{Attempts: m.ended, Waiting: m.waiting(), Members: map[string]int{}}
+	p := job.Progress{Attempts: m.ended, Waiting: m.waiting(), Members: maps.Clone(m.by)}
 	for _, t := range []*table{m.before, m.maps, m.reduces} {
 		p.Tasks += t.total
 		p.Done += t.done
 		p.Failed += t.failed
 		p.Running += t.running
-	}
-	for id, member := range m.members {
-		if member.done > 0 {
-			p.Members[id] = member.done
-		}
 	}
 	switch m.phase {
 	case job.KindBefore:

@@ -17,7 +17,6 @@ type member struct {
 	window  int           // tasks it is ready to hold
 	out     int           // tasks it holds
 	silence time.Duration // it gets no tasks before this
-	done    int           // tasks it completed
 }
 
 // enter adds a member, or takes in what is new about one.
@@ -44,6 +43,7 @@ func (m *Master) joined(e Member) {
 func (m *Master) left(id string) {
 	k := m.members[id]
 	if k == nil {
+		m.desert(id)
 		return
 	}
 	delete(m.members, id)

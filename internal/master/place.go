@@ -117,6 +117,8 @@ func (m *Master) pin() {
 		}
 		member := m.members[id]
 		switch {
+		case member == nil && m.now < m.patience:
+			// Whoever accepted the run may know members that are news here.
 		case member == nil:
 			m.desert(id)
 			if m.done {

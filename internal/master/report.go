@@ -52,7 +52,7 @@ func (m *Master) outcome(k *member, o *job.Outcome) bool {
 	case f == nil:
 		task.held[i] = hold{}
 		k.out--
-		k.done++
+		m.by[k.ID]++
 		m.ended++
 		m.pace.saw(m.now - since)
 		m.recall(task, o.Task)
@@ -127,10 +127,12 @@ func (m *Master) settleFailed(t *table, n int, o *job.Outcome) {
 	k, c := t.find(n)
 	t.settle(k, c, failed)
 	reason := fmt.Sprintf("%v: %s", o.Task, firstLine(o.Failure.Reason))
-	switch {
-	case t != m.maps:
+	if t != m.maps {
 		m.finish(job.Failed, reason)
-	case m.intolerable(false) != "":
+	} else if too := m.intolerable(false); too != "" {
+		if m.maps.failed > 1 {
+			reason += "; " + too
+		}
 		m.finish(job.Failed, reason)
 	}
 }
@@ -198,6 +200,7 @@ func (m *Master) restore(e Recorded) {
 	m.ended++
 	switch {
 	case o.Failure == nil:
+		m.by[e.Member]++
 		m.succeeded(e.Member, e.Epoch, t, task, c, o)
 	case o.Failure.Permanent:
 		m.settleFailed(t, o.Task.N, o)
