@@ -150,7 +150,7 @@ func (h *host) stage(ctx context.Context, a job.AttemptID, index int, kind wire.
 // Results yields how the map tasks of a run ended, for a reduce over them.
 func (h *host) Results(ctx context.Context, run job.RunID) iter.Seq2[mapreduce.Result, error] {
 	return func(yield func(mapreduce.Result, error) bool) {
-		seen := map[int]bool{}
+		var seen numbers
 		for e, err := range h.n.journal(ctx, run, wire.EntryOutcomes) {
 			if err != nil {
 				yield(mapreduce.Result{}, err)
@@ -161,16 +161,29 @@ func (h *host) Results(ctx context.Context, run job.RunID) iter.Seq2[mapreduce.R
 					yield(mapreduce.Result{}, err)
 					return
 				}
-				if o.Task.Kind != job.KindMap || !final(&o) || seen[o.Task.N] {
+				if o.Task.Kind != job.KindMap || !final(&o) || o.Task.N >= job.MaxTasks || !seen.add(o.Task.N) {
 					continue
 				}
-				seen[o.Task.N] = true
 				if !yield(result(&o), nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// numbers is a set of task numbers, a bit for each.
+type numbers []uint64
+
+// add reports whether n was not there yet.
+func (s *numbers) add(n int) bool {
+	if grow := n/64 + 1 - len(*s); grow > 0 {
+		*s = append(*s, make([]uint64, grow)...)
+	}
+	word, bit := &(*s)[n/64], uint64(1)<<(n%64)
+	is := *word&bit == 0
+	*word |= bit
+	return is
 }
 
 func result(o *job.Outcome) mapreduce.Result {

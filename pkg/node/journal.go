@@ -46,7 +46,7 @@ func (n *Node) journal(ctx context.Context, run job.RunID, kinds ...wire.EntryKi
 			return
 		}
 		defer s.Close()
-		for r := bufio.NewReaderSize(s, 64<<10); ; {
+		for r := bufio.NewReader(s); ; {
 			e, err := readEntry(r)
 			if errors.Is(err, io.EOF) {
 				return
@@ -91,7 +91,7 @@ func (l *leader) serveJournal() {
 		if err := codec.Unmarshal(req, &ref); err != nil {
 			return err
 		}
-		w := bufio.NewWriterSize(s, 64<<10)
+		w := bufio.NewWriter(s)
 		for e, err := range l.state.Journal(ref.Run, 0) {
 			switch {
 			case err != nil:

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/musterhq/muster/internal/master"
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// batch is journal entries and what may happen when they are durable.
+type batch struct {
+	entries [][]byte
+	acks    []func(error)
+	effects []master.Effect
+}
+
+func (b *batch) empty() bool { return len(b.entries)+len(b.acks)+len(b.effects) == 0 }
+
+// record puts outcomes into the next batch.
+func (c *conductor) record(r master.Record) {
+	e := wire.Entry{Kind: wire.EntryOutcomes, Epoch: c.run.Epoch, N: len(r.Outcomes), Members: []wire.MemberCount{{Member: r.Member, N: len(r.Outcomes)}}}
+	var err error
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		c.won(c.run.Epoch, o)
+		if e.Blob, err = wire.AppendOutcome(e.Blob, o); err != nil {
+			c.quit(err)
+			return
+		}
+	}
+	c.append(&e)
+}
+
+// append puts an entry into the next batch.
+func (c *conductor) append(e *wire.Entry) {
+	b, err := wire.EncodeEntry(e)
+	if err != nil {
+		c.quit(err)
+		return
+	}
+	c.next.entries = append(c.next.entries, b)
+	c.seq++
+}
+
+// write begins to write the next batch, unless one is being written.
+func (c *conductor) write() {
+	if c.busy || c.next.empty() {
+		return
+	}
+	c.going, c.next, c.busy = c.next, batch{}, true
+	if len(c.going.entries) == 0 {
+		c.written(nil)
+		return
+	}
+	first := c.seq - uint64(len(c.going.entries))
+	j := wire.Journal{Run: c.run.ID, Epoch: c.run.Epoch, First: first, Entries: c.going.entries}
+	c.wg.Go(func() { c.wrote <- c.persist(wire.MethodAppend, j) })
+}
+
+// persist writes to the state, however long that takes.
+func (c *conductor) persist(method string, message any) error {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		_, err := lead[wire.Nothing](c.ctx, c.n, method, message)
+		if err == nil || is(err, state.ErrFenced) || is(err, state.ErrFinal) || is(err, state.ErrNoRun) {
+			return err
+		}
+		c.log.Warn("the state does not take what the run records", slog.String("method", method), telemetry.Err(err))
+		select {
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// written carries out what waited for the batch.
+func (c *conductor) written(err error) {
+	c.busy = false
+	b := c.going
+	c.going = batch{}
+	if err != nil {
+		c.answer(b, err)
+		c.quit(err)
+		return
+	}
+	c.answer(b, nil)
+	for _, e := range b.effects {
+		c.carryOut(e)
+	}
+}
+
+func (c *conductor) answer(b batch, err error) {
+	for _, ack := range b.acks {
+		ack(err)
+	}
+}
+
+func (c *conductor) carryOut(e master.Effect) {
+	switch e := e.(type) {
+	case master.Assign:
+		c.outbox(e.Member).put(e)
+	case master.Recall:
+		recall := wire.Recall{Run: c.run.ID, Epoch: c.run.Epoch, Tasks: e.Tasks, Reason: "another attempt at the task was first"}
+		c.wg.Go(func() {
+			if _, err := call[wire.Nothing](c.ctx, c.n, e.Member, wire.MethodRecall, recall); err != nil {
+				c.log.Debug("tasks could not be recalled", telemetry.Member(e.Member), telemetry.Err(err))
+			}
+		})
+	case master.Finish:
+		c.end(e)
+	}
+}

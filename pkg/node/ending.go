@@ -1,0 +1,84 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/musterhq/muster/internal/master"
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// end records how the run ended, and tells those who worked on it.
+func (c *conductor) end(f master.Finish) {
+	if f.State == job.Succeeded {
+		if err := c.commitFiles(); err != nil {
+			f = master.Finish{State: job.Failed, Reason: err.Error()}
+		}
+	} else {
+		c.dropFiles()
+	}
+	p := c.m.Progress()
+	err := c.persist(wire.MethodFinish, wire.Finish{Run: c.run.ID, Epoch: c.run.Epoch, State: f.State, Reason: f.Reason, Progress: p})
+	if err != nil {
+		c.quit(err)
+		return
+	}
+	c.log.Info("run ended", telemetry.State(f.State), slog.String("reason", f.Reason),
+		slog.Int("tasks", p.Tasks), slog.Int("attempts", p.Attempts), telemetry.Took(time.Since(c.began)))
+	for member := range c.outboxes {
+		c.n.wg.Go(func() {
+			ctx, cancel := context.WithTimeout(c.n.ctx, describeTimeout)
+			defer cancel()
+			ref := wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch}
+			if _, err := call[wire.Nothing](ctx, c.n, member, wire.MethodForget, ref); err != nil {
+				c.log.Debug("a worker could not be told that the run is over", telemetry.Member(member), telemetry.Err(err))
+			}
+		})
+	}
+	if f.State == job.Succeeded {
+		telemetry.End(c.span, nil)
+	} else {
+		telemetry.End(c.span, &RunError{ID: c.run.ID, State: f.State, Reason: f.Reason})
+	}
+	c.cancel(errRunOver)
+}
+
+var errRunOver = &coded{"over", "node: the run is over"}
+
+// quit stops to conduct the run without ending it.
+func (c *conductor) quit(err error) {
+	if c.ctx.Err() == nil {
+		c.log.Warn("run is not conducted here any more", telemetry.Err(cmp.Or(err, error(errNoMaster))))
+	}
+	c.cancel(cmp.Or(err, error(errNoMaster)))
+}
+
+// refuseAll answers whoever still waits.
+func (c *conductor) refuseAll() {
+	c.inbox.close()
+	for _, f := range c.inbox.take() {
+		f()
+	}
+	c.answer(c.going, errNoMaster)
+	c.answer(c.next, errNoMaster)
+}
+
+// resign tells the leader that the run needs another master, unless it is over
+// or has one.
+func (c *conductor) resign() {
+	cause := context.Cause(c.ctx)
+	telemetry.End(c.span, cause) // does nothing if the run is over
+	if is(cause, errRunOver) || is(cause, state.ErrFenced) || is(cause, state.ErrFinal) || is(cause, state.ErrNoRun) || c.n.leader != nil && c.n.isStopping() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)
+	defer cancel()
+	if _, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch}); err != nil {
+		c.log.Warn("the leader could not be told that the run needs another master", telemetry.Err(err))
+	}
+}
