@@ -72,6 +72,9 @@ func (a *account) grow(n, part int64) bool {
 // force takes n bytes in any case. It is for what no progress is possible
 // without.
 func (a *account) force(n int64) {
+	if n == 0 { // as for most pairs that are combined: no reason to meet the others
+		return
+	}
 	a.b.mu.Lock()
 	defer a.b.mu.Unlock()
 	if a.done {
