@@ -33,7 +33,8 @@ lets them find each other by gossip, and has them count the words of all files
 under DIR (default: the source tree of the Go installation) and list the files
 that each word is in. Then it does both again in one goroutine and compares.
 
-A word is a run of ASCII letters, digits and underscores, in lower case. The
+Files whose names end in .gz are read decompressed, and symbolic links are not
+followed. A word is a run of ASCII letters, digits and underscores, in lower case. The
 counts are those of
   grep -raohE '[A-Za-z0-9_]+' DIR | tr A-Z a-z | sort | uniq -c
 under LC_ALL=C.`,

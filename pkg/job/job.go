@@ -118,7 +118,7 @@ type Input struct {
 	// encoded. They are encoded when the run is submitted.
 	Values []any `msgpack:"-"`
 	// Globs name files, in the syntax of path.Match with "**" for any number
-	// of directories. Every node that works on the run must see the files
+	// of directories. Symbolic links are followed, but not below a "**". Every node that works on the run must see the files
 	// under the same names.
 	Globs []string `msgpack:"g,omitempty"`
 	// Whole makes each file one record instead of each line.
