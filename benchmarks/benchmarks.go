@@ -75,7 +75,7 @@ func Measure(ctx context.Context, w Workload, o Options) (Report, error) {
 func measure(ctx context.Context, w Workload, o Options) (r Report, err error) {
 	dir, err := os.MkdirTemp(o.Dir, "muster-bench-")
 	if err != nil {
-		return r, fmt.Errorf("Dir %q: %w: name a directory that can be written", o.Dir, err)
+		return r, fmt.Errorf("option Dir %q: %w: name a directory that can be written", o.Dir, err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	input := filepath.Join(dir, "input")
@@ -146,7 +146,7 @@ func profile(w io.Writer, first bool) (stop func(), err error) {
 		return func() {}, nil
 	}
 	if err := pprof.StartCPUProfile(w); err != nil {
-		return nil, fmt.Errorf("Profile: %w", err)
+		return nil, fmt.Errorf("profile: %w", err)
 	}
 	return pprof.StopCPUProfile, nil
 }

@@ -33,7 +33,7 @@ func (noop) Prepare(_ context.Context, o benchmarks.Options, _ string) (benchmar
 	if o.Bytes > 0 {
 		t.pad = int(max(o.Bytes/int64(n), 8))
 		if t.pad > maxPad {
-			return nil, fmt.Errorf("Bytes %d over %d tasks make payloads of %d bytes: want at most %d each", o.Bytes, n, t.pad, maxPad)
+			return nil, fmt.Errorf("option Bytes %d over %d tasks make payloads of %d bytes: want at most %d each", o.Bytes, n, t.pad, maxPad)
 		}
 	}
 	return t, nil

@@ -33,7 +33,7 @@ const callers = 32
 func (runs) Prepare(_ context.Context, o benchmarks.Options, _ string) (benchmarks.Trial, error) {
 	t := &runsTrial{n: cmp.Or(o.Tasks, 2000), seed: o.Seed}
 	if t.pad = int(min(o.Bytes/int64(t.n), job.MaxParams+1)); t.pad > job.MaxParams {
-		return nil, fmt.Errorf("Bytes %d over %d runs make Params of %d bytes: want at most %d each", o.Bytes, t.n, o.Bytes/int64(t.n), job.MaxParams)
+		return nil, fmt.Errorf("option Bytes %d over %d runs make Params of %d bytes: want at most %d each", o.Bytes, t.n, o.Bytes/int64(t.n), job.MaxParams)
 	}
 	return t, nil
 }
