@@ -87,9 +87,11 @@ func TestAKeyedProcessorRefusesToProcessOneTask(t *testing.T) {
 	}
 }
 
-type badKey = job[string, chan int, int, int]
-type badOut = job[string, string, int, func()]
-type badIn = job[func(), string, int, int]
+type (
+	badKey = job[string, chan int, int, int]
+	badOut = job[string, string, int, func()]
+	badIn  = job[func(), string, int, int]
+)
 
 func TestTypesThatCannotBeEncodedAreRefusedAtOnce(t *testing.T) {
 	for want, p := range map[string]Processor{
@@ -273,7 +275,7 @@ func TestPanicsPassThroughWithTheirPlace(t *testing.T) {
 		},
 	} {
 		p, ok := recovered(f).(*RecordPanic)
-		if !ok || p.Where != want || p.Value != boom || !errors.Is(p, boom) || !strings.Contains(p.Error(), want) {
+		if !ok || p.Where != want || p.Value != any(boom) || !errors.Is(p, boom) || !strings.Contains(p.Error(), want) {
 			t.Errorf("got %v, want %v at %q", p, boom, want)
 		}
 	}
@@ -302,7 +304,7 @@ func TestAPairThatIsNotTakenInCancelsAndFailsTheAttempt(t *testing.T) {
 	k := keyedOf(t, Of(job[string, string, int, int]{func(ctx context.Context, in string, emit func(string, int)) error {
 		emit(in, 1)
 		emit(in, 2)
-		if context.Cause(ctx) != full {
+		if !errors.Is(context.Cause(ctx), full) {
 			t.Errorf("cause: got %v, want %v", context.Cause(ctx), full)
 		}
 		return nil // even if Map does not mind

@@ -72,14 +72,14 @@ func (l *lineReader) each(ctx context.Context, r Range, yield func(Line, error) 
 	if r.Offset > 0 {
 		n, err := l.skip()
 		pos += n
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return false, fmt.Errorf("mapreduce: input %s: %w", r.Path, err)
 		}
 	}
 	for end := r.end(); pos < end; {
 		line, err := l.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return true, nil
 		case errors.Is(err, errTooLong):
 			return false, Permanent(fmt.Errorf("mapreduce: the line of %s that begins at byte %d has more than %d bytes: map the file as a whole, or cut its lines", r.Path, pos, l.limit))
@@ -106,7 +106,7 @@ func (l *lineReader) next() ([]byte, error) {
 		return line, nil
 	}
 	l.long = l.long[:0]
-	for err == bufio.ErrBufferFull {
+	for errors.Is(err, bufio.ErrBufferFull) {
 		l.long = append(l.long, line...)
 		if len(l.long) > l.limit+len("\r\n") {
 			return nil, errTooLong
@@ -118,9 +118,9 @@ func (l *lineReader) next() ([]byte, error) {
 		line = l.long
 	}
 	switch {
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		return nil, err
-	case err == io.EOF && len(line) == 0:
+	case err != nil && len(line) == 0:
 		return nil, io.EOF
 	case len(chomp(line)) > l.limit:
 		return nil, errTooLong
@@ -133,7 +133,7 @@ func (l *lineReader) skip() (n int64, err error) {
 	for {
 		part, err := l.in.ReadSlice('\n')
 		n += int64(len(part))
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return n, err
 		}
 	}

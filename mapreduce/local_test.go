@@ -223,12 +223,14 @@ func TestLocalRunsTellTheStoryOfTheirMode(t *testing.T) {
 		want    []string
 	}{
 		{"standalone", LocalOptions{}, nil, []string{
-			"m0 local 0/1 parent= name= before=",
+			"before b0",
+			"m0 local 0/1 parent= name= before=hello",
 			`r0 sees 0 "m0" <nil>`,
 		}},
 		{"sharded", LocalOptions{Shards: 2}, nil, []string{
-			"m0 local 0/2 parent= name= before=",
-			"m1 local 1/2 parent= name= before=",
+			"before b0",
+			"m0 local 0/2 parent= name= before=hello",
+			"m1 local 1/2 parent= name= before=hello",
 			`r0 sees 0 "m0" <nil>`, `r0 sees 1 "m1" <nil>`,
 		}},
 		{"broadcast", LocalOptions{Nodes: []string{"x", "y"}}, nil, []string{
@@ -238,19 +240,21 @@ func TestLocalRunsTellTheStoryOfTheirMode(t *testing.T) {
 			`r0 sees 0 "m0" <nil>`, `r0 sees 1 "m1" <nil>`,
 		}},
 		{"levels", LocalOptions{Values: []any{2, 1}}, countDown, []string{
-			"m0 local 0/2 parent= name= before=",
-			"m1 local 1/2 parent= name= before=",
-			"m2 local 0/0 parent=m0 name=level before=",
-			"m3 local 0/0 parent=m0 name=level before=",
-			"m4 local 0/0 parent=m1 name=level before=",
-			"m5 local 0/0 parent=m2 name=level before=",
-			"m6 local 0/0 parent=m3 name=level before=",
+			"before b0",
+			"m0 local 0/2 parent= name= before=hello",
+			"m1 local 1/2 parent= name= before=hello",
+			"m2 local 0/0 parent=m0 name=level before=hello",
+			"m3 local 0/0 parent=m0 name=level before=hello",
+			"m4 local 0/0 parent=m1 name=level before=hello",
+			"m5 local 0/0 parent=m2 name=level before=hello",
+			"m6 local 0/0 parent=m3 name=level before=hello",
 			`r0 sees 0 "m0" <nil>`, `r0 sees 1 "m1" <nil>`, `r0 sees 2 "m2" <nil>`, `r0 sees 3 "m3" <nil>`,
 			`r0 sees 4 "m4" <nil>`, `r0 sees 5 "m5" <nil>`, `r0 sees 6 "m6" <nil>`,
 		}},
 		{"a failure that is tolerated", LocalOptions{Values: []any{1, 0}, Tolerate: 1}, failing, []string{
-			"m0 local 0/2 parent= name= before=",
-			"m1 local 1/2 parent= name= before=",
+			"before b0",
+			"m0 local 0/2 parent= name= before=hello",
+			"m1 local 1/2 parent= name= before=hello",
 			`r0 sees 0 "" mapreduce: task 0 failed: no luck`,
 			`r0 sees 1 "m1" <nil>`,
 		}},

@@ -14,7 +14,7 @@ func (r *localRun) fanOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(r.Nodes) > 0 && r.powers.Before != nil {
+	if r.powers.Before != nil {
 		first := localTask{id: "b0"}
 		if r.before, _, err = r.tryResult(ctx, first, r.powers.Before.Before); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 
 	"github.com/musterhq/muster/internal/codec"
@@ -76,7 +77,7 @@ func (r *localRun) task(t localTask, attempt int, runtime Runtime) *Task {
 		Run: localName, ID: t.id, Name: t.name, Parent: t.parent, Attempt: attempt,
 		Fire: r.Fire, Key: r.Key, Extra: r.Extra, Params: r.Params,
 		Shard: t.shard, Node: t.node, Payload: slices.Clone(t.payload), Before: r.before,
-		Output: r.Format, Log: r.Log.With("task", t.id, "attempt", attempt), Runtime: runtime,
+		Output: r.Format, Log: r.Log.With(slog.Any("task", t.id), slog.Int("attempt", attempt)), Runtime: runtime,
 	}
 }
 

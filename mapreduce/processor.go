@@ -48,8 +48,8 @@ type Reducing interface {
 	Reduce(ctx context.Context, t *Task, results iter.Seq[Result]) (any, error)
 }
 
-// A Preparing processor has a step before all tasks of a broadcast. What it
-// returns is there for every task of the run; see Task.DecodeBefore.
+// A Preparing processor has a step before all tasks of a run: once, on one
+// node. What it returns is there for every task; see Task.DecodeBefore.
 type Preparing interface {
 	Before(ctx context.Context, t *Task) (any, error)
 }
