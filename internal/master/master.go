@@ -210,7 +210,7 @@ func (m *Master) alarm() {
 	if m.patience > m.now && m.phase == job.KindMap && m.maps.unplaced > 0 {
 		soonest(m.patience)
 	}
-	if m.current().ready() > 0 {
+	if m.current().ready() > 0 || m.pins() {
 		for _, k := range m.members {
 			if k.silence > m.now {
 				soonest(k.silence)

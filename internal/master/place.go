@@ -14,7 +14,7 @@ func (m *Master) place() {
 	}
 	t := m.current()
 	t.wake(m.now)
-	if t == m.maps && len(m.run.Plan.Nodes) > 0 {
+	if m.pins() {
 		m.pin()
 		return
 	}
@@ -106,6 +106,9 @@ func (m *Master) send(t *table, a Assign) {
 	}
 	m.effects = append(m.effects, a)
 }
+
+// pins reports whether the tasks to place have each a member of their own.
+func (m *Master) pins() bool { return m.current() == m.maps && len(m.run.Plan.Nodes) > 0 }
 
 // pin places the tasks of a broadcast, each on its own member. One that is
 // full gets its task all the same: there is nowhere else for it.
