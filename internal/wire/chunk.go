@@ -14,14 +14,23 @@ import (
 
 // ChunkWriter packs subtasks into a chunk. The zero value is an empty chunk.
 type ChunkWriter struct {
+	// N is how many tasks the chunk holds.
 	N    int
 	blob []byte
 	name string
 }
 
-// Add packs one more task.
-func (w *ChunkWriter) Add(name string, payload []byte) {
-	if w.N > 0 && name == w.name || w.N == 0 && name == "" {
+// Add packs one more task. It refuses a name or a payload that is over
+// MaxName or MaxPayload, since nobody could read the chunk; the chunk is then
+// as it was.
+func (w *ChunkWriter) Add(name string, payload []byte) error {
+	switch {
+	case len(name) > MaxName:
+		return fmt.Errorf("wire: the name of a task has %d bytes, the limit is %d", len(name), MaxName)
+	case len(payload) > MaxPayload:
+		return fmt.Errorf("wire: the payload of a task has %d bytes, the limit is %d", len(payload), MaxPayload)
+	}
+	if name == w.name {
 		w.blob = append(w.blob, 0)
 	} else {
 		w.blob = binary.AppendUvarint(w.blob, uint64(len(name))+1)
@@ -30,6 +39,7 @@ func (w *ChunkWriter) Add(name string, payload []byte) {
 	}
 	w.blob = appendBytes(w.blob, payload)
 	w.N++
+	return nil
 }
 
 // Full reports whether the chunk should be closed.
@@ -49,11 +59,7 @@ func Subtasks(n int, blob []byte) iter.Seq2[job.Subtask, error] {
 		r, name := reader{b: blob}, ""
 		for range n {
 			if l := r.int(); l > 0 {
-				if l-1 > MaxName || l-1 > len(r.b) {
-					r.fail(fmt.Errorf("wire: a name of %d bytes is over what is left or the limit of %d", l-1, MaxName))
-				} else {
-					name, r.b = string(r.b[:l-1]), r.b[l-1:]
-				}
+				name = r.name(l - 1)
 			}
 			payload := r.bytes(MaxPayload)
 			if r.err != nil {
@@ -70,8 +76,21 @@ func Subtasks(n int, blob []byte) iter.Seq2[job.Subtask, error] {
 	}
 }
 
-// AppendTask appends a task on its way to a worker. Its place among the tasks
-// that the run began with is not written: the worker's node knows the run.
+// name takes the name of a task, which has n bytes.
+func (r *reader) name(n int) string {
+	if n > MaxName || n > len(r.b) {
+		r.fail(fmt.Errorf("wire: a name of %d bytes is over what is left or the limit of %d", n, MaxName))
+		return ""
+	}
+	name := string(r.b[:n])
+	r.b = r.b[n:]
+	return name
+}
+
+// AppendTask appends a task on its way to a worker: one whose name and payload
+// came out of a chunk, or are within the same limits. Its place among the
+// tasks that the run began with is not written: the worker's node knows the
+// run.
 func AppendTask(dst []byte, t *job.Task) []byte {
 	dst = append(dst, byte(t.ID.Kind))
 	dst = binary.AppendUvarint(dst, uint64(t.ID.N))
@@ -82,7 +101,8 @@ func AppendTask(dst []byte, t *job.Task) []byte {
 	return appendBytes(dst, t.Payload)
 }
 
-// Tasks returns the n tasks that AppendTask wrote to blob, which they share.
+// Tasks returns the n tasks that AppendTask wrote to blob, whose payloads are
+// parts of it.
 func Tasks(n int, blob []byte) ([]job.Task, error) {
 	const least = 7 // bytes that every task takes
 	if n < 0 || n > len(blob)/least {
@@ -96,9 +116,12 @@ func Tasks(n int, blob []byte) ([]job.Task, error) {
 		t.Parent.Kind, t.Parent.N = job.Kind(r.byte()), r.int()
 		t.Name = string(r.bytes(MaxName))
 		t.Payload = r.bytes(MaxPayload)
+		if r.err != nil {
+			return nil, r.err
+		}
 	}
-	if r.err == nil && len(r.b) > 0 {
-		r.fail(fmt.Errorf("wire: %d bytes after %d tasks", len(r.b), n))
+	if len(r.b) > 0 {
+		return nil, fmt.Errorf("wire: %d bytes after %d tasks", len(r.b), n)
 	}
-	return tasks, r.err
+	return tasks, nil
 }

@@ -163,9 +163,9 @@ func EncodeCommand(c Command) ([]byte, error) {
 	for _, b := range blobs {
 		size += len(b)
 	}
-	if size > MaxCommand || len(blobs) > MaxBlobs {
-		return nil, fmt.Errorf("wire: command %q of %d bytes and %d blobs is over the limit of %d and %d",
-			c.kind(), size, len(blobs), MaxCommand, MaxBlobs)
+	if size > MaxCommand || len(blobs) > MaxBlobs || len(head) > maxHead {
+		return nil, fmt.Errorf("wire: command %q of %d bytes, %d of them its head, and %d blobs is over the limit of %d, %d and %d",
+			c.kind(), size, len(head), len(blobs), MaxCommand, maxHead, MaxBlobs)
 	}
 	const prefix = 4 // the length, which is known last
 	b := make([]byte, prefix, prefix+size)
@@ -216,7 +216,7 @@ func decodeCommand(b []byte) (Command, error) {
 	if version != commandVersion || c == nil {
 		return nil, fmt.Errorf("%w: version %d, kind %q: upgrade this node", ErrUnknownCommand, version, kind)
 	}
-	head := r.bytes(64 << 10)
+	head := r.bytes(maxHead)
 	n := r.uvarint()
 	if n > MaxBlobs || n > uint64(len(r.b)) {
 		r.fail(fmt.Errorf("wire: command with %d blobs in %d bytes, the limit is %d", n, len(r.b), MaxBlobs))

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -99,6 +100,7 @@ func TestUnknownCommandIsToldFromDamage(t *testing.T) {
 func TestCommandOverTheLimitIsRefused(t *testing.T) {
 	for name, c := range map[string]Command{
 		"bytes": &StageEntry{Entry: make([]byte, MaxCommand)},
+		"head":  &CancelRun{Reason: strings.Repeat("r", maxHead)},
 		"blobs": &AppendEntries{Entries: make([][]byte, MaxBlobs+1)},
 	} {
 		if _, err := EncodeCommand(c); err == nil {

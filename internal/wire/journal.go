@@ -31,7 +31,7 @@ type Entry struct {
 	N int `msgpack:"n,omitempty"`
 	// Task, Epoch, Attempt and Index tell which attempt staged the blob, and
 	// as which of its blobs. The zero task is the input.
-	Task    job.TaskID `msgpack:"t,omitempty"`
+	Task    job.TaskID `msgpack:"t"`
 	Epoch   uint64     `msgpack:"e,omitempty"`
 	Attempt int        `msgpack:"a,omitempty"`
 	Index   int        `msgpack:"i,omitempty"`
@@ -48,11 +48,36 @@ type MemberCount struct {
 	N      int    `msgpack:"n"`
 }
 
-// EncodeEntry returns the bytes of e.
+// check says whether e can be what it claims. Whoever allocates for its N
+// tasks or pairs can do so for as many as the blob has bytes at most.
+func (e *Entry) check() error {
+	switch {
+	case e.Kind != EntryTasks && e.Kind != EntryPairs && e.Kind != EntryOutcomes:
+		return fmt.Errorf("wire: entry of kind %q, of which this node knows none: upgrade it", byte(e.Kind))
+	case e.N < 0 || e.N > len(e.Blob):
+		return fmt.Errorf("wire: entry of %d tasks or pairs in %d bytes", e.N, len(e.Blob))
+	case e.Task.N < 0 || e.Attempt < 0 || e.Index < 0:
+		return fmt.Errorf("wire: entry %d of attempt %d at %v", e.Index, e.Attempt, e.Task)
+	}
+	for _, m := range e.Members {
+		if m.N < 0 || m.N > e.N {
+			return fmt.Errorf("wire: entry with %d of %d outcomes from %q", m.N, e.N, m.Member)
+		}
+	}
+	return nil
+}
+
+// EncodeEntry returns the bytes of e. It refuses what DecodeEntry would.
 func EncodeEntry(e *Entry) ([]byte, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
 	head, err := codec.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("wire: entry: %w", err)
+	}
+	if len(head) > maxHead {
+		return nil, fmt.Errorf("wire: entry with a head of %d bytes and %d members, the limit is %d bytes", len(head), len(e.Members), maxHead)
 	}
 	b := make([]byte, 0, 1+binary.MaxVarintLen32+len(head)+len(e.Blob))
 	b = append(b, byte(e.Kind))
@@ -60,11 +85,11 @@ func EncodeEntry(e *Entry) ([]byte, error) {
 	return append(b, e.Blob...), nil
 }
 
-// DecodeEntry returns the entry in b, whose blob it shares.
+// DecodeEntry returns the entry in b, of which its blob is a part.
 func DecodeEntry(b []byte) (*Entry, error) {
 	r := reader{b: b}
 	e := &Entry{Kind: EntryKind(r.byte())}
-	head := r.bytes(64 << 10)
+	head := r.bytes(maxHead)
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -73,6 +98,9 @@ func DecodeEntry(b []byte) (*Entry, error) {
 		return nil, fmt.Errorf("wire: entry: %w", err)
 	}
 	e.Kind, e.Blob = kind, r.b
+	if err := e.check(); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 

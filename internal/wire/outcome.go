@@ -2,8 +2,10 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/musterhq/muster/internal/codec"
@@ -14,14 +16,23 @@ const (
 	hasResult  = 1 << iota // the attempt returned something
 	hasFailure             // it did not succeed
 	hasFiles               // it created files
+	allFlags   = 1<<iota - 1
 )
 
-// maxFailure bounds the encoded reason of a failure.
-const maxFailure = 256 << 10
+// maxDetail bounds the encoded failure of an outcome, and its encoded files.
+const maxDetail = 256 << 10
 
 // AppendOutcome appends o. Most outcomes are a task's number and a result of
-// a few bytes, so those are what is cheap.
+// a few bytes, so those are what is cheap. It refuses what Outcomes would not
+// read: a result above MaxPayload, files or a reason that take more than 256
+// KiB, numbers that are negative.
 func AppendOutcome(dst []byte, o *job.Outcome) ([]byte, error) {
+	switch {
+	case o.Task.N < 0 || o.Task.N > math.MaxInt32 || o.Attempt < 0 || o.Attempt > math.MaxInt32:
+		return nil, fmt.Errorf("wire: outcome of attempt %d at %v", o.Attempt, o.Task)
+	case len(o.Result) > MaxPayload:
+		return nil, fmt.Errorf("wire: the result of %v has %d bytes, the limit is %d", o.Task, len(o.Result), MaxPayload)
+	}
 	var flags byte
 	if len(o.Result) > 0 {
 		flags |= hasResult
@@ -40,26 +51,34 @@ func AppendOutcome(dst []byte, o *job.Outcome) ([]byte, error) {
 	if flags&hasResult != 0 {
 		dst = appendBytes(dst, o.Result)
 	}
+	var err error
 	if flags&hasFailure != 0 {
-		b, err := codec.Marshal(o.Failure)
-		if err != nil {
+		if dst, err = appendDetail(dst, o.Failure); err != nil {
 			return nil, fmt.Errorf("wire: failure of %v: %w", o.Task, err)
 		}
-		dst = appendBytes(dst, b)
 	}
 	if flags&hasFiles != 0 {
-		b, err := codec.Marshal(o.Files)
-		if err != nil {
+		if dst, err = appendDetail(dst, o.Files); err != nil {
 			return nil, fmt.Errorf("wire: files of %v: %w", o.Task, err)
 		}
-		dst = appendBytes(dst, b)
 	}
 	return dst, nil
 }
 
-// Outcomes yields the outcomes in blob, whose results it shares. It yields an
-// error once, as its last, if the blob does not hold outcomes and nothing
-// else.
+func appendDetail(dst []byte, v any) ([]byte, error) {
+	b, err := codec.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxDetail {
+		return nil, fmt.Errorf("%d bytes, the limit is %d", len(b), maxDetail)
+	}
+	return appendBytes(dst, b), nil
+}
+
+// Outcomes yields the outcomes in blob, of which their results are parts. It
+// yields an error once, as its last, if the blob does not hold outcomes and
+// nothing else.
 func Outcomes(blob []byte) iter.Seq2[job.Outcome, error] {
 	return func(yield func(job.Outcome, error) bool) {
 		for r := (&reader{b: blob}); len(r.b) > 0; {
@@ -77,27 +96,40 @@ func Outcomes(blob []byte) iter.Seq2[job.Outcome, error] {
 
 func outcome(r *reader) (o job.Outcome) {
 	flags := r.byte()
+	if flags&^allFlags != 0 {
+		r.fail(fmt.Errorf("wire: an outcome with flags %#x, of which this node knows %#x: upgrade it", flags, allFlags))
+	}
 	o.Task.Kind, o.Task.N = job.Kind(r.byte()), r.int()
 	o.Attempt = r.int()
-	o.Took = time.Duration(r.uvarint() & (1<<63 - 1))
-	o.Bytes = int64(r.uvarint() & (1<<63 - 1))
+	o.Took = time.Duration(r.int64())
+	o.Bytes = r.int64()
 	if flags&hasResult != 0 {
-		o.Result = r.bytes(MaxPayload)
+		if o.Result = r.bytes(MaxPayload); len(o.Result) == 0 {
+			r.fail(errNothing)
+		}
 	}
 	if flags&hasFailure != 0 {
 		o.Failure = new(job.Failure)
-		decode(r, o.Failure)
+		r.detail(o.Failure)
 	}
 	if flags&hasFiles != 0 {
-		decode(r, &o.Files)
+		var files []string // apart, so that o need not be allocated
+		if r.detail(&files); len(files) == 0 {
+			r.fail(errNothing)
+		}
+		o.Files = files
 	}
 	return o
 }
 
-func decode(r *reader, v any) {
-	if b := r.bytes(maxFailure); r.err == nil {
-		if err := codec.Unmarshal(b, v); err != nil {
-			r.fail(err)
-		}
+var errNothing = errors.New("wire: an outcome claims a result or files and has none")
+
+func (r *reader) detail(v any) {
+	b := r.bytes(maxDetail)
+	if r.err != nil {
+		return
+	}
+	if err := codec.Unmarshal(b, v); err != nil {
+		r.fail(fmt.Errorf("wire: an outcome: %w", err))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // The limits of what is carried in one piece.
@@ -24,6 +25,8 @@ const (
 	MaxPayload = 1 << 20
 	// MaxName bounds the name of a subtask.
 	MaxName = 256
+	// maxHead bounds the encoded head of a command or an entry.
+	maxHead = 64 << 10
 )
 
 var errShort = errors.New("wire: it ends in the middle of a field")
@@ -57,14 +60,24 @@ func (r *reader) uvarint() uint64 {
 	return v
 }
 
-// int reads a number that counts things, which is never above 1<<31.
+// int reads a number that counts things, which has 31 bits.
 func (r *reader) int() int {
 	v := r.uvarint()
-	if v > 1<<31 {
+	if v > math.MaxInt32 {
 		r.fail(fmt.Errorf("wire: %d is no count", v))
 		return 0
 	}
 	return int(v)
+}
+
+// int64 reads a number that is never negative.
+func (r *reader) int64() int64 {
+	v := r.uvarint()
+	if v > math.MaxInt64 {
+		r.fail(fmt.Errorf("wire: %d is more than there can be", v))
+		return 0
+	}
+	return int64(v)
 }
 
 // bytes returns a part of the blob itself.
