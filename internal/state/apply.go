@@ -45,6 +45,18 @@ func (tx *change) run(c wire.Command) (result, error) {
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
 
+// checkNames refuses what no key can be made of.
+func checkNames(c wire.Command) error {
+	switch c := c.(type) {
+	case *wire.PutJob:
+		return checkJob(c.Namespace, c.Name)
+	case *wire.DeleteJob:
+		return checkJob(c.Namespace, c.Name)
+	}
+	id, _ := cost(c)
+	return checkName("run", string(id))
+}
+
 // cost returns the run that c is about and an upper bound of what c writes,
 // the run's status left out.
 func cost(c wire.Command) (job.RunID, int) {
@@ -105,6 +117,9 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	}
 	if c.Master != "" {
 		st.Master, st.Epoch, st.State = c.Master, 1, job.Running
+	}
+	if n := statusSize(c.Run, &st); n > store.MaxValue {
+		return tooLarge(c.Run, n)
 	}
 	if old != nil {
 		if err := tx.batch.Delete(stagedKey(c.Run)); err != nil {
@@ -186,8 +201,7 @@ func (tx *change) assign(c *wire.AssignRun) (result, error) {
 	}
 	st := *old
 	st.Master, st.Epoch, st.State = c.Master, old.Epoch+1, job.Running
-	tx.set(c.Run, &st)
-	return result{status: &st}, nil
+	return tx.update(c.Run, &st)
 }
 
 func (tx *change) append(c *wire.AppendEntries) (result, error) {
@@ -195,8 +209,8 @@ func (tx *change) append(c *wire.AppendEntries) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	if r := fenced(c.Run, c.Epoch, old); r.err != nil {
-		return r, nil
+	if c.Epoch == 0 || c.Epoch != old.Epoch { // nobody has epoch 0
+		return fenced(c.Run, c.Epoch, old)
 	}
 	added, r, err := tx.fresh(c.Run, old.Next, c.Epoch, c.First, c.Entries)
 	if err != nil || r.err != nil || len(added) == 0 {
@@ -215,7 +229,7 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		return r, err
 	}
 	if old.Epoch != c.Epoch {
-		return fencedBy(c.Run, c.Epoch, old), nil
+		return fenced(c.Run, c.Epoch, old)
 	}
 	state, reason := c.State, c.Reason
 	if old.Cancel != "" && state != job.Canceled {
@@ -230,8 +244,11 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 	}
 	st := *old
 	st.State, st.Reason, st.Finished, st.Progress = state, reason, c.At, bytes.Clone(c.Progress)
-	tx.set(c.Run, &st)
-	return result{status: &st}, tx.batch.Delete(unfinishedKey(c.Run))
+	r, err = tx.update(c.Run, &st)
+	if err != nil || r.err != nil {
+		return r, err
+	}
+	return r, tx.batch.Delete(unfinishedKey(c.Run))
 }
 
 func (tx *change) cancel(c *wire.CancelRun) (result, error) {
@@ -244,8 +261,7 @@ func (tx *change) cancel(c *wire.CancelRun) (result, error) {
 	}
 	st := *old
 	st.Cancel = c.Reason
-	tx.set(c.Run, &st)
-	return result{status: &st}, nil
+	return tx.update(c.Run, &st)
 }
 
 func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
@@ -273,17 +289,22 @@ func (tx *change) existing(id job.RunID) (*wire.RunStatus, result, error) {
 	return st, result{}, nil
 }
 
-// fenced refuses an epoch that is not the run's, and one that nobody has.
-func fenced(id job.RunID, epoch uint64, st *wire.RunStatus) result {
-	if epoch == 0 || epoch != st.Epoch {
-		return fencedBy(id, epoch, st)
+// update makes st the status of a run that was created, unless it is more than
+// a record holds.
+func (tx *change) update(id job.RunID, st *wire.RunStatus) (result, error) {
+	if n := statusSize(id, st); n > store.MaxValue {
+		return tooLarge(id, n)
 	}
-	return result{}
+	tx.set(id, st)
+	return result{status: st}, nil
 }
 
-func fencedBy(id job.RunID, epoch uint64, st *wire.RunStatus) result {
-	r, _ := refuse(ErrFenced, "run %q has epoch %d under %q, not %d", id, st.Epoch, st.Master, epoch)
-	return r
+func tooLarge(id job.RunID, n int) (result, error) {
+	return refuse(ErrInvalid, "the status of run %q would take %d bytes, the limit is %d", id, n, store.MaxValue)
+}
+
+func fenced(id job.RunID, epoch uint64, st *wire.RunStatus) (result, error) {
+	return refuse(ErrFenced, "run %q has epoch %d under %q, not %d", id, st.Epoch, st.Master, epoch)
 }
 
 // fresh returns those of entries, numbered from first, that a journal of next

@@ -61,8 +61,13 @@ func (tx *change) entry(index uint64, data []byte) ([]result, error) {
 const slack = 8 << 10
 
 // command carries out one command, after what came before was written if both
-// do not fit into one write.
+// do not fit into one write. What could not be stored is refused here too, not
+// only by those who propose: a command in the log is for ever, and one that
+// can't be carried out would stop every node that reads it.
 func (tx *change) command(c wire.Command) (result, error) {
+	if err := checkNames(c); err != nil {
+		return result{err: err}, nil //nolint:nilerr // a refusal is an answer
+	}
 	id, need := cost(c)
 	if id != "" {
 		st, err := tx.status(id)

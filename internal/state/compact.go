@@ -2,11 +2,12 @@ package state
 
 import (
 	"errors"
-	"log/slog"
 	"math"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/musterhq/muster/internal/telemetry"
 )
 
 // A snapshot copies the whole state, so one is taken when the log behind the
@@ -30,7 +31,7 @@ func (s *State) compact() {
 		case <-s.raftLog.grown:
 		}
 		if err := s.snapshot(); err != nil && !errors.Is(err, raft.ErrRaftShutdown) {
-			s.log.Warn("no snapshot could be taken; the log goes on growing", slog.Any("error", err))
+			s.log.Warn("no snapshot could be taken; the log goes on growing", telemetry.Err(err))
 		}
 	}
 }

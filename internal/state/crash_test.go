@@ -2,6 +2,7 @@ package state
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -42,15 +43,15 @@ func child(dir string) {
 	for i := range childRuns {
 		wg.Go(func() {
 			id := crashRun(i)
-			run, err := s.Run(id)
-			if err != nil {
-				run = newRun(string(id))
+			if _, err := s.Run(id); err != nil {
+				run := newRun(string(id))
 				run.Master = "first"
 				if err := s.Create(ctx, run, nil); err != nil {
 					panic(err)
 				}
 			}
-			if run, err = s.Assign(ctx, id, "next"); err != nil {
+			run, err := s.Assign(ctx, id, "next")
+			if err != nil {
 				panic(err)
 			}
 			tell("e", i, run.Epoch)
@@ -119,7 +120,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 			}
 			for e, err := range s.Journal(id, 0) {
 				must(t, err)
-				if string(e.Data) != string(crashEntry(i, e.Seq)) {
+				if !bytes.Equal(e.Data, crashEntry(i, e.Seq)) {
 					t.Fatalf("round %d: entry %d of run %d is not what was written", round, e.Seq, i)
 				}
 				have++

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -176,7 +177,7 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 func (f *fsm) fail(err error) error {
 	wrapped := fmt.Errorf("%w: %w", ErrBroken, err)
 	if f.broken.CompareAndSwap(nil, &wrapped) {
-		f.log.Error("the log can't be carried out; nothing is recorded any more", slog.Any("error", err))
+		f.log.Error("the log can't be carried out; nothing is recorded any more", telemetry.Err(err))
 	}
 	return *f.broken.Load()
 }
@@ -200,7 +201,7 @@ func (f *fsm) write(b *store.Batch) error {
 			return err
 		}
 		if !warned {
-			f.log.Error("the state waits for room on the disk", slog.Any("error", err))
+			f.log.Error("the state waits for room on the disk", telemetry.Err(err))
 		}
 		select {
 		case <-time.After(retryFull):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -21,7 +22,7 @@ func contents(t testing.TB, kv *store.KV) [32]byte {
 	sum := sha256.New()
 	for p, err := range kv.Scan(nil) {
 		must(t, err)
-		if string(p.Key) != string(cursorKey) {
+		if !bytes.Equal(p.Key, cursorKey) {
 			fmt.Fprintf(sum, "%d %d ", len(p.Key), len(p.Value))
 			sum.Write(p.Key)
 			sum.Write(p.Value)
@@ -88,9 +89,14 @@ func entryOf(t testing.TB, cs ...wire.Command) []byte {
 	return entry
 }
 
-func texts(answers []any) (got []string) {
+func texts(t testing.TB, answers []any) (got []string) {
+	t.Helper()
 	for _, a := range answers {
-		for _, r := range a.([]result) {
+		results, ok := a.([]result)
+		if !ok {
+			t.Fatalf("nothing is carried out any more: %v", a)
+		}
+		for _, r := range results {
 			got = append(got, fmt.Sprint(r.err, r.left, r.status))
 		}
 	}
@@ -113,7 +119,7 @@ func TestSameCommandsMakeSameState(t *testing.T) {
 	one := openFSM(t, openKV(t, t.TempDir()))
 	var want []string
 	for _, l := range logs {
-		want = append(want, texts([]any{one.Apply(l)})...)
+		want = append(want, texts(t, []any{one.Apply(l)})...)
 	}
 
 	// The other takes them in batches, and forgets what it has in memory.
@@ -122,7 +128,7 @@ func TestSameCommandsMakeSameState(t *testing.T) {
 	var got []string
 	for left := logs; len(left) > 0; {
 		n := 1 + chance.IntN(min(len(left), 20))
-		got = append(got, texts(two.ApplyBatch(left[:n]))...)
+		got = append(got, texts(t, two.ApplyBatch(left[:n]))...)
 		left = left[n:]
 		if chance.IntN(3) == 0 {
 			two = openFSM(t, kv)
@@ -141,6 +147,45 @@ func TestSameCommandsMakeSameState(t *testing.T) {
 	must(t, two.failure())
 	if contents(t, kv) != contents(t, one.kv) {
 		t.Fatal("commands that were carried out were carried out again")
+	}
+}
+
+// A command in the log is there for every node and every restart: one that
+// can't be stored is refused, whoever let it in.
+func TestWhatCannotBeStoredIsRefusedAndStopsNothing(t *testing.T) {
+	kv := openKV(t, t.TempDir())
+	f := openFSM(t, kv)
+	long := strings.Repeat("n", 4<<10)
+	run := job.RunID("d/j@1")
+	for i, c := range []struct {
+		wire.Command
+		want error
+	}{
+		{&wire.CreateRun{Run: run, Record: []byte("run"), Master: "m"}, nil},
+		{&wire.FinishRun{Run: run, Epoch: 1, State: job.Failed, Progress: make([]byte, store.MaxValue)}, ErrInvalid},
+		{&wire.CreateRun{Run: job.RunID(long)}, ErrInvalid},
+		{&wire.StageEntry{Run: ""}, ErrInvalid},
+		{&wire.StageEntry{Run: "a\x00b"}, ErrInvalid},
+		{&wire.StageEntry{Run: "d/j@3", Entry: make([]byte, store.MaxBatch)}, ErrInvalid},
+		{&wire.PutJob{Namespace: "d", Name: long}, ErrInvalid},
+		{&wire.DeleteJob{Namespace: "d", Name: "\x00"}, ErrInvalid},
+		{&wire.AppendEntries{Run: run, Epoch: 1, Entries: [][]byte{[]byte("e")}}, nil},
+		{&wire.FinishRun{Run: run, Epoch: 1, State: job.Failed, Progress: make([]byte, maxProgress)}, nil},
+		{&wire.FinishRun{Run: run, Epoch: 1, State: job.Failed, Progress: make([]byte, maxProgress)}, nil}, // again
+	} {
+		log := &raft.Log{Index: uint64(i + 1), Type: raft.LogCommand, Data: entryOf(t, c.Command)}
+		results, ok := f.Apply(log).([]result)
+		if !ok {
+			t.Fatalf("command %d stopped everything: %v", i, f.failure())
+		}
+		if got := results[0].err; !errors.Is(got, c.want) {
+			t.Errorf("command %d: got %v, want %v", i, got, c.want)
+		}
+	}
+	again := openFSM(t, kv)
+	must(t, again.failure())
+	if len(again.live) > 0 {
+		t.Errorf("left unfinished: %v", again.live)
 	}
 }
 

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -26,19 +27,24 @@ func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
 		to = slog.LevelWarn
 	}
 	if l.log.Enabled(context.Background(), to) {
-		l.log.Log(context.Background(), to, "raft: "+msg, formatted(args)...)
+		l.log.LogAttrs(context.Background(), to, "raft", append([]slog.Attr{slog.String("says", msg)}, attrs(args)...)...)
 	}
 }
 
-// formatted gives values that hclog would format a form that slog knows.
-func formatted(args []any) []any {
-	args = slices.Clone(args)
-	for i, a := range args {
-		if f, ok := a.(hclog.Format); ok && len(f) > 0 {
-			args[i] = f[1:]
+// attrs turns the keys and values that hclog takes into attributes.
+func attrs(args []any) []slog.Attr {
+	out := make([]slog.Attr, 0, (len(args)+1)/2)
+	for i := 0; i < len(args); i += 2 {
+		key, value := fmt.Sprint(args[i]), any(nil)
+		if i+1 < len(args) {
+			value = args[i+1]
 		}
+		if f, ok := value.(hclog.Format); ok && len(f) > 0 {
+			value = f[1:] // what hclog would format
+		}
+		out = append(out, slog.Any(key, value))
 	}
-	return args
+	return out
 }
 
 func (l *raftLogger) Trace(string, ...any)          {}
@@ -56,7 +62,7 @@ func (l *raftLogger) IsError() bool { return l.log.Enabled(context.Background(),
 func (l *raftLogger) ImpliedArgs() []any { return l.args }
 
 func (l *raftLogger) With(args ...any) hclog.Logger {
-	return &raftLogger{l.log.With(formatted(args)...), append(slices.Clip(l.args), args...)}
+	return &raftLogger{slog.New(l.log.Handler().WithAttrs(attrs(args))), append(slices.Clip(l.args), args...)}
 }
 
 func (l *raftLogger) Name() string                   { return "raft" }

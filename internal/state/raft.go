@@ -95,11 +95,14 @@ func (s *State) lead(ctx context.Context) error {
 			return fmt.Errorf("state: wait for leadership: %w", context.Cause(ctx))
 		}
 	}
-	caught, done := s.raft.Barrier(0), make(chan error, 1)
-	s.wg.Go(func() { done <- caught.Error() })
 	var err error
+	barrier, caught := s.raft.Barrier(0), make(chan struct{})
+	s.wg.Go(func() {
+		err = barrier.Error()
+		close(caught)
+	})
 	select {
-	case err = <-done:
+	case <-caught:
 		if err == nil {
 			err = s.fsm.failure()
 		}
@@ -107,7 +110,7 @@ func (s *State) lead(ctx context.Context) error {
 		// Raft answers a barrier only while it runs, so it is waited for; it
 		// comes soon when nothing is carried out any more.
 		s.fsm.abandoned.Store(true)
-		<-done
+		<-caught
 		err = context.Cause(ctx)
 	}
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -161,7 +161,7 @@ func (s *State) Watch(id job.RunID) (ch <-chan job.Run, stop func()) {
 	case err == nil:
 		w.offer(run, false)
 	case !errors.Is(err, ErrNoRun) && !errors.Is(err, ErrClosed):
-		s.log.Error("a run that is watched can't be read", slog.String("run", string(id)), slog.Any("error", err))
+		s.log.Error("a run that is watched can't be read", telemetry.Run(id), telemetry.Err(err))
 	}
 	return w.ch, func() { s.hub.leave(id, w) }
 }

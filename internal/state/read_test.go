@@ -125,8 +125,10 @@ func TestAwaitReturnsTheFinishedRun(t *testing.T) {
 func TestJobsAreKeptByNamespaceAndName(t *testing.T) {
 	s, ctx := open(t, t.TempDir()), t.Context()
 	for _, spec := range []job.Spec{
-		{Processor: "p"}, {Namespace: "a", Name: "x", Processor: "p"},
-		{Namespace: "a", Name: "xy", Processor: "p", Params: strings.Repeat("y", 900<<10)}, {Namespace: "ab", Name: "x", Processor: "p"},
+		{Processor: "p"},
+		{Namespace: "a", Name: "x", Processor: "p"},
+		{Namespace: "a", Name: "xy", Processor: "p", Params: strings.Repeat("y", 900<<10)},
+		{Namespace: "ab", Name: "x", Processor: "p"},
 		{Namespace: "a", Name: "x", Processor: "q"},
 	} {
 		must(t, s.PutJob(ctx, spec))

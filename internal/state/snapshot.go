@@ -31,10 +31,7 @@ const (
 const unpacked = "restore.tmp"
 
 // image is the state at one moment, on its way into a snapshot.
-type image struct {
-	f    *fsm
-	view *store.Snapshot
-}
+type image struct{ view *store.Snapshot }
 
 // Snapshot holds on to the state as it is now.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
@@ -45,7 +42,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &image{f, v}, nil
+	return &image{v}, nil
 }
 
 // Persist writes the image to sink. The store is on disk before the snapshot
@@ -54,7 +51,7 @@ func (im *image) Persist(sink raft.SnapshotSink) error {
 	w := bufio.NewWriterSize(sink, 256<<10)
 	err := writeImage(w, im.view)
 	if err = errors.Join(err, w.Flush()); err == nil {
-		err = im.f.kv.Sync()
+		err = im.view.Sync()
 	}
 	if err != nil {
 		return errors.Join(err, sink.Cancel())

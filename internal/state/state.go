@@ -29,6 +29,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -181,7 +182,7 @@ func (s *State) tidy(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		s.log.Debug("input of a run that was not created removed", slog.String("run", string(id)))
+		s.log.Debug("input of a run that was not created removed", telemetry.Run(id))
 	}
 	return nil
 }

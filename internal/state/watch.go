@@ -53,7 +53,7 @@ func (h *hub) leave(id job.RunID, w *watcher) {
 // publish offers the run that load returns to all who watch id.
 func (h *hub) publish(id job.RunID, load func() (job.Run, error)) error {
 	h.mu.Lock()
-	var ws []*watcher
+	ws := make([]*watcher, 0, len(h.watching[id]))
 	for w := range h.watching[id] {
 		ws = append(ws, w)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -161,4 +162,25 @@ func TestCloseWaitsForReaders(t *testing.T) {
 	}
 	s.Close()
 	must(t, <-closed)
+}
+
+// Whoever writes a snapshot down while the store is to be emptied must come to
+// an end first, and so must not wait for that.
+func TestSnapshotSyncsWhileDropAllWaitsForIt(t *testing.T) {
+	kv, err := Open(t.TempDir(), Options{Reserve: -1})
+	must(t, err)
+	defer kv.Close()
+	s, err := kv.Snapshot()
+	must(t, err)
+	dropped := make(chan error)
+	go func() { dropped <- kv.DropAll() }()
+	for waits := false; !waits; {
+		runtime.Gosched()
+		kv.gate.mu.Lock()
+		waits = kv.gate.alone
+		kv.gate.mu.Unlock()
+	}
+	must(t, s.Sync())
+	s.Close()
+	must(t, <-dropped)
 }

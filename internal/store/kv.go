@@ -145,13 +145,19 @@ func (kv *KV) Sync() error {
 		return fmt.Errorf("store: %w", ErrClosed)
 	}
 	defer kv.gate.leave()
+	return kv.sync()
+}
+
+func (kv *KV) sync() error {
 	if err := kv.db.Sync(); err != nil {
 		return fmt.Errorf("store: sync %s: %w", kv.dir, err)
 	}
 	return nil
 }
 
-// DropAll removes every record. It waits for the readers that are under way.
+// DropAll removes every record. It waits for the readers that are under way,
+// and those that come wait for it; so who holds a Snapshot asks that and not
+// the KV.
 func (kv *KV) DropAll() error {
 	if err := kv.gate.exclude(kv.db.DropAll); err != nil {
 		return fmt.Errorf("store: empty %s: %w", kv.dir, err)

@@ -59,6 +59,10 @@ func (s *Snapshot) ScanFrom(prefix, start []byte) iter.Seq2[Pair, error] {
 	}
 }
 
+// Sync returns when everything that was committed before is on disk, as the
+// KV's does; who holds a snapshot need not be let in again.
+func (s *Snapshot) Sync() error { return s.kv.sync() }
+
 // Close lets go of the snapshot. Closing twice is harmless.
 func (s *Snapshot) Close() {
 	s.once.Do(func() {

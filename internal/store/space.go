@@ -35,8 +35,8 @@ func NewSpace(dir string) *Space { return &Space{dir: dir, probe: freeSpace} }
 // Reserve returns how many bytes should stay free: the larger of 5 % of the
 // file system and 1 GiB. It is 0 where free space can't be told.
 func (s *Space) Reserve() int64 {
-	_, total, err := s.look(0)
-	if err != nil {
+	_, total, known := s.look(0)
+	if !known {
 		return 0
 	}
 	return int64(min(max(total/20, leastReserve), math.MaxInt64))
@@ -50,8 +50,8 @@ func (s *Space) Room(n, reserve int64) error {
 	if reserve < 0 {
 		return nil
 	}
-	free, _, err := s.look(n)
-	if err != nil {
+	free, _, known := s.look(n)
+	if !known {
 		return nil // a system that can't tell is no reason to stop
 	}
 	if need := uint64(reserve) + uint64(max(n, 0)); free < need {
@@ -60,8 +60,9 @@ func (s *Space) Room(n, reserve int64) error {
 	return nil
 }
 
-// look returns what is free after n more bytes were planned for.
-func (s *Space) look(n int64) (free, total uint64, err error) {
+// look returns what is free after n more bytes were planned for, if the system
+// can tell.
+func (s *Space) look(n int64) (free, total uint64, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.written += n
@@ -70,5 +71,5 @@ func (s *Space) look(n int64) (free, total uint64, err error) {
 		s.looked, s.written = time.Now(), n
 	}
 	planned := min(uint64(max(s.written-n, 0)), s.free)
-	return s.free - planned, s.total, s.err
+	return s.free - planned, s.total, s.err == nil
 }
