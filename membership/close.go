@@ -63,7 +63,7 @@ func (l *List) shut() {
 	l.cancel()
 	l.mu.Unlock()
 	if err := l.gossip.Shutdown(); err != nil {
-		l.log.Warn("gossip did not shut down", slog.Any("error", err))
+		l.log.Warn("gossip did not shut down", slog.Any("err", err))
 	}
 	l.wg.Wait()
 	l.quiesce()

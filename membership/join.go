@@ -119,7 +119,7 @@ func (l *List) meet(ctx context.Context) error {
 		return errors.Join(append(errs, fmt.Errorf("membership: start: no seed answered: %w", context.Cause(ctx)))...)
 	}
 	if len(errs) > 0 {
-		l.log.Warn("no seed answered, going on alone and trying again", slog.Any("error", errors.Join(errs...)))
+		l.log.Warn("no seed answered, going on alone and trying again", slog.Any("err", errors.Join(errs...)))
 	}
 	return nil
 }

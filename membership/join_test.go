@@ -149,7 +149,9 @@ func TestGarbageIsIgnored(t *testing.T) {
 	huge := bytes.Repeat([]byte{0xff}, 60000)
 	claims := append(append([]byte{}, label...), 6, 0xdd, 0xff, 0xff, 0xff, 0xff) // a push/pull of 4 GiB
 	for _, junk := range [][]byte{
-		{}, {0}, []byte("GET / HTTP/1.1\r\n\r\n"), noise, huge, claims,
+		{},
+		{0},
+		[]byte("GET / HTTP/1.1\r\n\r\n"), noise, huge, claims,
 		append(append([]byte{}, label...), noise...), append(append([]byte{}, label...), 7, 255),
 	} {
 		pc, err := net.Dial("udp", addr)

@@ -14,11 +14,21 @@ const saveDelay = time.Second
 func (l *List) keep() {
 	save := time.NewTimer(saveDelay)
 	save.Stop()
+	// Nothing may change for weeks, and then all at once: who was here until
+	// then must not count as forgotten, in this life or the next.
+	look := time.NewTicker(refreshing)
+	defer look.Stop()
 	waiting := false
+	see := func() {
+		if l.known.see(l.Members(), l.Self().ID, time.Now()) && !waiting {
+			waiting = true
+			save.Reset(saveDelay)
+		}
+	}
 	write := func() {
 		waiting = false
 		if err := l.known.save(); err != nil {
-			l.log.Warn("the members could not be written down", slog.Any("error", err))
+			l.log.Warn("the members could not be written down", slog.Any("err", err))
 		}
 	}
 	for {
@@ -26,10 +36,9 @@ func (l *List) keep() {
 		case <-l.noted:
 			l.runNotes()
 		case <-l.moved:
-			if l.known.see(l.Members(), l.Self().ID, time.Now()) && !waiting {
-				waiting = true
-				save.Reset(saveDelay)
-			}
+			see()
+		case <-look.C:
+			see()
 		case <-save.C:
 			write()
 		case <-l.ctx.Done():

@@ -1,7 +1,6 @@
 package membership
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ const (
 	maxKnown   = 256                 // members remembered, the last seen ones
 	maxFile    = 1 << 20             // bytes of the file that are read
 	forgetting = 30 * 24 * time.Hour // after which a member is not dialled any more
+	refreshing = 12 * time.Hour      // how old the time may be at which one that is here was seen
 )
 
 // known is what a node remembers from one life to the next: the members it
@@ -91,29 +91,45 @@ func (k *known) begin(now time.Time) (uint64, error) {
 }
 
 // see records who is here now and reports whether there is something to save.
+// The time of those who stay is written down twice a day and not each time.
+// When there is no room for a new one it takes the place of the one that has
+// been away for longest; if nobody is away it is not recorded.
 func (k *known) see(members []Member, self string, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	isNew := make(map[string]bool, len(members))
+	byID := make(map[string]Member, len(members))
 	for _, m := range members {
-		if m.ID == self {
-			continue
-		}
-		i := slices.IndexFunc(k.file.Peers, func(p peer) bool { return p.ID == m.ID })
-		if i < 0 {
-			k.file.Peers = append(k.file.Peers, peer{ID: m.ID})
-			i = len(k.file.Peers) - 1
-		}
+		isNew[m.ID], byID[m.ID] = m.ID != self, m
+	}
+	var away []int // indexes of peers
+	for i := range k.file.Peers {
 		p := &k.file.Peers[i]
-		if p.Addr != m.Addr {
+		m, here := byID[p.ID]
+		isNew[p.ID] = false
+		switch {
+		case !here:
+			away = append(away, i)
+		case p.Addr != m.Addr || now.Sub(p.Seen) >= refreshing:
+			p.Addr, p.Seen = m.Addr, now.UTC()
 			k.dirty = true
 		}
-		p.Addr, p.Seen = m.Addr, now.UTC()
 	}
-	if n := len(k.file.Peers); n > maxKnown {
-		slices.SortFunc(k.file.Peers, func(a, b peer) int {
-			return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.ID, b.ID))
-		})
-		k.file.Peers = slices.Clip(k.file.Peers[:maxKnown])
+	slices.SortFunc(away, func(a, b int) int { return k.file.Peers[a].Seen.Compare(k.file.Peers[b].Seen) })
+	for _, m := range members {
+		if !isNew[m.ID] {
+			continue
+		}
+		p := peer{ID: m.ID, Addr: m.Addr, Seen: now.UTC()}
+		switch {
+		case len(k.file.Peers) < maxKnown:
+			k.file.Peers = append(k.file.Peers, p)
+		case len(away) > 0:
+			k.file.Peers[away[0]], away = p, away[1:]
+		default:
+			continue
+		}
+		k.dirty = true
 	}
 	return k.dirty && k.path != ""
 }

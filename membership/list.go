@@ -104,7 +104,7 @@ func (l *List) remember() (err error) {
 	}
 	l.known, err = loadKnown(l.cfg.Dir)
 	if err != nil {
-		l.log.Warn("starting without the last known members", slog.Any("error", err))
+		l.log.Warn("starting without the last known members", slog.Any("err", err))
 	}
 	l.self.Incarnation, err = l.known.begin(time.Now())
 	return err

@@ -130,7 +130,7 @@ func (l *List) call(gone map[string]*missing) {
 		} else {
 			wait = min(wait<<min(m.fails, 8), rarest*wait)
 			m.fails++
-			l.log.Debug("missing member does not answer", slog.String("addr", addr), slog.Int("fails", m.fails), slog.Any("error", errs[i]))
+			l.log.Debug("missing member does not answer", slog.String("addr", addr), slog.Int("fails", m.fails), slog.Any("err", errs[i]))
 		}
 		m.next = time.Now().Add(jitter(wait))
 	}

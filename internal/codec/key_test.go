@@ -154,8 +154,11 @@ func fillKey(r *rand.Rand, v reflect.Value) {
 		}
 	case reflect.Struct:
 		if t, ok := v.Addr().Interface().(*time.Time); ok {
-			*t = []time.Time{{}, time.Unix(0, 0), time.Unix(-1, r.Int64N(3)), time.Unix(r.Int64N(3), 5).In(time.FixedZone("x", 3600)),
-				time.Unix(math.MaxInt64, 0), time.Unix(math.MinInt64, 999), time.Unix(int64(r.Uint64()), r.Int64N(1e9))}[r.IntN(7)]
+			*t = []time.Time{
+				{},
+				time.Unix(0, 0), time.Unix(-1, r.Int64N(3)), time.Unix(r.Int64N(3), 5).In(time.FixedZone("x", 3600)),
+				time.Unix(math.MaxInt64, 0), time.Unix(math.MinInt64, 999), time.Unix(int64(r.Uint64()), r.Int64N(1e9)),
+			}[r.IntN(7)]
 			return
 		}
 		for i := range v.NumField() {

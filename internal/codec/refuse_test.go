@@ -77,11 +77,14 @@ func TestWhatCannotBeEncodedIsNamed(t *testing.T) {
 		{shadows{}, "in field ID, which has the name"},
 		{map[*int]int{}, "has pointers as keys"},
 		{ring, "is nested more than 32 deep or contains itself"},
-		{self, "contains itself"}, {loop, "contains itself"}, {k, "contains itself"},
+		{self, "contains itself"},
+		{loop, "contains itself"},
+		{k, "contains itself"},
 		{long, "is nested more than 32 deep"},
 		{pushy{}, "encoding a codec.pushy panicked: no"},
 		{wrong{}, "codec: encoding a codec.wrong gave what cannot be decoded"},
-		{Raw{}, "gave what cannot be decoded"}, {Raw{0xc0, 0xc0}, "1 bytes follow the value"},
+		{Raw{}, "gave what cannot be decoded"},
+		{Raw{0xc0, 0xc0}, "1 bytes follow the value"},
 	} {
 		b, err := Marshal(c.v)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

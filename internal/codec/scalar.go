@@ -64,7 +64,7 @@ func appendString(dst []byte, v string) ([]byte, error) {
 		dst = append(dst, 0xd9, byte(n))
 	case n <= math.MaxUint16:
 		dst = binary.BigEndian.AppendUint16(append(dst, 0xda), uint16(n))
-	case n <= math.MaxUint32:
+	case uint64(n) <= math.MaxUint32:
 		dst = binary.BigEndian.AppendUint32(append(dst, 0xdb), uint32(n))
 	default:
 		return dst, fmt.Errorf("codec: a string of %d bytes is over the limit of 4 GiB", n)
@@ -80,7 +80,7 @@ func appendBytes(dst, v []byte) ([]byte, error) {
 		dst = append(dst, 0xc4, byte(n))
 	case n <= math.MaxUint16:
 		dst = binary.BigEndian.AppendUint16(append(dst, 0xc5), uint16(n))
-	case n <= math.MaxUint32:
+	case uint64(n) <= math.MaxUint32:
 		dst = binary.BigEndian.AppendUint32(append(dst, 0xc6), uint32(n))
 	default:
 		return dst, fmt.Errorf("codec: %d bytes in a row are over the limit of 4 GiB", n)

@@ -118,8 +118,15 @@ func random[V any](r *rand.Rand) V {
 }
 
 var foreign = func() (all [][]byte) {
-	for _, v := range []any{nil, true, "text", []byte("bytes"), 0, -1, 127, 128, -129, 300, 70000, 1 << 40, uint64(math.MaxUint64), 1.5,
-		float32(2.5), math.Inf(1), []any{}, []int{1}, map[string]int{}, map[string]int{"a": 300}, time.Unix(1, 1)} {
+	for _, v := range []any{
+		nil, true, "text", []byte("bytes"), 0, -1, 127, 128, -129, 300, 70000, 1 << 40, uint64(math.MaxUint64), 1.5,
+		float32(2.5), math.Inf(1),
+		[]any{},
+		[]int{1},
+		map[string]int{},
+		map[string]int{"a": 300},
+		time.Unix(1, 1),
+	} {
 		b, _ := Marshal(v)
 		all = append(all, b, append(b, 0), b[:len(b)-1])
 	}

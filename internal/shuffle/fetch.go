@@ -247,7 +247,7 @@ func (a *arrival) blocks(part uint32, e extent, mem []byte, at int64) error {
 
 // whole makes an error of an end of the stream that comes too early.
 func whole(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -199,8 +199,12 @@ func (s *Shuffle) lostError(run job.RunID, cause error, ids []job.MapOutputID) e
 	return &LostError{Run: run, Outputs: ids, Cause: cause}
 }
 
-// alive says whether reading may go on.
+// alive says whether reading may go on. It asks the run itself, since word of
+// its end may come to ctx a little later.
 func (r *Reader) alive() error {
+	if err := r.run.err(); err != nil {
+		return err
+	}
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}

@@ -83,7 +83,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		change := c.in.change.wait()
 		n.mu.Unlock()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return 0, io.EOF
 		case err != nil:
 			return 0, c.fail("read", err)

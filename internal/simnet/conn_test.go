@@ -172,7 +172,7 @@ func TestBytesAreHeldDuringACut(t *testing.T) {
 		}
 		n.Heal()
 		b.SetReadDeadline(time.Time{})
-		if _, err := b.Read(buf); err != io.EOF {
+		if _, err := b.Read(buf); !errors.Is(err, io.EOF) {
 			t.Fatalf("read after the end: %v, want %v", err, io.EOF)
 		}
 	})

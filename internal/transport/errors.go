@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // What became of a request that got no answer. Errors of Call, Open and of
@@ -96,15 +97,13 @@ func (f *failure) Error() string {
 // Unwrap gives the cause away only if it is the caller's own: a dial that timed
 // out must not look as if the caller's context had.
 func (f *failure) Unwrap() []error {
-	switch f.kind {
-	case ErrClosed, ErrUnreachable, ErrBroken, ErrTooLarge:
-		return []error{f.kind}
-	}
-	if f.cause == nil {
+	if f.cause == nil || slices.Contains(sentinels, f.kind) {
 		return []error{f.kind}
 	}
 	return []error{f.kind, f.cause}
 }
+
+var sentinels = []error{ErrClosed, ErrUnreachable, ErrBroken, ErrTooLarge}
 
 func reason(cause error) string {
 	if cause == nil {
@@ -127,7 +126,7 @@ func bare(err error) string {
 // ended is the failure of a call or stream whose context is over.
 func ended(ctx context.Context, method, to string) error {
 	f := &failure{method: method, to: to, kind: ctx.Err()}
-	if cause := context.Cause(ctx); cause != f.kind {
+	if cause := context.Cause(ctx); cause != f.kind { //nolint:errorlint // the very error says nothing more; one that wraps it does
 		f.cause = cause
 	}
 	return f

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -50,13 +51,13 @@ func (t *Transport) accept() {
 		}
 		if errors.Is(err, net.ErrClosed) {
 			// It was taken from under us; sessions that there are go on.
-			t.cfg.Logger.Error("connections are accepted no more", "addr", t.Addr(), "err", err)
+			t.cfg.Logger.Error("connections are accepted no more", slog.String("addr", t.Addr()), failing(err))
 			return
 		}
 		if err != nil {
 			// Out of file descriptors, most likely, which passes.
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-			t.cfg.Logger.Error("cannot accept connections", "addr", t.Addr(), "err", err, "retry", wait)
+			t.cfg.Logger.Error("cannot accept connections", slog.String("addr", t.Addr()), failing(err), slog.Duration("again_in", wait))
 			select {
 			case <-time.After(wait):
 				continue
@@ -83,8 +84,8 @@ func (t *Transport) accept() {
 
 // welcome turns a connection into a session, or closes it.
 func (t *Transport) welcome(conn net.Conn) {
-	stop := context.AfterFunc(t.ctx, func() { conn.SetDeadline(past) })
 	conn.SetDeadline(time.Now().Add(t.cfg.DialTimeout))
+	stop := context.AfterFunc(t.ctx, func() { conn.SetDeadline(past) })
 	h, err := t.answer(conn)
 	if !stop() {
 		conn.Close()
@@ -98,7 +99,7 @@ func (t *Transport) welcome(conn net.Conn) {
 	conn.SetDeadline(time.Time{})
 	s, err := t.newSession(conn, h, h.kind, false)
 	if err != nil {
-		t.cfg.Logger.Error("no session", "err", err)
+		t.cfg.Logger.Error("no session", failing(err))
 		return
 	}
 	t.add(s)
@@ -113,10 +114,10 @@ func (t *Transport) refused(err error) {
 	}
 	missed, ok := limit.allow(time.Now())
 	if !ok {
-		t.cfg.Logger.Debug("connection refused", "err", err)
+		t.cfg.Logger.Debug("connection refused", failing(err))
 		return
 	}
-	t.cfg.Logger.Warn("connection refused", "err", err, "not shown", missed)
+	t.cfg.Logger.Warn("connection refused", failing(err), slog.Int("not_shown", missed))
 }
 
 // answer is the handshake of the side that was dialled.

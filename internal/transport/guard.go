@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 )
 
@@ -17,7 +18,7 @@ func (t *Transport) guard(method, from string, handle func() error, finish func(
 	var err error = &codedError{CodePanic, fmt.Sprintf("the handler of %q called runtime.Goexit", method)}
 	defer func() {
 		if v := recover(); v != nil {
-			t.cfg.Logger.Error("handler panicked", "method", method, "from", from, "panic", v, "stack", string(debug.Stack()))
+			t.cfg.Logger.Error("handler panicked", slog.String("method", method), member(from), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 			err = &codedError{CodePanic, fmt.Sprintf("the handler of %q panicked: %v", method, v)}
 		}
 		finish(err)

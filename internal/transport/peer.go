@@ -1,6 +1,9 @@
 package transport
 
-import "slices"
+import (
+	"log/slog"
+	"slices"
+)
 
 // peer is what a transport has to do with one other node. All of it is guarded
 // by Transport.mu.
@@ -72,12 +75,12 @@ func (t *Transport) add(s *session) bool {
 	t.wg.Go(s.run)
 	t.mu.Unlock()
 
-	t.cfg.Logger.Debug("session begun", "peer", s.peer, "session", s.kind.String(), "addr", s.mux.RemoteAddr().String())
+	t.cfg.Logger.Debug("session begun", member(s.peer), slog.String("session", s.kind.String()), slog.String("addr", s.mux.RemoteAddr().String()))
 	for _, old := range stale {
 		old.mux.Close()
 	}
 	if restarted {
-		t.cfg.Logger.Info("peer was restarted, or another node has its ID", "peer", s.peer)
+		t.cfg.Logger.Info("peer was restarted, or another node has its ID", member(s.peer))
 		t.cfg.Lost(s.peer)
 	}
 	return true
@@ -120,7 +123,7 @@ func (t *Transport) remove(s *session) {
 		}
 	}
 	t.mu.Unlock()
-	t.cfg.Logger.Debug("session ended", "peer", s.peer, "session", s.kind.String())
+	t.cfg.Logger.Debug("session ended", member(s.peer), slog.String("session", s.kind.String()))
 	if lost {
 		t.cfg.Lost(s.peer)
 	}

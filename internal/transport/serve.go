@@ -77,11 +77,12 @@ func (s *session) readRequest(st *yamux.Stream) (method string, req []byte, ok b
 	st.SetWriteDeadline(time.Now().Add(exchangeTimeout))
 	if s.kind == control {
 		s.answer(st, method, nil, err)
-	} else {
-		st.Write(appendAnswer(nil, frameError, appendError(nil, remoteError(method, err))))
+	} else if _, err := st.Write(appendAnswer(nil, frameError, appendError(nil, remoteError(method, err)))); err != nil {
+		s.stalled(err)
 	}
-	// The peer may still be writing, and reads the answer only after that.
-	io.Copy(io.Discard, st)
+	// The peer may still be writing, and reads the answer only after that. How
+	// that ends is all the same.
+	_, _ = io.Copy(io.Discard, st)
 	return "", nil, false
 }
 
@@ -91,7 +92,7 @@ func (s *session) answer(st *yamux.Stream, method string, resp []byte, err error
 		status, resp = statusError, appendError(nil, remoteError(method, err))
 	}
 	if err := writePieces(st, appendAnswer(nil, status, resp)); err != nil {
-		s.failed(method, err)
+		s.stalled(err)
 	}
 }
 

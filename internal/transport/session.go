@@ -28,7 +28,7 @@ const window = 1 << 20
 
 // newSession begins a session over conn, after the handshake.
 func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*session, error) {
-	log := t.cfg.Logger.With("peer", h.id, "session", k.String())
+	log := t.cfg.Logger.With(member(h.id), slog.String("session", k.String()))
 	cfg := &yamux.Config{
 		AcceptBacklog:       maxStreams,
 		EnableKeepAlive:     true,
@@ -118,13 +118,17 @@ func (s *session) open() (*yamux.Stream, error) {
 	return st, nil
 }
 
-// failed makes an error of ours of one that yamux returned from a stream.
-// After a write that timed out the peer may be left hanging, so that ends the
-// session.
-func (s *session) failed(method string, err error) error {
+// stalled ends the session if err, which yamux returned from a stream, says
+// that a write timed out: the peer may be left hanging.
+func (s *session) stalled(err error) {
 	if errors.Is(err, yamux.ErrConnectionWriteTimeout) {
 		s.mux.Close()
 	}
+}
+
+// failed makes an error of ours of one that yamux returned from a stream.
+func (s *session) failed(method string, err error) error {
+	s.stalled(err)
 	if s.t.ctx.Err() != nil {
 		return &failure{method: method, to: s.peer, kind: ErrClosed}
 	}
@@ -134,8 +138,8 @@ func (s *session) failed(method string, err error) error {
 // muxLog passes on what yamux has to say, for those who debug.
 type muxLog struct{ log *slog.Logger }
 
-func (l muxLog) Print(v ...any) { l.log.Debug("yamux", "says", fmt.Sprint(v...)) }
-func (l muxLog) Printf(format string, v ...any) {
-	l.log.Debug("yamux", "says", fmt.Sprintf(format, v...))
-}
-func (l muxLog) Println(v ...any) { l.log.Debug("yamux", "says", fmt.Sprintln(v...)) }
+func (l muxLog) Print(v ...any)                 { l.pass(fmt.Sprint(v...)) }
+func (l muxLog) Println(v ...any)               { l.pass(fmt.Sprint(v...)) }
+func (l muxLog) Printf(format string, v ...any) { l.pass(fmt.Sprintf(format, v...)) }
+
+func (l muxLog) pass(text string) { l.log.Debug("yamux", slog.String("says", text)) }

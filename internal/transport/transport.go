@@ -22,6 +22,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -156,3 +157,10 @@ func (t *Transport) start(f func()) bool {
 	t.wg.Go(f)
 	return true
 }
+
+// member is the attribute of a log line that names a peer, as all of the house
+// calls it.
+func member(id string) slog.Attr { return slog.String("member", id) }
+
+// failing is the attribute of a log line that says what went wrong.
+func failing(err error) slog.Attr { return slog.String("err", err.Error()) }

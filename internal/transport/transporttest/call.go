@@ -138,7 +138,7 @@ func testSelf(t *testing.T, p *pair) {
 	if _, err := p.a.Call(ctx, "a", "wait", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
-	if err := receive(t, ended, "the handler"); err != context.Canceled {
+	if err := receive(t, ended, "the handler"); !errors.Is(err, context.Canceled) {
 		t.Errorf("the handler's context ended with %v", err)
 	}
 	echoStream(t, p.a, "a", 3<<20)

@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -108,8 +109,8 @@ func testGarbage(t *testing.T, p *pair) {
 }
 
 func isTimeout(err error) bool {
-	n, ok := err.(net.Error)
-	return ok && n.Timeout()
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
 }
 
 // rawHello is a hello as it is on the wire.

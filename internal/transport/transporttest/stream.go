@@ -67,7 +67,7 @@ func echoStream(t *testing.T, from *transport.Transport, to string, size int) {
 	if int(n) != size || sent.Sum64() != got.Sum64() {
 		t.Fatalf("%d bytes came back, of %d, with sum %x, want %x", n, size, got.Sum64(), sent.Sum64())
 	}
-	if n, err := s.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := s.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("read after the end = %d, %v, want 0, %v", n, err, io.EOF)
 	}
 	if _, err := s.Write([]byte("more")); err == nil {
