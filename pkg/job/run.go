@@ -60,8 +60,8 @@ type Run struct {
 // Plan is how the master goes about a run: what is known once the processor's
 // powers and the input are.
 type Plan struct {
-	// Before is whether one task runs before all others: a broadcast's first
-	// step, or the look at a sample that a sorted run takes.
+	// Before is whether one task runs before all others: the processor's own
+	// first step, or the look at a sample that a sorted run takes.
 	Before bool `msgpack:"b,omitempty"`
 	// Keyed is whether map tasks hand pairs to the shuffle.
 	Keyed bool `msgpack:"k,omitempty"`

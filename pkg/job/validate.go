@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Limits of a job.
@@ -14,6 +15,9 @@ const (
 	MaxPartitions = 10_000
 	// MaxParams is the most bytes that Params may have.
 	MaxParams = 64 << 10
+	// MaxGlobs is the most bytes that the patterns of an Input may have
+	// together.
+	MaxGlobs = 128 << 10
 )
 
 // WithDefaults returns the spec with its names filled in.
@@ -29,9 +33,12 @@ func (s *Spec) Validate() error {
 	if s.Processor == "" {
 		return fmt.Errorf("job: Processor is empty: name the processor that runs")
 	}
+	if !validName(s.Processor, processorMarks) {
+		return fmt.Errorf("job: Processor %.100q: want the name of one that is registered: 1 to 100 letters, digits, dots, dashes, underscores or slashes", s.Processor)
+	}
 	for _, n := range []struct{ field, name string }{{"Namespace", s.Namespace}, {"Name", s.Name}} {
-		if !validName(n.name) {
-			return fmt.Errorf("job: %s %q: want 1 to 100 letters, digits, dots, dashes or underscores", n.field, n.name)
+		if !validName(n.name, nameMarks) {
+			return fmt.Errorf("job: %s %.100q: want 1 to 100 letters, digits, dots, dashes or underscores", n.field, n.name)
 		}
 	}
 	if s.Mode < Auto || s.Mode > MapReduce {
@@ -40,6 +47,14 @@ func (s *Spec) Validate() error {
 	if len(s.Params) > MaxParams {
 		return fmt.Errorf("job: Params has %d bytes, over the limit of %d: put them in a file or the input", len(s.Params), MaxParams)
 	}
+	if err := s.validateNumbers(); err != nil {
+		return err
+	}
+	return s.validateData()
+}
+
+// validateNumbers checks how many, how often and how long.
+func (s *Spec) validateNumbers() error {
 	for _, n := range []struct {
 		field string
 		value int64
@@ -48,8 +63,6 @@ func (s *Spec) Validate() error {
 		{"Shards", int64(s.Shards), "one per worker"},
 		{"Partitions", int64(s.Partitions), "four per slot"},
 		{"Concurrency", int64(s.Concurrency), "the node's slots"},
-		{"AttemptTimeout", int64(s.AttemptTimeout), "no bound"},
-		{"RunTimeout", int64(s.RunTimeout), "no bound"},
 		{"Retry.Attempts", int64(s.Retry.Attempts), "4"},
 		{"Tolerate.Count", int64(s.Tolerate.Count), "none"},
 		{"Input.SplitBytes", s.Input.SplitBytes, "16 MiB"},
@@ -59,22 +72,30 @@ func (s *Spec) Validate() error {
 		{"Placement.MinDisk", s.Placement.MinDisk, "any"},
 	} {
 		if n.value < 0 {
-			return fmt.Errorf("job: %s %d: want a positive value, or 0 for %s", n.field, n.value, n.zero)
+			return fmt.Errorf("job: %s %d: want a positive number, or 0 for %s", n.field, n.value, n.zero)
+		}
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{{"AttemptTimeout", s.AttemptTimeout}, {"RunTimeout", s.RunTimeout}} {
+		if d.value < 0 {
+			return fmt.Errorf("job: %s %v: want a positive duration, or 0 for no bound", d.field, d.value)
 		}
 	}
 	if s.Partitions > MaxPartitions {
-		return fmt.Errorf("job: Partitions %d is over the limit of %d", s.Partitions, MaxPartitions)
+		return fmt.Errorf("job: Partitions %d: want at most %d, or 0 for four per slot", s.Partitions, MaxPartitions)
 	}
 	if s.Shards > MaxTasks {
-		return fmt.Errorf("job: Shards %d is over the limit of %d tasks a run", s.Shards, MaxTasks)
+		return fmt.Errorf("job: Shards %d: want at most %d, or 0 for one per worker", s.Shards, MaxTasks)
 	}
-	if s.Tolerate.Share < 0 || s.Tolerate.Share > 1 {
-		return fmt.Errorf("job: Tolerate.Share %v: want a share from 0 to 1", s.Tolerate.Share)
+	if share := s.Tolerate.Share; !(share >= 0 && share <= 1) { // which is how NaN is refused too
+		return fmt.Errorf("job: Tolerate.Share %v: want a share from 0 to 1", share)
 	}
 	if err := s.Retry.Backoff.Validate(); err != nil {
 		return fmt.Errorf("job: Retry.Backoff: %w", err)
 	}
-	return s.validateData()
+	return nil
 }
 
 // validateData checks what goes in and what comes out.
@@ -82,6 +103,16 @@ func (s *Spec) validateData() error {
 	in := s.Input
 	if len(in.Values) > 0 && len(in.Globs) > 0 {
 		return fmt.Errorf("job: Input has both Values and Globs: use one")
+	}
+	globs := 0
+	for _, g := range in.Globs {
+		if g == "" {
+			return fmt.Errorf("job: Input.Globs has an empty pattern: name files, or leave it out")
+		}
+		globs += len(g)
+	}
+	if globs > MaxGlobs {
+		return fmt.Errorf("job: Input.Globs has %d patterns of %d bytes together, over the limit of %d bytes: use wider patterns, or make the names Input.Values", len(in.Globs), globs, MaxGlobs)
 	}
 	if n := len(in.Values); n > MaxTasks {
 		return fmt.Errorf("job: Input.Values has %d values, over the limit of %d: put them in a file", n, MaxTasks)
@@ -106,15 +137,24 @@ func (s *Spec) validateData() error {
 	default:
 		return fmt.Errorf("job: Placement.Strategy %q: want least-loaded, random, spread or affinity", s.Placement.Strategy)
 	}
+	if key := s.Placement.Affinity; key != "" && s.Placement.Strategy != "affinity" {
+		return fmt.Errorf("job: Placement.Affinity is %q but Placement.Strategy is %q: make the strategy affinity, or leave the key out", key, s.Placement.Strategy)
+	}
 	return nil
 }
 
-func validName(s string) bool {
-	if len(s) == 0 || len(s) > 100 {
+// What a name may have in it besides letters and digits.
+const (
+	nameMarks      = ".-_"
+	processorMarks = ".-_/"
+)
+
+func validName(s, marks string) bool {
+	if s == "" || len(s) > 100 {
 		return false
 	}
 	for _, c := range s {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(".-_", c) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(marks, c) {
 			return false
 		}
 	}

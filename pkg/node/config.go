@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -141,7 +143,17 @@ func listenOn(addr string) string {
 	return addr
 }
 
-func (c *Config) validate() error {
+// Validate returns what Start would refuse c for before it does anything: the
+// first field whose value can't be, the value, and what would be right.
+func (c Config) Validate() error { return c.withDefaults().validate() }
+
+// maxCluster bounds the name of a cluster, in bytes: it is in every packet.
+const maxCluster = 200
+
+func (c Config) validate() error {
+	if len(c.Cluster) > maxCluster {
+		return fmt.Errorf("node: Cluster %.20q... has %d bytes: want at most %d", c.Cluster, len(c.Cluster), maxCluster)
+	}
 	if c.Slots < 0 {
 		return fmt.Errorf("node: Slots %d: want at least 1, or 0 for one per core", c.Slots)
 	}
@@ -151,29 +163,52 @@ func (c *Config) validate() error {
 	if c.Memory < 0 {
 		return fmt.Errorf("node: Memory %d: want a number of bytes, or 0 for 256 MiB", c.Memory)
 	}
+	if c.Grace < 0 {
+		return fmt.Errorf("node: Grace %v: want a positive duration, or 0 for 10s", c.Grace)
+	}
 	if err := c.Processors.Validate(); err != nil {
 		return fmt.Errorf("node: Processors: %w", err)
 	}
-	for _, k := range c.Keys {
+	for i, k := range c.Keys {
 		if n := len(k); n != 16 && n != 24 && n != 32 {
-			return fmt.Errorf("node: Keys: a key has %d bytes: want 16, 24 or 32", n)
+			return fmt.Errorf("node: Keys[%d] has %d bytes: want 16, 24 or 32", i, n)
 		}
 	}
+	return c.validateAddrs()
+}
+
+func (c Config) validateAddrs() error {
 	for _, a := range []struct{ field, addr string }{{"Gossip", c.Gossip}, {"RPC", c.RPC}} {
-		host, _, err := net.SplitHostPort(a.addr)
+		host, err := checkAddr(a.addr, 0)
 		if err != nil {
-			return fmt.Errorf("node: %s %q: want host:port, as in 127.0.0.1:7946: %w", a.field, a.addr, err)
+			return fmt.Errorf("node: %s %q: %w", a.field, a.addr, err)
 		}
 		if !c.Insecure && c.Network == nil && !loopback(host) {
 			return fmt.Errorf("node: %s %q is reachable from other machines and RPC is not encrypted yet: listen on 127.0.0.1, or set Insecure if the network is yours alone", a.field, a.addr)
 		}
 	}
+	if c.Gossip == c.RPC && !strings.HasSuffix(c.RPC, ":0") {
+		return fmt.Errorf("node: Gossip and RPC are both %q: give each a port of its own, or port 0 for a free one", c.RPC)
+	}
 	for _, a := range c.Join {
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			return fmt.Errorf("node: Join %q: want host:port, as in 127.0.0.1:7946: %w", a, err)
+		if _, err := checkAddr(a, 1); err != nil {
+			return fmt.Errorf("node: Join %q: %w", a, err)
 		}
 	}
 	return nil
+}
+
+// checkAddr returns the host of addr, whose port must be a number that is not
+// below least.
+func checkAddr(addr string, least int) (host string, err error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", errors.New("want host:port, as in 127.0.0.1:7946")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < least || n > 65535 {
+		return "", fmt.Errorf("port %q: want a number from %d to 65535", port, least)
+	}
+	return host, nil
 }
 
 func loopback(host string) bool {

@@ -11,5 +11,5 @@ func freeDisk(dir string) int64 {
 	if unix.Statfs(dir, &s) != nil {
 		return 0
 	}
-	return int64(s.Bavail) * int64(s.Bsize) //nolint:gosec // the types differ between systems
+	return int64(s.Bavail) * int64(s.Bsize)
 }

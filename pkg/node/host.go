@@ -122,7 +122,9 @@ func (h *host) over(id job.RunID, epoch uint64) bool {
 func (h *host) Emit(ctx context.Context, a job.AttemptID, seq int, tasks []job.Subtask) error {
 	var w wire.ChunkWriter
 	for _, t := range tasks {
-		w.Add(t.Name, t.Payload)
+		if err := w.Add(t.Name, t.Payload); err != nil {
+			return mapreduce.Permanent(err)
+		}
 	}
 	return h.stage(ctx, a, seq, wire.EntryTasks, w.N, w.Bytes())
 }

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
@@ -43,7 +41,7 @@ func (n *Node) plan(ctx context.Context, run *job.Run) (*planner, error) {
 		switch {
 		case info.Keyed:
 			spec.Mode = job.MapReduce
-		case len(spec.Input.Values)+len(spec.Input.Globs) > 0:
+		case !none(spec.Input):
 			spec.Mode = job.Map
 		default:
 			spec.Mode = job.Standalone
@@ -55,12 +53,16 @@ func (n *Node) plan(ctx context.Context, run *job.Run) (*planner, error) {
 		}
 		return nil, fmt.Errorf("node: Mode %v: processor %q maps to keys and reduces them: use mode mapreduce", spec.Mode, info.Name)
 	}
-	if spec.Mode != job.MapReduce && (spec.Output.Format != "" || spec.Sorted || spec.Partitions > 0) {
-		return nil, fmt.Errorf("node: Output.Format, Sorted and Partitions are for mode mapreduce, and this is mode %v", spec.Mode)
+	if err := fitsMode(spec); err != nil {
+		return nil, err
+	}
+	if err := absolute(&spec.Output); err != nil {
+		return nil, err
 	}
 	if info.Reduces {
 		run.Plan.Reduces = 1
 	}
+	run.Plan.Before = info.Prepares && !info.Keyed
 	p := &planner{n: n, run: run}
 	if err := p.tasks(info); err != nil {
 		return nil, err
@@ -73,6 +75,46 @@ func (n *Node) plan(ctx context.Context, run *job.Run) (*planner, error) {
 	return p, nil
 }
 
+// none reports whether in is no input at all, which is one task without a
+// payload. An empty list of values is an input all the same: it has no tasks.
+func none(in job.Input) bool { return in.Values == nil && len(in.Globs) == 0 }
+
+// fitsMode refuses what only another mode would heed.
+func fitsMode(s *job.Spec) error {
+	for _, f := range []struct {
+		field string
+		set   bool
+		mode  job.Mode
+	}{
+		{"Partitions", s.Partitions > 0, job.MapReduce},
+		{"Sorted", s.Sorted, job.MapReduce},
+		{"Output.Format", s.Output.Format != "", job.MapReduce},
+		{"Shards", s.Shards > 0, job.Sharded},
+	} {
+		if f.set && s.Mode != f.mode {
+			return fmt.Errorf("node: %s is set and is for mode %v only, but the mode is %v: leave it out, or use mode %[2]v", f.field, f.mode, s.Mode)
+		}
+	}
+	return nil
+}
+
+// absolute makes the output directory the same for nodes that were started in
+// different places.
+func absolute(out *job.Output) error {
+	if out.Dir == "" {
+		return nil
+	}
+	dir, err := filepath.Abs(out.Dir)
+	if err != nil {
+		return fmt.Errorf("node: Output.Dir %q: %w: name it by its absolute path", out.Dir, err)
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("node: Output.Dir %q is a file: name a directory that every node sees, which need not exist yet", out.Dir)
+	}
+	out.Dir = dir
+	return nil
+}
+
 // tasks packs the tasks of the run's mode.
 func (p *planner) tasks(info wire.Processor) error {
 	spec := &p.run.Spec
@@ -80,14 +122,13 @@ func (p *planner) tasks(info wire.Processor) error {
 	case job.Standalone:
 		return p.add(nil)
 	case job.Map:
-		if len(spec.Input.Values)+len(spec.Input.Globs) == 0 {
+		if none(spec.Input) {
 			return p.add(nil)
 		}
-		return p.input(p.value, func(s mapreduce.Split) ([]byte, error) { return mapreduce.Encode(s) })
+		return p.input()
 	case job.Sharded:
 		return p.shards()
 	case job.Broadcast:
-		p.run.Plan.Before = info.Prepares
 		return p.everywhere()
 	}
 	return p.keyed()
@@ -98,7 +139,7 @@ func (p *planner) shards() error {
 	if spec.Shards == 0 {
 		fit, err := p.n.eligible(p.run)
 		if err != nil {
-			return fmt.Errorf("node: Shards is 0, for one per worker: %w", err)
+			return fmt.Errorf("node: Shards is 0, for one per worker, but no worker fits: %w: say how many Shards, or correct Placement", err)
 		}
 		spec.Shards = len(fit)
 	}
@@ -113,7 +154,7 @@ func (p *planner) shards() error {
 func (p *planner) everywhere() error {
 	fit, err := p.n.eligible(p.run)
 	if err != nil {
-		return fmt.Errorf("node: a broadcast needs a worker: %w", err)
+		return fmt.Errorf("node: Mode broadcast needs a worker and none fits: %w: correct Placement, or start such a node", err)
 	}
 	for _, m := range fit {
 		p.run.Plan.Nodes = append(p.run.Plan.Nodes, m.ID)
@@ -136,15 +177,20 @@ func (p *planner) keyed() error {
 		spec.Partitions = min(max(4*slots, 1), defaultMaxPart)
 	}
 	p.run.Plan.Reduces = spec.Partitions
-	if err := p.input(nil, mapreduce.SplitPayload); err != nil {
-		return err
+	var err error
+	switch {
+	case none(spec.Input):
+		err = p.add(nil)
+	case len(spec.Input.Globs) > 0:
+		err = p.files(mapreduce.SplitPayload)
+	default:
+		err = p.values(max(slots, 1) * mapsPerSlot)
 	}
-	if err := p.values(max(slots, 1) * mapsPerSlot); err != nil {
+	if err != nil {
 		return err
 	}
 	if spec.Sorted {
 		p.run.Plan.Before = true
-		var err error
 		if p.run.Plan.Sample, err = mapreduce.SamplePayload(p.sample); err != nil {
 			return fmt.Errorf("node: Sorted: %w", err)
 		}
@@ -171,7 +217,7 @@ func (p *planner) values(n int) error {
 		return p.add(b)
 	}
 	for i, v := range values {
-		b, err := p.value(i, v)
+		b, err := encodeValue(i, v, wire.MaxPayload-envelope)
 		if err != nil {
 			return err
 		}
@@ -186,18 +232,14 @@ func (p *planner) values(n int) error {
 	return flush()
 }
 
-// input packs one task per inline value, unless value is nil, or per split of
-// the files.
-func (p *planner) input(value func(int, any) ([]byte, error), split func(mapreduce.Split) ([]byte, error)) error {
+// input packs one task per inline value, or per split of the files.
+func (p *planner) input() error {
 	in := &p.run.Spec.Input
 	if len(in.Globs) > 0 {
-		return p.files(split)
-	}
-	if value == nil {
-		return nil
+		return p.files(func(s mapreduce.Split) ([]byte, error) { return mapreduce.Encode(s) })
 	}
 	for i, v := range in.Values {
-		b, err := value(i, v)
+		b, err := encodeValue(i, v, wire.MaxPayload)
 		if err != nil {
 			return err
 		}
@@ -208,13 +250,17 @@ func (p *planner) input(value func(int, any) ([]byte, error), split func(mapredu
 	return nil
 }
 
-func (p *planner) value(i int, v any) ([]byte, error) {
+// envelope is more than what the payload of a keyed map task has around a
+// single value.
+const envelope = 16
+
+func encodeValue(i int, v any, limit int) ([]byte, error) {
 	b, err := mapreduce.Encode(v)
 	if err != nil {
 		return nil, fmt.Errorf("node: Input.Values[%d]: %w", i, err)
 	}
-	if len(b) > wire.MaxPayload/2 {
-		return nil, fmt.Errorf("node: Input.Values[%d] has %d bytes, over the limit of %d: put it in a file and use its name", i, len(b), wire.MaxPayload/2)
+	if len(b) > limit {
+		return nil, fmt.Errorf("node: Input.Values[%d] has %d bytes, over the limit of %d: put it in a file and use its name", i, len(b), limit)
 	}
 	return b, nil
 }
@@ -249,57 +295,6 @@ func (p *planner) files(payload func(mapreduce.Split) ([]byte, error)) error {
 	return nil
 }
 
-// expand returns the files that globs match, by absolute names, with their
-// sizes.
-func expand(globs []string) (paths []string, sizes []int64, err error) {
-	seen := map[string]bool{}
-	for _, g := range globs {
-		abs, err := filepath.Abs(g)
-		if err != nil {
-			return nil, nil, fmt.Errorf("node: Input.Globs %q: %w", g, err)
-		}
-		matches, err := doublestar.FilepathGlob(abs, doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors())
-		if err != nil {
-			return nil, nil, fmt.Errorf("node: Input.Globs %q: %w: mend the pattern, or make what it names readable", g, err)
-		}
-		if len(matches) == 0 {
-			return nil, nil, fmt.Errorf("node: Input.Globs %q: no file matches (looked for %s): correct the pattern; ** stands for any number of directories", g, abs)
-		}
-		for _, m := range matches {
-			if seen[m] {
-				continue
-			}
-			seen[m] = true
-			size, err := readable(m)
-			if err != nil {
-				return nil, nil, fmt.Errorf("node: Input.Globs %q: %w: make the file readable for every node, or leave it out", g, err)
-			}
-			if size >= 0 {
-				paths, sizes = append(paths, m), append(sizes, size)
-			}
-		}
-	}
-	return paths, sizes, nil
-}
-
-// readable returns the size of a file that can be read, and -1 if it is no
-// regular file.
-func readable(path string) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return -1, nil
-	}
-	return info.Size(), nil
-}
-
 // add packs one more task.
 func (p *planner) add(payload []byte) error {
 	if len(payload) > wire.MaxPayload {
@@ -309,7 +304,9 @@ func (p *planner) add(payload []byte) error {
 		return fmt.Errorf("node: Input makes more than the limit of %d tasks: make SplitBytes larger", job.MaxTasks)
 	}
 	p.keep(payload)
-	p.chunk.Add("", payload)
+	if err := p.chunk.Add("", payload); err != nil {
+		return err
+	}
 	if p.chunk.Full() {
 		return p.flush()
 	}
@@ -319,7 +316,7 @@ func (p *planner) add(payload []byte) error {
 // keep holds on to evenly spread payloads for the sample of a sorted run: when
 // there are twice as many as it takes, every second is let go.
 func (p *planner) keep(payload []byte) {
-	if !p.run.Spec.Sorted {
+	if !p.run.Spec.Sorted || len(payload) == 0 { // without an input there is nothing to sample
 		return
 	}
 	p.sample = append(p.sample, payload)

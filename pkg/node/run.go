@@ -1,15 +1,22 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
 
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
+
+// ErrNoRun says that there is no run of the ID that was asked for.
+var ErrNoRun = errors.New("node: no such run")
 
 // Run is a handle on one run, which may be conducted anywhere in the cluster.
 type Run struct {
@@ -29,10 +36,37 @@ func (n *Node) Runs(ctx context.Context, after job.RunID, limit int) ([]job.Run,
 // ID returns the run's ID.
 func (r *Run) ID() job.RunID { return r.id }
 
-// Get returns the run as the state has it.
+// Get returns the run as the state has it, or ErrNoRun.
 func (r *Run) Get(ctx context.Context) (job.Run, error) {
-	return lead[job.Run](ctx, r.n, wire.MethodRun, wire.RunRef{Run: r.id})
+	run, err := lead[job.Run](ctx, r.n, wire.MethodRun, wire.RunRef{Run: r.id})
+	return run, r.explain(err)
 }
+
+// explain says which run err is about.
+func (r *Run) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case is(err, state.ErrNoRun):
+		return fmt.Errorf("%w: %.200q: see Runs for those there are", ErrNoRun, r.id)
+	}
+	return fmt.Errorf("node: run %.200q: %w", r.id, plain(err))
+}
+
+// plain leaves out of an error the way that it came.
+func plain(err error) error {
+	var remote *transport.RemoteError
+	if errors.As(err, &remote) {
+		return answer{remote}
+	}
+	return err
+}
+
+// answer is what another node answered, in its words.
+type answer struct{ *transport.RemoteError }
+
+func (a answer) Error() string { return a.Message }
+func (a answer) Unwrap() error { return a.RemoteError }
 
 // Wait blocks until the run is over and returns what it returned; see
 // mapreduce.Collect and its like. The error is a *RunError if the run did not
@@ -40,7 +74,7 @@ func (r *Run) Get(ctx context.Context) (job.Run, error) {
 func (r *Run) Wait(ctx context.Context) (mapreduce.Output, error) {
 	run, err := r.await(ctx)
 	if err != nil {
-		return mapreduce.Output{}, fmt.Errorf("node: wait for %s: %w", r.id, err)
+		return mapreduce.Output{}, r.explain(err)
 	}
 	if run.State != job.Succeeded {
 		return mapreduce.Output{}, &RunError{ID: run.ID, State: run.State, Reason: run.Reason}
@@ -75,8 +109,11 @@ func (r *Run) Progress(ctx context.Context) (job.Progress, error) {
 }
 
 // Watch yields the run's progress about once in every, and a last time when it
-// is over. It ends early with ctx.
+// is over. It ends early with ctx. If every is not positive it is a second.
 func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progress] {
+	if every <= 0 {
+		every = time.Second
+	}
 	return func(yield func(job.Progress) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		over := make(chan job.Run, 1)
@@ -109,6 +146,7 @@ func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progr
 // run that has not ended by then ends as cancelled. Attempts that execute are
 // cancelled through their context. Cancelling a run that is over does nothing.
 func (r *Run) Cancel(ctx context.Context, reason string) error {
-	_, err := lead[job.Run](ctx, r.n, wire.MethodEnd, wire.RunRef{Run: r.id, Reason: reason})
-	return err
+	ref := wire.RunRef{Run: r.id, Reason: cmp.Or(reason, "no reason was given")}
+	_, err := lead[job.Run](ctx, r.n, wire.MethodEnd, ref)
+	return r.explain(err)
 }

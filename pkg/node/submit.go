@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,14 +56,31 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 	for _, o := range options {
 		o(&run)
 	}
+	if err := checkExtra(&run); err != nil {
+		return nil, err
+	}
 	p, err := n.plan(ctx, &run)
 	if err != nil {
 		return nil, err
 	}
 	if err := n.record(ctx, run, p.entries); err != nil {
-		return nil, fmt.Errorf("node: submit %s: %w", run.ID, err)
+		return nil, fmt.Errorf("node: submit %s: %w", run.ID, plain(err))
 	}
 	return &Run{n: n, id: run.ID}, nil
+}
+
+// maxExtra bounds what the caller passes to every task, in bytes.
+const maxExtra = 64 << 10
+
+func checkExtra(run *job.Run) error {
+	size := len(run.Key)
+	for name, value := range run.Extra {
+		size += len(name) + len(value)
+	}
+	if size > maxExtra {
+		return fmt.Errorf("node: Key and Extra have %d bytes, over the limit of %d: put what is large into a file or the input", size, maxExtra)
+	}
+	return nil
 }
 
 // record hands the run and its input to the state: in one message if they fit,
@@ -124,7 +142,7 @@ func (n *Node) processor(ctx context.Context, name string) (wire.Processor, erro
 				names[p.Name] = true
 			}
 		}
-		unknown := fmt.Errorf("node: Processor %q: no member of the pool has it: register it in Config.Processors, or use one of [%s]", name, strings.Join(slices.Sorted(maps.Keys(names)), " "))
+		unknown := fmt.Errorf("node: Processor %q: no member of the pool has it: register it in Config.Processors%s", name, orOneOf(names))
 		if len(peers) >= len(n.members.Members()) {
 			return wire.Processor{}, unknown
 		}
@@ -134,6 +152,19 @@ func (n *Node) processor(ctx context.Context, name string) (wire.Processor, erro
 			return wire.Processor{}, unknown
 		}
 	}
+}
+
+// orOneOf names the processors there are, or the first of them.
+func orOneOf(names map[string]bool) string {
+	const most = 20
+	all, more := slices.Sorted(maps.Keys(names)), ""
+	if n := len(all) - most; n > 0 {
+		all, more = all[:most], fmt.Sprintf(" and %d more", n)
+	}
+	if len(all) == 0 {
+		return " of a node"
+	}
+	return ", or use one of " + strings.Join(all, ", ") + more
 }
 
 // eligible returns the members that may work on the run now, or an error that
@@ -154,7 +185,7 @@ func (n *Node) eligible(run *job.Run) ([]sharding.Member, error) {
 		Names: p.Nodes, Tags: p.Tags, MinCPU: p.MinCPU, MinMemory: p.MinMemory, MinDisk: p.MinDisk, MaxWorkers: p.MaxWorkers, Key: string(run.ID),
 	}, able)
 	if len(fit) == 0 {
-		return nil, fmt.Errorf("node: Placement: %s", cmp.Or(sharding.Explain(append(refused, more...)), "no worker"))
+		return nil, errors.New(sharding.Explain(append(refused, more...)))
 	}
 	slices.SortFunc(fit, func(a, b sharding.Member) int { return cmp.Compare(a.ID, b.ID) })
 	return fit, nil
