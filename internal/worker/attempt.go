@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -140,7 +141,9 @@ func (a *attempt) finish(result []byte, err error) {
 		a.ending = telemetry.Failed
 	}
 	if err != nil {
-		a.fail(failure(err))
+		f := failure(err)
+		f.Refused = errors.Is(err, ErrStopping) // which is no fault of the task
+		a.fail(f)
 		return
 	}
 	a.outcome.Result, a.outcome.Files = result, files

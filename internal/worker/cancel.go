@@ -164,7 +164,7 @@ func (w *Worker) abandon(a *attempt) {
 	r.total.Failed++
 	w.outcomeLocked(r, job.Outcome{
 		Task: a.what.ID, Attempt: a.what.Attempt, Took: took, Bytes: a.read.Load(),
-		Failure: &job.Failure{Reason: fmt.Sprintf("%s; it did not return within %v and was abandoned: a processor should return when its context is done", a.cause, w.cfg.Grace)},
+		Failure: &job.Failure{Reason: fmt.Sprintf("%s; it did not return within %v and was abandoned: a processor should return when its context is done", a.cause, w.cfg.Grace), Refused: errors.Is(a.cause, ErrStopping)},
 	})
 	w.runners--
 	w.pool.Tune(w.cfg.Slots + len(w.strays))

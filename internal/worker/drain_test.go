@@ -63,7 +63,7 @@ func TestDrainCancelsWhenItsTimeIsOver(t *testing.T) {
 		if got := <-causes; !errors.Is(got, ErrStopping) {
 			t.Errorf("got cause %v, want %v", got, ErrStopping)
 		}
-		if o := h.await("r", 1)[0]; o.Failure == nil || o.Failure.Refused || o.Failure.Reason != ErrStopping.Error() {
+		if o := h.await("r", 1)[0]; o.Failure == nil || !o.Failure.Refused || o.Failure.Reason != ErrStopping.Error() {
 			t.Errorf("got %+v", o)
 		}
 	})

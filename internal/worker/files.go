@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,8 @@ func (s *files) create(a *attempt, name string) (*file, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case a.ctx.Err() != nil:
+		return nil, context.Cause(a.ctx) // what it would leave, nobody would remove
 	case s.ended:
 		return nil, errors.New("the attempt has ended: create files before Process returns")
 	case len(s.all) >= maxFiles:

@@ -149,11 +149,7 @@ func TestAStopThatMayNotWaitGivesTheRunToTheNextLife(t *testing.T) {
 	}
 	id := submit(t, n, job.Spec{Processor: "task"}).ID()
 	<-w.at
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := n.Stop(over); err != nil {
-		t.Logf("stop: %v", err)
-	}
+	stopNow(t, n)
 	says(t, <-w.causes, "stopping")
 	if _, err := n.Submit(t.Context(), job.Spec{Processor: "task"}); !errors.Is(err, node.ErrStopped) {
 		t.Errorf("a node that has stopped refuses with %v, want ErrStopped", err)
@@ -162,5 +158,32 @@ func TestAStopThatMayNotWaitGivesTheRunToTheNextLife(t *testing.T) {
 	n = start(t, cfg)
 	if _, err := n.Run(id).Wait(t.Context()); err != nil {
 		t.Errorf("the run did not go on: %v", err)
+	}
+}
+
+func stopNow(t *testing.T, n *node.Node) {
+	t.Helper()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Stop(over); err != nil {
+		t.Logf("stop: %v", err)
+	}
+}
+
+// TestAStopIsNoFailedAttempt stops a node in a hurry while it makes the only
+// attempt that a task has.
+func TestAStopIsNoFailedAttempt(t *testing.T) {
+	w := newWaits()
+	cfg := node.Config{Dir: t.TempDir(), Logger: quiet, Processors: mapreduce.Registry{"task": w}}
+	n, err := node.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := submit(t, n, job.Spec{Processor: "task", Retry: job.Retry{Attempts: 1}}).ID()
+	<-w.at
+	stopNow(t, n)
+	cfg.Processors = mapreduce.Registry{"task": echo}
+	if _, err := start(t, cfg).Run(id).Wait(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -19,7 +19,8 @@ func (c *conductor) end(f master.Finish) {
 		if err := c.commitFiles(); err != nil {
 			f = master.Finish{State: job.Failed, Reason: err.Error()}
 		}
-	} else {
+	}
+	if f.State != job.Succeeded {
 		c.dropFiles()
 	}
 	p := c.m.Progress()

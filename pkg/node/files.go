@@ -42,15 +42,18 @@ func (c *conductor) commitFiles() error {
 			from[name] = worker.AttemptDir(dir, w.attempt)
 		}
 	}
+	if err := os.Remove(filepath.Join(dir, "_SUCCESS")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("node: Output.Dir: %w", err) // of an earlier run, whose files are replaced
+	}
 	for name, staged := range from {
 		to := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return fmt.Errorf("node: Output.Dir: %w", err)
 		}
 		err := os.Rename(filepath.Join(staged, filepath.FromSlash(name)), to)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && c.run.Epoch > 1 {
 			if _, there := os.Stat(to); there == nil {
-				continue // moved before the run came here
+				continue // moved by the master before this one
 			}
 		}
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/pkg/node"
 )
 
 // tree returns what is in a directory, by name.
@@ -197,5 +198,49 @@ func TestARelativeOutputDirIsTheSubmitters(t *testing.T) {
 	}
 	if run, err := r.Get(t.Context()); err != nil || !filepath.IsAbs(run.Spec.Output.Dir) {
 		t.Errorf("the run's Output.Dir is %q, %v, want an absolute path", run.Spec.Output.Dir, err)
+	}
+}
+
+// TestTwoTasksCanNotCreateOneFile fails the run and leaves neither.
+func TestTwoTasksCanNotCreateOneFile(t *testing.T) {
+	dir := t.TempDir()
+	n := one(t, mapreduce.Registry{
+		"same": mapreduce.ProcessorFunc(func(_ context.Context, t *mapreduce.Task) (any, error) {
+			_, err := t.Create("same")
+			return nil, err
+		}),
+	})
+	fails(t, submit(t, n, job.Spec{Processor: "same", Mode: job.Sharded, Shards: 2, Output: job.Output{Dir: dir}}), job.Failed,
+		"two tasks created the file", `"same"`, "Output.Dir", "task's ID")
+	if got := tree(t, dir); len(got) > 0 {
+		t.Errorf("got %q left, want nothing", got)
+	}
+}
+
+// TestACancelledAttemptLeavesNoFiles has an attempt that creates a file when
+// it hears that its run has failed.
+func TestACancelledAttemptLeavesNoFiles(t *testing.T) {
+	dir, at := t.TempDir(), make(chan struct{})
+	n, err := node.Start(t.Context(), node.Config{Slots: 2, Logger: quiet, Processors: mapreduce.Registry{
+		"late": mapreduce.ProcessorFunc(func(ctx context.Context, t *mapreduce.Task) (any, error) {
+			if t.Shard.Index == 1 {
+				<-at
+				return nil, mapreduce.Permanent(errors.New("the run fails"))
+			}
+			close(at)
+			<-ctx.Done()
+			_, err := t.Create("late")
+			return nil, err
+		}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails(t, submit(t, n, job.Spec{Processor: "late", Mode: job.Sharded, Shards: 2, Output: job.Output{Dir: dir}}), job.Failed, "the run fails")
+	if err := n.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := tree(t, dir); len(got) > 0 {
+		t.Errorf("got %q left, want nothing", got)
 	}
 }
