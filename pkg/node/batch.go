@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -57,16 +58,34 @@ func (c *conductor) write() {
 		return
 	}
 	first := c.seq - uint64(len(c.going.entries))
-	j := wire.Journal{Run: c.run.ID, Epoch: c.run.Epoch, First: first, Entries: c.going.entries}
-	c.wg.Go(func() { c.wrote <- c.persist(wire.MethodAppend, j) })
+	entries := c.going.entries
+	c.wg.Go(func() { c.wrote <- c.appendAll(first, entries) })
+}
+
+// appendAll writes entries to the journal, in as many messages as it takes:
+// much may have happened at once, and a message has a limit.
+func (c *conductor) appendAll(first uint64, entries [][]byte) error {
+	for at := 0; at < len(entries); {
+		j := wire.Journal{Run: c.run.ID, Epoch: c.run.Epoch, First: first + uint64(at)}
+		for size := 0; at < len(entries) && (size == 0 || size+len(entries[at]) <= 2*maxDispatch); at++ {
+			j.Entries = append(j.Entries, entries[at])
+			size += len(entries[at])
+		}
+		if err := c.persist(wire.MethodAppend, j); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // persist writes to the state, however long that takes.
 func (c *conductor) persist(method string, message any) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		_, err := lead[wire.Nothing](c.ctx, c.n, method, message)
-		if err == nil || is(err, state.ErrFenced) || is(err, state.ErrFinal) || is(err, state.ErrNoRun) {
-			return err
+		for _, end := range []error{nil, state.ErrFenced, state.ErrFinal, state.ErrNoRun, state.ErrConflict, state.ErrInvalid} {
+			if errors.Is(err, end) || is(err, end) {
+				return err // asking again would not change it
+			}
 		}
 		c.log.Warn("the state does not take what the run records", slog.String("method", method), telemetry.Err(err))
 		select {

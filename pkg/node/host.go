@@ -144,7 +144,7 @@ func (h *host) stage(ctx context.Context, a job.AttemptID, index int, kind wire.
 		return wire.Staged{Run: a.Run, Epoch: a.Epoch, Task: a.Task, Attempt: a.N, Index: index, Kind: kind, N: n, Blob: blob}
 	})
 	if is(err, errRefused) {
-		return mapreduce.Permanent(err)
+		return mapreduce.Permanent(plain(err))
 	}
 	return err
 }
