@@ -57,7 +57,7 @@ func matches(glob string) (files []found, err error) {
 		names = slices.DeleteFunc(names, isLink)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: make what it names readable for every node, or leave it out", err)
+		return nil, fmt.Errorf("looked for %s: %w: make what it names readable for every node, or correct the pattern", abs, err)
 	}
 	if _, err := os.Lstat(abs); len(names) == 0 && err == nil {
 		names = []string{abs} // a name that only looks like a pattern, or a link to nothing
@@ -70,7 +70,7 @@ func matches(glob string) (files []found, err error) {
 			return nil, fmt.Errorf("%w: make the file readable for every node, or leave it out", err)
 		case kind == "":
 			files = append(files, found{name, size})
-		case other == "":
+		case other == "" && !tree: // below a ** that is no surprise
 			other = fmt.Sprintf("%s is %s", name, kind)
 		}
 	}

@@ -88,6 +88,35 @@ func TestGlobsFindFilesAtAnyDepth(t *testing.T) {
 	}
 }
 
+// TestATreeIsNotLeftByItsLinks follows a link that is named and none that is
+// found below a **, and says what it has looked for in a tree without files.
+func TestATreeIsNotLeftByItsLinks(t *testing.T) {
+	dir := plant(t, map[string]string{"tree/a.txt": "one", "tree/sub/b.txt": "two", "elsewhere/c.txt": "three", "elsewhere/only/d/e.txt": "five"})
+	for link, to := range map[string]string{"tree/again.txt": "a.txt", "tree/out": "../elsewhere", "tree/up": "..", "tree/nothing": "gone"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Skip(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "empty", "deep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n := one(t, mapreduce.Registry{"wordcount": mapreduce.Of(wordCount{})})
+	for glob, want := range map[string]map[string]int{
+		"tree/**":        {"one": 1, "two": 1},
+		"tree/*.txt":     {"one": 2},
+		"tree/again.txt": {"one": 1},
+		"tree/out/*.txt": {"three": 1},
+	} {
+		if got := mustCollect(t, do(t, n, job.Spec{Processor: "wordcount", Input: job.Lines(filepath.Join(dir, glob))})); !maps.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", glob, got, want)
+		}
+	}
+	for _, glob := range []string{"empty/**", "tree/a.txt/**"} {
+		_, err := n.Submit(t.Context(), job.Spec{Processor: "wordcount", Input: job.Lines(filepath.Join(dir, glob))})
+		says(t, err, "Input.Globs", "looked for "+filepath.Join(dir, glob), "correct the pattern")
+	}
+}
+
 // TestAProcessorReadsItsSplit hands files to a processor that is not keyed.
 func TestAProcessorReadsItsSplit(t *testing.T) {
 	dir := plant(t, map[string]string{"a.txt": strings.Repeat("line\n", 1000), "b.txt.gz": "x\ny"})
