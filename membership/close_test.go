@@ -31,6 +31,7 @@ func TestCloseLeavesNothingBehindEvenInTheMiddleOfAProbe(t *testing.T) {
 }
 
 func TestLeaveIsBoundedByItsContext(t *testing.T) {
+	t.Parallel()
 	a := start(t, brisk("a"))
 	b := start(t, brisk("b", a.Self().Addr))
 	awaitIDs(t, b, "a", "b")

@@ -116,7 +116,11 @@ func (l *List) meet(ctx context.Context) error {
 	}
 	mu.Unlock()
 	if !alone.Load() {
-		return errors.Join(append(errs, fmt.Errorf("membership: start: no seed answered: %w", context.Cause(ctx)))...)
+		var texts []string
+		for _, err := range errs {
+			texts = append(texts, strings.TrimPrefix(err.Error(), "membership: "))
+		}
+		return fmt.Errorf("membership: no seed answered: %s (%w)", strings.Join(texts, "; "), context.Cause(ctx))
 	}
 	if len(errs) > 0 {
 		l.log.Warn("no seed answered, going on alone and trying again", slog.Any("err", errors.Join(errs...)))

@@ -32,9 +32,10 @@ func briefly(t *testing.T) context.Context {
 }
 
 func TestSeedsThatAreNotThereAreAllNamed(t *testing.T) {
+	t.Parallel()
 	one, two := unused(t), unused(t)
 	err := startFails(t, briefly(t), brisk("a", one, two))
-	wantError(t, err, `membership: seed "`+one+`": `, `membership: seed "`+two+`": `, "refused", "start that node or correct the address")
+	wantError(t, err, `seed "`+one+`": `, `seed "`+two+`": `, "refused", "start that node or correct the address")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want it to wrap %v", err, context.DeadlineExceeded)
 	}
@@ -97,6 +98,7 @@ func TestSeedsMayBeNames(t *testing.T) {
 }
 
 func TestClustersNeverMeet(t *testing.T) {
+	t.Parallel()
 	lines := newBook()
 	cfg := brisk("a")
 	cfg.Cluster, cfg.Logger = "red", newLogger(lines)
@@ -113,6 +115,7 @@ func TestClustersNeverMeet(t *testing.T) {
 }
 
 func TestKeysKeepOthersOutAndCanBeRotated(t *testing.T) {
+	t.Parallel()
 	old, fresh, wrong := make([]byte, 16), make([]byte, 32), make([]byte, 24)
 	for _, k := range [][]byte{old, fresh, wrong} {
 		_, _ = rand.Read(k)

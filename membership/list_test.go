@@ -39,6 +39,7 @@ func TestNodesFindEachOtherAndSeeAGoodbye(t *testing.T) {
 }
 
 func TestTheCrashedIsMissedByAll(t *testing.T) {
+	t.Parallel()
 	a := start(t, brisk("a"))
 	b := start(t, brisk("b", a.Self().Addr))
 	c := start(t, brisk("c", a.Self().Addr))
@@ -81,6 +82,7 @@ func TestANodeThatReturnsElsewhereIsBackAtOnce(t *testing.T) {
 }
 
 func TestTwoLivingNodesWithOneIDAreLoggedAndTheLaterIsTheMember(t *testing.T) {
+	t.Parallel()
 	elderLog := newBook()
 	seed := start(t, brisk("seed"))
 	cfg := brisk("twin", seed.Self().Addr)

@@ -31,6 +31,7 @@ func startIn(t *testing.T, cfg Config) *List {
 // After ten minutes both sides have forgotten the other, so that nothing in
 // the gossip itself could bring them together again.
 func TestThePartsOfALongPartitionFindEachOtherAgain(t *testing.T) {
+	t.Parallel()
 	for _, by := range []string{"their seed", "who they last knew"} {
 		t.Run("by "+by, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,7 +50,8 @@ const Version = "0.1.0"
 type Node struct {
 	cfg       Config
 	id        string
-	temporary bool // the data directory goes with the node
+	temporary bool         // the data directory goes with the node
+	unlock    func() error // lets go of the data directory
 	log       *slog.Logger
 	spans     telemetry.Spans
 	metrics   *telemetry.Metrics
@@ -88,7 +90,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	up := func(name string, start, stop func(context.Context) error) {
 		if err == nil {
-			err = n.parts.Up(ctx, name, start, stop)
+			err = n.parts.Up(ctx, name, func(ctx context.Context) error { return bare(start(ctx)) }, stop)
 		}
 	}
 	up("directory", n.openDir, n.closeDir)
@@ -135,8 +137,11 @@ func (n *Node) openDir(context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("node: Dir %q: %w: name a directory that can be written", n.cfg.Dir, err)
 	}
+	if n.unlock, err = lock(filepath.Join(n.cfg.Dir, "lock")); err != nil {
+		return fmt.Errorf("node: Dir %q: %w", n.cfg.Dir, err)
+	}
 	if n.id, err = membership.Identity(n.cfg.Dir); err != nil {
-		return err
+		return errors.Join(err, n.closeDir(nil))
 	}
 	n.log = n.cfg.Logger.With(telemetry.Node(n.cfg.Name))
 	if n.temporary {
@@ -146,10 +151,11 @@ func (n *Node) openDir(context.Context) (err error) {
 }
 
 func (n *Node) closeDir(context.Context) error {
+	err := n.unlock()
 	if n.temporary {
-		return os.RemoveAll(n.cfg.Dir)
+		return errors.Join(err, os.RemoveAll(n.cfg.Dir))
 	}
-	return nil
+	return err
 }
 
 func (n *Node) openTransport(context.Context) (err error) {
@@ -159,8 +165,31 @@ func (n *Node) openTransport(context.Context) (err error) {
 	if n.cfg.Network != nil {
 		cfg.Network = n.cfg.Network
 	}
-	n.transport, err = transport.Listen(cfg)
-	return err
+	if n.transport, err = transport.Listen(cfg); err != nil {
+		return fmt.Errorf("node: RPC: %w", bare(err))
+	}
+	return nil
+}
+
+// bare leaves out of the error of a part which room it comes from: the text
+// around it says so.
+func bare(err error) error {
+	if err == nil {
+		return nil
+	}
+	return bareError{err}
+}
+
+type bareError struct{ error }
+
+func (b bareError) Unwrap() error { return b.error }
+
+func (b bareError) Error() string {
+	s := b.error.Error()
+	if room, text, ok := strings.Cut(s, ": "); ok && !strings.ContainsAny(room, " \"") {
+		return text
+	}
+	return s
 }
 
 func (n *Node) closeTransport(context.Context) error {

@@ -182,3 +182,29 @@ func TestNodesComeAndGoWithoutATrace(t *testing.T) {
 	goleak.VerifyNone(t, before)
 	leavesNothing(t)
 }
+
+// TestADirectoryHasOneWorker starts a second node in the directory of one that
+// has joined a cluster and does not hold the state.
+func TestADirectoryHasOneWorker(t *testing.T) {
+	up, dir := start(t, node.Config{Name: "up", Logger: quiet}), t.TempDir()
+	start(t, node.Config{Name: "worker", Dir: dir, Logger: quiet, Join: []string{up.Gossip()}})
+	n, err := node.Start(t.Context(), node.Config{Name: "another", Dir: dir, Logger: quiet, Join: []string{up.Gossip()}})
+	if err == nil {
+		_ = n.Stop(t.Context())
+	}
+	says(t, err, "Dir ", dir, "in use", "a directory of its own")
+}
+
+// TestAStartSaysWhatWentWrongInOneLine is about errors that come from further
+// down.
+func TestAStartSaysWhatWentWrongInOneLine(t *testing.T) {
+	up := start(t, node.Config{Logger: quiet, Dir: t.TempDir()})
+	for _, cfg := range []node.Config{
+		{Join: []string{"127.0.0.1:1", "127.0.0.1:2"}, JoinTimeout: 100 * time.Millisecond},
+		{RPC: up.Members()[0].RPC}, {Gossip: up.Gossip()}, {Dir: "/dev/null"},
+	} {
+		cfg.Logger = quiet
+		_, err := node.Start(t.Context(), cfg)
+		says(t, err)
+	}
+}
