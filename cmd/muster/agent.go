@@ -42,9 +42,14 @@ func (f *nodeFlags) config() (node.Config, error) {
 		}
 		cfg.Keys = append(cfg.Keys, b)
 	}
-	log, err := logger(f.log)
-	cfg.Logger = log
-	return cfg, err
+	var err error
+	if cfg.Logger, err = logger(f.log); err != nil {
+		return cfg, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%w: %w", err, errUsage)
+	}
+	return cfg, nil
 }
 
 func logger(level string) (*slog.Logger, error) {
@@ -73,6 +78,9 @@ sleep; to run your own, start a node in your program.`,
 			cfg, err := f.config()
 			if err != nil {
 				return err
+			}
+			if grace < 0 {
+				return fmt.Errorf("--grace %v: want a positive duration: %w", grace, errUsage)
 			}
 			cfg.Processors = processors()
 			n, err := node.Start(c.Context(), cfg)

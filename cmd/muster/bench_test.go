@@ -70,7 +70,7 @@ func TestBenchThatMakesNoSenseIsAUsageError(t *testing.T) {
 		"-o":         {"bench", "noop", "-o", "xml"},
 		"--log":      {"bench", "noop", "--log", "loud"},
 		"bytes":      {"bench", "sort", "--bytes", "many"},
-		"2 argument": {"bench", "sort", "noop"},
+		`["sort" "noop"]`: {"bench", "sort", "noop"},
 	} {
 		out, _, err := execute(t, args...)
 		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) || out != "" {

@@ -41,6 +41,9 @@ under LC_ALL=C.`,
 		Args: args(0, 1),
 		RunE: func(c *cobra.Command, a []string) error {
 			var err error
+			if d.top < 0 {
+				return fmt.Errorf("--top %d: want a number of words: %w", d.top, errUsage)
+			}
 			if d.log, err = logger(level); err != nil {
 				return err
 			}

@@ -47,7 +47,13 @@ func command() *cobra.Command {
 		Version:       node.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q: %w", args[0], errUsage)
+			}
+			return c.Help()
+		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
 	root.AddCommand(agentCommand(), demoCommand(), submitCommand(), benchCommand())
@@ -58,7 +64,7 @@ func command() *cobra.Command {
 func args(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return fmt.Errorf("%s: got %d arguments: %w", c.UseLine(), len(args), errUsage)
+			return fmt.Errorf("%s: got %q: want it as in %q: %w", c.CommandPath(), args, c.UseLine(), errUsage)
 		}
 		return nil
 	}

@@ -46,6 +46,10 @@ func submitCommand() *cobra.Command {
 				return err
 			}
 			cfg.Client = true
+			full := spec.WithDefaults()
+			if err := full.Validate(); err != nil {
+				return fmt.Errorf("%w: %w", err, errUsage)
+			}
 			return submit(c.Context(), cfg, spec, output == "json")
 		},
 	}
