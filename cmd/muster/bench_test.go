@@ -66,10 +66,10 @@ func TestBenchPrintsOneObject(t *testing.T) {
 
 func TestBenchThatMakesNoSenseIsAUsageError(t *testing.T) {
 	for want, args := range map[string][]string{
-		"noop, runs": {"bench", "nope"},
-		"-o":         {"bench", "noop", "-o", "xml"},
-		"--log":      {"bench", "noop", "--log", "loud"},
-		"bytes":      {"bench", "sort", "--bytes", "many"},
+		"noop, runs":      {"bench", "nope"},
+		"-o":              {"bench", "noop", "-o", "xml"},
+		"--log":           {"bench", "noop", "--log", "loud"},
+		"bytes":           {"bench", "sort", "--bytes", "many"},
 		`["sort" "noop"]`: {"bench", "sort", "noop"},
 	} {
 		out, _, err := execute(t, args...)
