@@ -41,6 +41,8 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return result{}, putParts(tx.batch, jobKey(c.Namespace, c.Name), nil, c.Record)
 	case *wire.DeleteJob:
 		return tx.deleteJob(c)
+	case *wire.FoundCluster:
+		return tx.found(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -52,6 +54,8 @@ func checkNames(c wire.Command) error {
 		return checkJob(c.Namespace, c.Name)
 	case *wire.DeleteJob:
 		return checkJob(c.Namespace, c.Name)
+	case *wire.FoundCluster:
+		return checkName("cluster", c.Cluster)
 	}
 	id, _ := cost(c)
 	return checkName("run", string(id))

@@ -29,7 +29,7 @@ func crashEntry(run int, seq uint64) []byte {
 // acknowledged: "a run seq" for an entry, "e run epoch" for a new master.
 func child(dir string) {
 	ctx := context.Background()
-	s, err := Open(ctx, config(dir))
+	s, err := openLone(ctx, config(dir))
 	if err != nil {
 		panic(err)
 	}

@@ -28,8 +28,8 @@ var (
 	// ErrNoEntry says that the journal does not have the entry yet.
 	ErrNoEntry error = &refusal{"no-entry", "state: no such journal entry"}
 	// ErrExists says that there is a run of that ID already, which may be the
-	// caller's own if it asked twice. Nothing was recorded.
-	ErrExists error = &refusal{"exists", "state: the run exists"}
+	// caller's own if it asked twice, or a cluster. Nothing was recorded.
+	ErrExists error = &refusal{"exists", "state: it exists already"}
 	// ErrFenced says that the run has another epoch: a new master was
 	// assigned. Nothing was recorded, and the caller has no part in the run
 	// any more.
@@ -48,6 +48,15 @@ var (
 	// ErrUnavailable says that this node can't record anything now. Nothing
 	// was recorded; trying again may help.
 	ErrUnavailable error = &refusal{"unavailable", "state: not available"}
+	// ErrNotLeader says that another server leads, or none. Nothing was
+	// recorded; asking the leader may help.
+	ErrNotLeader error = &refusal{"not-leader", "state: this server does not lead"}
+	// ErrNoQuorum says that what was asked for could leave too few voters to
+	// decide anything. Nothing was changed.
+	ErrNoQuorum error = &refusal{"no-quorum", "state: the quorum would not be safe"}
+	// ErrOtherCluster says that two servers are of two clusters, which have
+	// nothing to say to each other.
+	ErrOtherCluster error = &refusal{"other-cluster", "state: another cluster"}
 	// ErrUncertain says that the answer was lost: what was asked for may or
 	// may not have been recorded, and may still be. Asking again is safe;
 	// ErrExists, ErrConflict or ErrFinal then mean that it may have been.
@@ -65,12 +74,28 @@ func proposed(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout),
-		errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, raft.ErrNotLeader):
+		return ErrNotLeader
+	case errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case errors.Is(err, store.ErrFull): // the log took all of it or nothing
+		return full(err)
 	default: // the log may have it
 		return fmt.Errorf("%w: %w", ErrUncertain, err)
 	}
+}
+
+// answered turns an error of raft into one of ours where nothing was recorded.
+func answered(err error) error {
+	switch {
+	case err == nil, errors.Is(err, raft.ErrCantBootstrap):
+		return err
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost):
+		return ErrNotLeader
+	case errors.Is(err, raft.ErrRaftShutdown):
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // full gives the store's refusal the state's name.

@@ -31,6 +31,8 @@ type fsm struct {
 	broken atomic.Pointer[error]
 	// abandoned says that nobody waits for the log to be carried out.
 	abandoned atomic.Bool
+	// cluster is the ID of the cluster, once it has one.
+	cluster atomic.Pointer[string]
 
 	// Only the goroutine that applies uses these.
 	at cursor
@@ -73,6 +75,9 @@ func (f *fsm) load() error {
 	if b, err := v.Get(versionKey); err == nil && (len(b) != 1 || b[0] != layoutVersion) {
 		return fmt.Errorf("%w: the store has layout %d, this program knows %d: upgrade it", ErrBroken, b, layoutVersion)
 	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err := f.loadCluster(v); err != nil {
 		return err
 	}
 	f.live = map[job.RunID]*wire.RunStatus{}

@@ -257,7 +257,7 @@ func TestUnknownCommandInTheLogFailsOpen(t *testing.T) {
 	must(t, err.Error())
 	refused(t, s.Create(t.Context(), newRun("d/k@1"), nil), ErrBroken)
 	closed(t, s)
-	_, openErr := Open(t.Context(), config(dir))
+	_, openErr := openLone(t.Context(), config(dir))
 	refused(t, openErr, ErrBroken)
 }
 

@@ -24,6 +24,7 @@ const (
 
 // proposal is a command on its way.
 type proposal struct {
+	reign   *reign
 	command []byte      // as an element of an entry
 	answer  chan result // gets one value
 }
@@ -35,6 +36,7 @@ type flight struct {
 }
 
 // submit hands over c to be recorded. The answer is waited for with await.
+// Without a reign there is nobody to hand it to: only the leader records.
 func (s *State) submit(ctx context.Context, c wire.Command) (*proposal, error) {
 	if err := s.room(c); err != nil {
 		return nil, err
@@ -43,10 +45,16 @@ func (s *State) submit(ctx context.Context, c wire.Command) (*proposal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	p := &proposal{command: b, answer: make(chan result, 1)}
+	r, err := s.leading()
+	if err != nil {
+		return nil, err
+	}
+	p := &proposal{reign: r, command: b, answer: make(chan result, 1)}
 	select {
 	case s.proposals <- p:
 		return p, nil
+	case <-r.ctx.Done():
+		return nil, s.notLeader()
 	case <-s.closing:
 		return nil, ErrClosed
 	case <-ctx.Done():
@@ -60,6 +68,8 @@ func (s *State) await(ctx context.Context, p *proposal) (result, error) {
 	select {
 	case r := <-p.answer:
 		return r, r.err
+	case <-p.reign.stalled: // raft answers when the disk does
+		return result{}, fmt.Errorf("%w: %w", ErrUncertain, errStuck)
 	case <-ctx.Done():
 		return result{}, fmt.Errorf("%w: %w", ErrUncertain, context.Cause(ctx))
 	}

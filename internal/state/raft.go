@@ -1,7 +1,6 @@
 package state
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/transport"
 )
 
 const (
@@ -40,81 +40,40 @@ func (s *State) raftConfig() *raft.Config {
 	return c
 }
 
-// startRaft makes the state's raft, which is a raft of one if the directory is
-// new.
-func (s *State) startRaft() error {
+// startRaft starts the state's raft. What it says from the first moment on is
+// heard, and others are answered once it runs.
+func (s *State) startRaft(trans *transport.Transport) error {
 	conf := s.raftConfig()
-	addr, trans := raft.NewInmemTransport(raft.ServerAddress(s.id))
-	trans.Connect(addr, trans) // to itself; see stand
-	stable := stable{s.raftLog.Log}
-
-	existing, err := raft.HasExistingState(s.raftLog, stable, s.snaps)
-	if err == nil && !existing {
-		err = raft.BootstrapCluster(conf, s.raftLog, stable, s.snaps, trans, raft.Configuration{
-			Servers: []raft.Server{{Suffrage: raft.Voter, ID: conf.LocalID, Address: addr}},
-		})
-	}
-	if err != nil {
+	elected := make(chan bool)
+	conf.NotifyCh = elected
+	s.link = newLink(s, trans)
+	var err error
+	if s.raft, err = raft.NewRaft(conf, s.fsm, s.raftLog, s.stable, s.snaps, s.link); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	if s.raft, err = raft.NewRaft(conf, s.fsm, s.raftLog, stable, s.snaps, trans); err != nil {
-		return fmt.Errorf("state: %w", err)
+	s.wg.Go(func() { s.watchRaft(elected, s.over) })
+	s.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		if _, ok := o.Data.(raft.LeaderObservation); ok {
+			s.refreshLeader()
+		}
+		return false
+	}))
+	s.refreshLeader()
+	if trans != nil {
+		s.link.serve()
 	}
-	return s.stand(addr, trans)
+	return s.stand()
 }
 
 // stand makes a lone voter stand for election at once. There is no leader it
 // might disturb, so there is no reason to wait for one's heartbeat first.
-func (s *State) stand(addr raft.ServerAddress, trans raft.Transport) error {
-	if alone, err := s.alone(); err != nil || !alone {
-		return err
+func (s *State) stand() error {
+	if !s.alone() {
+		return nil
 	}
-	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}
-	if err := trans.TimeoutNow(s.id, addr, req, &raft.TimeoutNowResponse{}); err != nil {
+	req := &raft.TimeoutNowRequest{RPCHeader: header(string(s.id), int(raft.ProtocolVersionMax))}
+	if err := s.link.inject(s.link.ctx, req); err != nil {
 		return fmt.Errorf("state: stand for election: %w", err)
-	}
-	return nil
-}
-
-// alone reports whether this node is the only voter.
-func (s *State) alone() (bool, error) {
-	conf := s.raft.GetConfiguration()
-	if err := conf.Error(); err != nil {
-		return false, fmt.Errorf("state: %w", err)
-	}
-	servers := conf.Configuration().Servers
-	return len(servers) == 1 && servers[0].ID == s.id, nil
-}
-
-// lead returns when this node leads and has carried out the whole log.
-func (s *State) lead(ctx context.Context) error {
-	for s.raft.State() != raft.Leader {
-		select {
-		case <-s.raft.LeaderCh():
-		case <-ctx.Done():
-			return fmt.Errorf("state: wait for leadership: %w", context.Cause(ctx))
-		}
-	}
-	var err error
-	barrier, caught := s.raft.Barrier(0), make(chan struct{})
-	s.wg.Go(func() {
-		err = barrier.Error()
-		close(caught)
-	})
-	select {
-	case <-caught:
-		if err == nil {
-			err = s.fsm.failure()
-		}
-	case <-ctx.Done():
-		// Raft answers a barrier only while it runs, so it is waited for; it
-		// comes soon when nothing is carried out any more.
-		s.fsm.abandoned.Store(true)
-		<-caught
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("state: catch up with the log: %w", err)
 	}
 	return nil
 }

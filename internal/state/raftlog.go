@@ -21,13 +21,14 @@ type raftLog struct {
 	bytes   atomic.Int64  // since the last snapshot
 	limit   atomic.Int64
 	grown   chan struct{} // gets a value when bytes goes over limit
+	dog     *watchdog
 }
 
 // A stored entry is its term, its type, when it was made, and its data.
 const entryHead = 8 + 1 + 8
 
-func newRaftLog(l *store.Log) *raftLog {
-	r := &raftLog{Log: l, grown: make(chan struct{}, 1)}
+func newRaftLog(l *store.Log, dog *watchdog) *raftLog {
+	r := &raftLog{Log: l, grown: make(chan struct{}, 1), dog: dog}
 	r.limit.Store(logBytes)
 	return r
 }
@@ -73,7 +74,7 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 		head = binary.BigEndian.AppendUint64(head, uint64(e.AppendedAt.UnixNano()))
 		entries[i] = store.Entry{Index: e.Index, Head: head, Data: e.Data}
 	}
-	if err := l.Append(entries); err != nil {
+	if err := l.dog.write(func() error { return l.Append(entries) }); err != nil {
 		return err
 	}
 	for _, e := range logs {
@@ -95,9 +96,36 @@ func (l *raftLog) count(index uint64, n int) {
 	}
 }
 
+// postpone puts the next snapshot off until the log has grown more, unless it
+// has grown too much already.
+func (l *raftLog) postpone() bool {
+	limit := l.limit.Load()
+	if l.bytes.Load() > 4*limit {
+		return false
+	}
+	l.limit.Store(max(limit, l.bytes.Load()+logBytes/4))
+	return true
+}
+
+// DeleteRange removes the entries from low to high.
+func (l *raftLog) DeleteRange(low, high uint64) error {
+	return l.dog.write(func() error { return l.Log.DeleteRange(low, high) })
+}
+
 // stable is the map beside the log, where raft keeps its term and its vote. To
 // raft a key that is not there is nothing, not an error.
-type stable struct{ *store.Log }
+type stable struct {
+	*store.Log
+	dog *watchdog
+}
+
+func (s stable) Set(key, value []byte) error {
+	return s.dog.write(func() error { return s.Log.Set(key, value) })
+}
+
+func (s stable) SetUint64(key []byte, n uint64) error {
+	return s.Set(key, binary.BigEndian.AppendUint64(nil, n))
+}
 
 func (s stable) Get(key []byte) ([]byte, error) {
 	b, err := s.Value(key)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -154,7 +155,7 @@ func TestLogThatHasGrownAsksForASnapshot(t *testing.T) {
 	log, err := store.OpenLog(filepath.Join(t.TempDir(), "raft.db"), nil)
 	must(t, err)
 	defer log.Close()
-	l := newRaftLog(log)
+	l := newRaftLog(log, newWatchdog(time.Hour, discard))
 	l.limit.Store(1000)
 	store := func(i uint64) {
 		must(t, l.StoreLog(&raft.Log{Index: i, Term: 1, Data: make([]byte, 450)}))

@@ -2,7 +2,9 @@
 //
 // What it acknowledges was decided by raft, is in the log on a quorum's disk
 // and was carried out here, so it survives the loss of power. A node alone is a
-// raft of one. Every write is a command in the log; the state is what the
+// raft of one. With more servers one of them leads: it alone takes writes, and
+// reads that see all that was acknowledged before; when it falls silent the
+// others elect another. Every write is a command in the log; the state is what the
 // commands make of an empty store, the same on every node, and it is kept in
 // the node's store together with the place in the log that it stands for.
 // Restarting reads the end of the log and rewrites nothing.
@@ -16,6 +18,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,12 +27,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -44,10 +49,24 @@ type Config struct {
 	// Now is the clock that proposals are stamped with, as in time.Now. It is
 	// required: the package itself reads no clock.
 	Now func() time.Time
+	// Transport is how this server talks to the others. Nil means that there
+	// will never be any.
+	Transport *transport.Transport
+	// StableAfter is how long a new server is watched, alive and with a log
+	// like the leader's, before it gets a vote. Zero means 10 s.
+	StableAfter time.Duration
+	// ReplaceAfter is how long a voter is missing before another takes its
+	// place, if one stands ready. Zero means 10 minutes.
+	ReplaceAfter time.Duration
+	// ForgetAfter is how long a voter is missing before it loses its vote
+	// though no other stands ready. Zero means 24 hours.
+	ForgetAfter time.Duration
 	// Reserve is how many bytes of the file system stay free: with less, new
 	// runs are refused with ErrFull, and with less than two fifths of it all
 	// writes are. Zero means the larger of 5 % and 1 GiB.
 	Reserve int64
+
+	diskWait time.Duration // how long a write may take; zero means diskWait
 }
 
 // leastFree is what the store never writes into, because a full disk would
@@ -62,27 +81,44 @@ type State struct {
 	now     func() time.Time
 	space   *store.Space
 	reserve int64
+	rules   rules
 
-	kv      *store.KV
-	raftLog *raftLog
-	snaps   *raft.FileSnapshotStore
-	hub     *hub
-	fsm     *fsm
-	raft    *raft.Raft
+	kv       *store.KV
+	raftLog  *raftLog
+	stable   stable
+	snaps    *raft.FileSnapshotStore
+	hub      *hub
+	fsm      *fsm
+	raft     *raft.Raft
+	link     *link
+	dog      *watchdog
+	identity *identity
+	throne   *throne
+	tender   *tender
+	settled  atomic.Bool // this server has a part in a cluster
 
 	proposals chan *proposal
 	flights   chan flight // closed by gather
 	closing   chan struct{}
+	over      chan struct{} // closed when raft has ended
 	once      sync.Once
-	writing   sync.WaitGroup // gather and land
-	wg        sync.WaitGroup // all others
+	wg        sync.WaitGroup // all that ends after raft
+
+	mu      sync.Mutex
+	closed  bool           // guarded by mu
+	writing sync.WaitGroup // all that raft answers, which it does only while it runs; begun under mu
 }
 
-// Open opens the state in cfg.Dir and returns when this node leads and has
-// carried out the whole log. A new directory becomes a raft of one. ctx bounds
-// the opening. store.ErrLocked says that another process has the directory,
-// store.ErrCorrupt that it is damaged, and ErrBroken that a newer version
-// wrote it.
+// diskWait is how long a write to the log may take before the disk is taken to
+// hang.
+const diskWait = 2 * time.Second
+
+// Open opens the state in cfg.Dir and begins to take part: in an election, as
+// a follower or, if the directory is new, in nothing until it is given a part
+// by Bootstrap or by the leader of a cluster. It does not wait for a leader;
+// for that there is Lead. ctx bounds the opening. store.ErrLocked says that
+// another process has the directory, store.ErrCorrupt that it is damaged, and
+// ErrBroken that a newer version wrote it.
 func Open(ctx context.Context, cfg Config) (*State, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -96,20 +132,34 @@ func Open(ctx context.Context, cfg Config) (*State, error) {
 	if err := checkName("Config.ID", cfg.ID); err != nil {
 		return nil, err
 	}
+	if cfg.StableAfter < 0 || cfg.ReplaceAfter < 0 || cfg.ForgetAfter < 0 {
+		return nil, fmt.Errorf("%w: a time in Config is negative: use zero for the default", ErrInvalid)
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("state: open: %w", context.Cause(ctx))
+	}
 	s := &State{
 		id: raft.ServerID(cfg.ID), log: cfg.Logger, now: cfg.Now, hub: newHub(),
 		space: store.NewSpace(cfg.Dir), reserve: cfg.Reserve,
+		rules: rules{
+			stable:  cmp.Or(cfg.StableAfter, 10*time.Second),
+			replace: cmp.Or(cfg.ReplaceAfter, 10*time.Minute),
+			forget:  cmp.Or(cfg.ForgetAfter, 24*time.Hour),
+		},
+		throne: newThrone(), tender: newTender(),
 		proposals: make(chan *proposal),
 		flights:   make(chan flight, entriesInFlight-1),
 		closing:   make(chan struct{}),
+		over:      make(chan struct{}),
 	}
-	if err := s.open(ctx, cfg); err != nil {
+	s.dog = newWatchdog(cmp.Or(cfg.diskWait, diskWait), s.log)
+	if err := s.open(cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *State) open(ctx context.Context, cfg Config) error {
+func (s *State) open(cfg Config) error {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
@@ -120,8 +170,13 @@ func (s *State) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	s.raftLog = newRaftLog(log)
+	s.raftLog = newRaftLog(log, s.dog)
+	s.stable = stable{Log: log, dog: s.dog}
 	if err := s.claim(cfg.ID); err != nil {
+		return err
+	}
+	s.identity = &identity{self: cfg.ID, save: s.stable.Set}
+	if err := s.identity.load(log); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(cfg.Dir, unpacked)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -140,16 +195,34 @@ func (s *State) open(ctx context.Context, cfg Config) error {
 	if err := s.recover(); err != nil {
 		return err
 	}
-	if err := s.startRaft(); err != nil {
-		return err
-	}
-	if err := s.lead(ctx); err != nil {
+	if err := s.mend(); err != nil {
 		return err
 	}
 	s.writing.Go(s.gather)
 	s.writing.Go(s.land)
+	if err := s.startRaft(cfg.Transport); err != nil {
+		return err
+	}
 	s.wg.Go(s.compact)
-	return s.tidy(ctx)
+	return nil
+}
+
+// begin runs f in a goroutine that Close waits for before it ends raft. It
+// reports whether it did, which it does not once the state is closing.
+func (s *State) begin(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.writing.Go(f)
+	return true
+}
+
+func (s *State) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // claim refuses a directory that belongs to another node.
@@ -167,8 +240,13 @@ func (s *State) claim(id string) error {
 	return nil
 }
 
-// tidy removes what was staged for runs that were never created.
+// tidy removes what was staged for runs that were never created. With several
+// servers whoever stages may have gone on from the last leader to this one, so
+// that it is left alone.
 func (s *State) tidy(ctx context.Context) error {
+	if !s.alone() {
+		return nil
+	}
 	var left []job.RunID
 	for p, err := range s.kv.Scan([]byte("g")) {
 		if err != nil {
@@ -187,17 +265,27 @@ func (s *State) tidy(ctx context.Context) error {
 	return nil
 }
 
-// Close records what is on its way, ends what is watched and lets go of the
-// directory. Closing twice is harmless.
+// Close records what is on its way, hands over leadership if others can take
+// it, ends what is watched and lets go of the directory. Closing twice is
+// harmless.
 func (s *State) Close() error {
 	var errs []error
 	s.once.Do(func() {
+		s.abdicate()
+		s.mu.Lock()
+		s.closed = true
 		close(s.closing)
+		s.mu.Unlock()
+		s.throne.turn(func(t *throne) { t.closed = true })
 		s.writing.Wait()
 		if s.raft != nil {
-			errs = append(errs, s.raft.Shutdown().Error())
+			ended := s.raft.Shutdown()
+			s.link.close() // so that raft waits for no answer
+			errs = append(errs, ended.Error())
 		}
+		close(s.over)
 		s.wg.Wait()
+		s.throne.lead("")
 		s.hub.close()
 		if s.kv != nil {
 			errs = append(errs, s.kv.Close())
@@ -207,4 +295,26 @@ func (s *State) Close() error {
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// abdicate hands leadership over before the state closes.
+func (s *State) abdicate() {
+	if s.raft == nil {
+		return
+	}
+	r, _ := s.throne.now()
+	if r == nil {
+		return
+	}
+	if !r.isReady() {
+		s.fsm.abandoned.Store(true) // nobody waits for the log to be carried out
+	}
+	if s.alone() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 4*heartbeat)
+	defer cancel()
+	if err := s.Transfer(ctx); err != nil {
+		s.log.Debug("leadership was not handed over before the stop", telemetry.Err(err))
+	}
 }

@@ -30,12 +30,27 @@ var noon = time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
 // open opens the state in dir and closes it when the test ends.
 func open(t testing.TB, dir string) *State {
 	t.Helper()
-	s, err := Open(t.Context(), config(dir))
+	s, err := openLone(t.Context(), config(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closed(t, s) })
 	return s
+}
+
+// openLone opens the state of a server that has no others, and leads.
+func openLone(ctx context.Context, cfg Config) (*State, error) {
+	s, err := Open(ctx, cfg)
+	if err == nil && s.Empty() {
+		err = s.Bootstrap()
+	}
+	if err == nil {
+		err = s.WaitLead(ctx)
+	}
+	if err != nil && s != nil {
+		err = errors.Join(err, s.Close())
+	}
+	return s, err
 }
 
 func config(dir string) Config {
@@ -211,7 +226,7 @@ func TestOpenThatIsGivenUpLeavesNothingOpen(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 10 {
-		if s, err := Open(over, config(dir)); err == nil {
+		if s, err := openLone(over, config(dir)); err == nil {
 			closed(t, s) // it may have been faster
 		}
 	}

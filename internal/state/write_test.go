@@ -219,7 +219,7 @@ func TestFullDiskRefusesNewWorkByName(t *testing.T) {
 	closed(t, open(t, dir))
 	cfg := config(dir)
 	cfg.Reserve = 1 << 62
-	s, err := Open(t.Context(), cfg)
+	s, err := openLone(t.Context(), cfg)
 	must(t, err)
 	defer closed(t, s)
 	err = s.Create(t.Context(), newRun("d/j@1"), nil)

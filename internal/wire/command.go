@@ -261,6 +261,8 @@ func newCommand(kind byte) Command {
 		return &PutJob{}
 	case 'D':
 		return &DeleteJob{}
+	case 'F':
+		return &FoundCluster{}
 	}
 	return nil
 }

@@ -28,6 +28,10 @@ const (
 	MethodAwait   = "state.await"   // RunRef -> job.Run
 	MethodEntry   = "state.entry"   // EntryRef -> the entry
 	MethodJournal = "state.journal" // stream: JournalRef -> entries
+
+	// Between those that hold the state.
+	MethodRaft   = "state.raft"   // RaftRequest -> RaftAnswer, as a call and as a stream
+	MethodServer = "state.server" // Nothing -> ServerStatus
 )
 
 // Nothing is a message without content.

@@ -217,7 +217,16 @@ func (n *Node) openState(ctx context.Context) (err error) {
 	if _, err := os.Stat(dir); len(n.cfg.Join) > 0 && errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	n.state, err = state.Open(ctx, state.Config{Dir: dir, ID: n.id, Logger: n.log, Now: time.Now})
+	n.state, err = state.Open(ctx, state.Config{Dir: dir, ID: n.id, Logger: n.log, Now: time.Now, Transport: n.transport})
+	if err == nil && n.state.Empty() {
+		err = n.state.Bootstrap()
+	}
+	if err == nil {
+		err = n.state.WaitLead(ctx)
+	}
+	if err != nil && n.state != nil {
+		err = errors.Join(err, n.state.Close())
+	}
 	return err
 }
 

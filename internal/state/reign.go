@@ -1,0 +1,340 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// reign is one time that this server leads.
+type reign struct {
+	ctx     context.Context // ends when it leads no more; the reign's own life
+	end     context.CancelCauseFunc
+	ready   chan struct{} // closed when everything recorded before was carried out
+	failed  chan struct{} // closed when that can't be
+	err     error         // why, once failed is closed
+	stalled chan struct{} // closed when it ends because the disk does not answer
+}
+
+func (r *reign) isReady() bool {
+	select {
+	case <-r.ready:
+		return r.ctx.Err() == nil
+	default:
+		return false
+	}
+}
+
+// throne is who leads, as far as this server knows.
+type throne struct {
+	mu      sync.Mutex
+	elected bool          // raft says that this server leads; guarded by mu
+	stuck   bool          // the disk does not answer; guarded by mu
+	closed  bool          // guarded by mu
+	reign   *reign        // nil if this server does not lead; guarded by mu
+	turned  chan struct{} // closed and replaced with reign; guarded by mu
+	leader  string        // guarded by mu
+	changed chan struct{} // closed and replaced with leader; guarded by mu
+}
+
+func newThrone() *throne {
+	return &throne{turned: make(chan struct{}), changed: make(chan struct{})}
+}
+
+// now returns the reign there is, or nil, and what is closed at the next turn.
+func (t *throne) now() (*reign, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reign, t.turned
+}
+
+// turn takes note of a change and returns the reign that begins with it, if
+// one does.
+func (t *throne) turn(note func(t *throne)) *reign {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	note(t)
+	leads := t.elected && !t.stuck && !t.closed
+	switch {
+	case leads && t.reign == nil:
+		r := &reign{ready: make(chan struct{}), failed: make(chan struct{}), stalled: make(chan struct{})}
+		r.ctx, r.end = context.WithCancelCause(context.Background())
+		t.setLocked(r)
+		return r
+	case !leads && t.reign != nil:
+		cause := ErrNotLeader
+		if t.closed {
+			cause = ErrClosed
+		}
+		if t.stuck {
+			close(t.reign.stalled)
+		}
+		t.reign.end(cause)
+		t.setLocked(nil)
+	}
+	return nil
+}
+
+func (t *throne) setLocked(r *reign) {
+	t.reign = r
+	close(t.turned)
+	t.turned = make(chan struct{})
+}
+
+// lead takes note of who leads.
+func (t *throne) lead(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if id == t.leader {
+		return
+	}
+	t.leader = id
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// Leader returns the ID of the server that leads, as far as this one knows, or
+// "" if it knows none.
+func (s *State) Leader() string {
+	s.throne.mu.Lock()
+	defer s.throne.mu.Unlock()
+	return s.throne.leader
+}
+
+// LeaderChanged returns a channel that is closed when Leader changes next. Who
+// waits takes it first and then asks for the leader.
+func (s *State) LeaderChanged() <-chan struct{} {
+	s.throne.mu.Lock()
+	defer s.throne.mu.Unlock()
+	return s.throne.changed
+}
+
+// Lead calls do each time this server has become the leader and has carried
+// out everything that was recorded before. The context of do ends, with cause
+// ErrNotLeader, when this server leads no more; the next do comes after the
+// last has returned. Lead returns when ctx ends or the state closes, after do
+// has returned.
+func (s *State) Lead(ctx context.Context, do func(ctx context.Context)) {
+	for {
+		r, turned := s.throne.now()
+		if r == nil {
+			select {
+			case <-turned:
+				continue
+			case <-s.closing:
+			case <-ctx.Done():
+			}
+			return
+		}
+		select {
+		case <-r.ready:
+			s.rule(ctx, r, do)
+		case <-r.ctx.Done():
+		case <-ctx.Done():
+		}
+		select {
+		case <-turned: // the reign that is over
+		case <-s.closing:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// WaitLead returns when this server leads and has carried out everything that
+// was recorded before, or why it can't though it was elected, such as
+// ErrBroken.
+func (s *State) WaitLead(ctx context.Context) error {
+	for {
+		r, turned := s.throne.now()
+		if r != nil {
+			select {
+			case <-r.ready:
+				return nil
+			case <-r.failed:
+				return r.err
+			case <-turned:
+				continue
+			case <-ctx.Done():
+			case <-s.closing:
+			}
+		} else {
+			select {
+			case <-turned:
+				continue
+			case <-ctx.Done():
+			case <-s.closing:
+			}
+		}
+		if s.isClosing() {
+			return ErrClosed
+		}
+		return fmt.Errorf("state: wait for leadership: %w", context.Cause(ctx))
+	}
+}
+
+// rule calls do for one reign.
+func (s *State) rule(ctx context.Context, r *reign, do func(ctx context.Context)) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.ctx, func() { cancel(context.Cause(r.ctx)) })()
+	if r.ctx.Err() == nil && ctx.Err() == nil {
+		do(ctx)
+	}
+}
+
+// watchRaft follows what raft says of this server until over is closed. Raft
+// waits for it, so it only takes note.
+func (s *State) watchRaft(elected <-chan bool, over <-chan struct{}) {
+	for {
+		select {
+		case leads := <-elected:
+			s.turn(func(t *throne) { t.elected = leads })
+		case <-s.dog.turned:
+			// A lone voter goes on to lead: nobody else can.
+			stuck := s.dog.stuck.Load() && !s.alone()
+			s.turn(func(t *throne) { t.stuck = stuck })
+		case <-over:
+			return
+		}
+	}
+}
+
+// turn takes note of a change of who leads and of what follows from it.
+func (s *State) turn(note func(t *throne)) {
+	if r := s.throne.turn(note); r != nil && !s.begin(func() { s.enthrone(r) }) {
+		r.end(ErrClosed)
+	}
+	s.refreshLeader()
+}
+
+// refreshLeader asks raft who leads.
+func (s *State) refreshLeader() {
+	if s.raft == nil {
+		return
+	}
+	_, id := s.raft.LeaderWithID()
+	if string(id) == string(s.id) && s.dog.stuck.Load() {
+		id = ""
+	}
+	s.throne.lead(string(id))
+}
+
+// enthrone makes a reign ready: everything that was recorded before is carried
+// out, and the cluster has an ID.
+func (s *State) enthrone(r *reign) {
+	err := s.raft.Barrier(0).Error()
+	if err == nil {
+		err = s.fsm.failure()
+	}
+	if err == nil && s.fsm.cluster.Load() == nil {
+		_, founders := s.identity.get()
+		_, err = s.propose(r.ctx, &wire.FoundCluster{Cluster: mint(founders, string(s.id), s.raft.CurrentTerm(), s.now())})
+	}
+	if err == nil {
+		err = s.identity.adopt(string(s.id), s.Cluster(), "")
+	}
+	if err == nil {
+		err = s.tidy(r.ctx)
+	}
+	switch {
+	case r.ctx.Err() != nil:
+	case err != nil:
+		s.log.Error("this server was elected and can't lead", telemetry.Err(err))
+		r.err = fmt.Errorf("state: this server was elected and can't lead: %w", err)
+		close(r.failed)
+	default:
+		s.log.Info("this server leads the state", telemetry.Epoch(s.raft.CurrentTerm()))
+		close(r.ready)
+	}
+}
+
+// leading returns the reign there is, or ErrNotLeader.
+func (s *State) leading() (*reign, error) {
+	r, _ := s.throne.now()
+	if r == nil {
+		return nil, s.notLeader()
+	}
+	return r, nil
+}
+
+// notLeader says who leads instead.
+func (s *State) notLeader() error {
+	if s.isClosing() {
+		return ErrClosed
+	}
+	if id := s.Leader(); id != "" && id != string(s.id) {
+		return fmt.Errorf("%w: %q does", ErrNotLeader, id)
+	}
+	return ErrNotLeader
+}
+
+// Confirm returns nil if this server leads at this moment and ctx has not
+// ended. A read that began in a context of Lead's, and is confirmed after in
+// the same, saw everything that was acknowledged before it began.
+func (s *State) Confirm(ctx context.Context) error {
+	r, err := s.leading()
+	if err != nil {
+		return err
+	}
+	return s.confirm(ctx, r)
+}
+
+// Read runs read and returns nil only if read saw everything that was
+// acknowledged before. Read may be run in vain.
+func (s *State) Read(ctx context.Context, read func() error) error {
+	r, err := s.leading()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.ready:
+	case <-r.ctx.Done():
+		return s.notLeader()
+	case <-ctx.Done():
+		return fmt.Errorf("state: wait for the leader to be ready: %w", context.Cause(ctx))
+	}
+	if err := read(); err != nil {
+		return err
+	}
+	return s.confirm(ctx, r)
+}
+
+func (s *State) confirm(ctx context.Context, r *reign) error {
+	if !r.isReady() {
+		return s.notLeader()
+	}
+	if !s.alone() {
+		if err := s.ask(ctx, func() raft.Future { return s.raft.VerifyLeader() }); err != nil {
+			return err
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("state: confirm that this server leads: %w", context.Cause(ctx))
+	case r.ctx.Err() != nil:
+		return s.notLeader()
+	}
+	return nil
+}
+
+// ask waits for an answer of raft's. Raft answers only while it runs, so Close
+// waits for whoever asks.
+func (s *State) ask(ctx context.Context, question func() raft.Future) error {
+	answer := make(chan error, 1)
+	if !s.begin(func() { answer <- question().Error() }) {
+		return ErrClosed
+	}
+	select {
+	case err := <-answer:
+		return answered(err)
+	case <-ctx.Done():
+		return fmt.Errorf("state: wait for raft: %w", context.Cause(ctx))
+	}
+}
