@@ -53,7 +53,7 @@ func (s *State) hasPart() (bool, error) {
 	if s.raftLog.Last() > 0 {
 		return true, nil
 	}
-	if voted, err := s.stable.GetUint64([]byte("LastVoteTerm")); err != nil || voted > 0 {
+	if voted, err := s.stable.GetUint64(voteKey); err != nil || voted > 0 {
 		return voted > 0, err
 	}
 	metas, err := s.snaps.List()
@@ -109,14 +109,14 @@ func (s *State) exists() error {
 // mend undoes what is left of a Bootstrap that a crash cut short, and of the
 // raft of a snapshot that was received and not followed by anything yet.
 func (s *State) mend() error {
-	term, err := s.stable.GetUint64([]byte("CurrentTerm"))
+	term, err := s.stable.GetUint64(termKey)
 	if err != nil {
 		return err
 	}
 	if s.Empty() {
 		// It has promised nothing, so it may begin anew.
 		if term > 0 {
-			err = s.raftLog.SetUint64([]byte("CurrentTerm"), 0)
+			err = s.raftLog.SetUint64(termKey, 0)
 		}
 		return errors.Join(err, s.identity.forget())
 	}
@@ -168,7 +168,7 @@ func (s *State) serverStatus() *wire.ServerStatus {
 	_, founders := s.identity.get()
 	return &wire.ServerStatus{
 		Cluster: st.Cluster, Founders: founders, Leader: st.Leader, Empty: st.Empty,
-		Term: st.Term, Applied: st.Applied, Last: st.Last, Full: st.Full, Stuck: st.Stuck,
+		Term: st.Term, Applied: st.Applied, Last: st.Last, Full: st.Full, Roomy: s.isRoomy(), Stuck: st.Stuck,
 	}
 }
 
@@ -189,6 +189,12 @@ func (s *State) alone() bool {
 
 func (s *State) votes() bool {
 	return slices.ContainsFunc(s.configuration(), func(v raft.Server) bool { return v.ID == s.id && v.Suffrage == raft.Voter })
+}
+
+// isRoomy reports whether there is more room than it takes not to be full, so
+// that whoever gets something for want of room elsewhere is not next.
+func (s *State) isRoomy() bool {
+	return !errors.Is(s.space.Room(0, s.reserve/5*7), store.ErrFull) && s.fsm.failure() == nil
 }
 
 // isFull reports whether new work is refused for want of room.

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/musterhq/muster/internal/simnet"
 	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/transport/transporttest"
 )
 
 // servers are those of one cluster, or of several, on a network in memory.
@@ -29,6 +31,12 @@ type servers struct {
 type server struct {
 	*State
 	trans *transport.Transport
+}
+
+// simulated runs f in a bubble, where time passes only while nothing happens.
+func simulated(t *testing.T, f func(t *testing.T, c *servers)) {
+	t.Helper()
+	transporttest.Bubble(t, func(t *testing.T) { f(t, newServers(t)) })
 }
 
 func newServers(t testing.TB) *servers {
@@ -171,105 +179,108 @@ func (c *servers) same(s *server) {
 	}
 }
 
-// await waits for something to become so at a server, which it looks at
-// whenever an entry is carried out.
+// await waits for something to become so at a server.
 func (c *servers) await(s *server, what string, so func() bool) {
 	c.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !so() {
-		select {
-		case <-deadline:
-			c.t.Fatalf("server %s: not so: %s: %+v", s.id, what, s.Status())
-		case <-time.After(5 * time.Millisecond):
+	for range 2000 {
+		if so() {
+			return
 		}
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
 	}
+	c.t.Fatalf("server %s: not so: %s: %+v", s.id, what, s.Status())
 }
 
 func TestThreeServersElectAndReplicate(t *testing.T) {
-	c := newServers(t)
-	c.found("a", "b", "c")
-	s := c.leader()
-	id := created(t, s.State, "d/j@1", []byte("in"))
-	must(t, s.Append(t.Context(), id, 1, 1, blobs("x", "y")))
-	c.same(s)
-	for _, id := range c.ids() {
-		if got := c.up[id].Cluster(); got == "" || got != s.Cluster() {
-			t.Errorf("server %s is part of cluster %q, want %q", id, got, s.Cluster())
+	simulated(t, func(t *testing.T, c *servers) {
+		c.found("a", "b", "c")
+		s := c.leader()
+		id := created(t, s.State, "d/j@1", []byte("in"))
+		must(t, s.Append(t.Context(), id, 1, 1, blobs("x", "y")))
+		c.same(s)
+		for _, id := range c.ids() {
+			if got := c.up[id].Cluster(); got == "" || got != s.Cluster() {
+				t.Errorf("server %s is part of cluster %q, want %q", id, got, s.Cluster())
+			}
+			if got := c.up[id].Leader(); got != string(s.id) {
+				t.Errorf("server %s follows %q, want %q", id, got, s.id)
+			}
+			if got := len(c.up[id].Servers()); got != 3 {
+				t.Errorf("server %s knows %d servers, want 3", id, got)
+			}
 		}
-		if got := c.up[id].Leader(); got != string(s.id) {
-			t.Errorf("server %s follows %q, want %q", id, got, s.id)
-		}
-		if got := len(c.up[id].Servers()); got != 3 {
-			t.Errorf("server %s knows %d servers, want 3", id, got)
-		}
-	}
-	follower := c.up[c.others(s)[0]]
-	refused(t, follower.Append(t.Context(), id, 1, 3, blobs("z")), ErrNotLeader)
-	refused(t, follower.Confirm(t.Context()), ErrNotLeader)
-	must(t, s.Confirm(t.Context()))
+		follower := c.up[c.others(s)[0]]
+		refused(t, follower.Append(t.Context(), id, 1, 3, blobs("z")), ErrNotLeader)
+		refused(t, follower.Confirm(t.Context()), ErrNotLeader)
+		must(t, s.Confirm(t.Context()))
+	})
 }
 
 func TestLeaderThatIsKilledIsSucceeded(t *testing.T) {
-	c := newServers(t)
-	c.found("a", "b", "c")
-	s := c.leader()
-	id := created(t, s.State, "d/j@1")
-	for i := range uint64(10) {
-		must(t, s.Append(t.Context(), id, 1, i, blobs(fmt.Sprint(i))))
-	}
-	c.kill(string(s.id))
-	next := c.leader()
-	if got := journal(t, next.State, id, 0); len(got) != 10 {
-		t.Fatalf("got %d entries, want 10", len(got))
-	}
-	must(t, next.Append(t.Context(), id, 1, 10, blobs("after")))
-	c.start(string(s.id))
-	c.same(next)
+	simulated(t, func(t *testing.T, c *servers) {
+		c.found("a", "b", "c")
+		s := c.leader()
+		id := created(t, s.State, "d/j@1")
+		for i := range uint64(10) {
+			must(t, s.Append(t.Context(), id, 1, i, blobs(fmt.Sprint(i))))
+		}
+		c.kill(string(s.id))
+		next := c.leader()
+		if got := journal(t, next.State, id, 0); len(got) != 10 {
+			t.Fatalf("got %d entries, want 10", len(got))
+		}
+		must(t, next.Append(t.Context(), id, 1, 10, blobs("after")))
+		c.start(string(s.id))
+		c.same(next)
+	})
 }
 
 func TestLeaderThatIsCutOffAcknowledgesNothing(t *testing.T) {
-	c := newServers(t)
-	c.found("a", "b", "c")
-	s := c.leader()
-	id := created(t, s.State, "d/j@1")
-	c.net.Isolate(string(s.id))
-	lost := make(chan error, 1)
-	go func() { lost <- s.Append(t.Context(), id, 1, 0, blobs("lost")) }()
-	next := c.leader(c.others(s)...)
-	must(t, next.Append(t.Context(), id, 1, 0, blobs("kept")))
-	if err := <-lost; !errors.Is(err, ErrUncertain) && !errors.Is(err, ErrNotLeader) {
-		t.Fatalf("got %v from a leader that was cut off", err)
-	}
-	refused(t, s.Append(t.Context(), id, 1, 0, blobs("lost")), ErrNotLeader)
-	refused(t, s.Confirm(t.Context()), ErrNotLeader)
-	c.net.Heal()
-	c.same(next)
-	if got := journal(t, s.State, id, 0); len(got) != 1 || got[0] != "kept" {
-		t.Fatalf("got journal %q, want only what was acknowledged", got)
-	}
+	simulated(t, func(t *testing.T, c *servers) {
+		c.found("a", "b", "c")
+		s := c.leader()
+		id := created(t, s.State, "d/j@1")
+		c.net.Isolate(string(s.id))
+		lost := make(chan error, 1)
+		go func() { lost <- s.Append(t.Context(), id, 1, 0, blobs("lost")) }()
+		next := c.leader(c.others(s)...)
+		must(t, next.Append(t.Context(), id, 1, 0, blobs("kept")))
+		if err := <-lost; !errors.Is(err, ErrUncertain) && !errors.Is(err, ErrNotLeader) {
+			t.Fatalf("got %v from a leader that was cut off", err)
+		}
+		refused(t, s.Append(t.Context(), id, 1, 0, blobs("lost")), ErrNotLeader)
+		refused(t, s.Confirm(t.Context()), ErrNotLeader)
+		c.net.Heal()
+		c.same(next)
+		if got := journal(t, s.State, id, 0); len(got) != 1 || got[0] != "kept" {
+			t.Fatalf("got journal %q, want only what was acknowledged", got)
+		}
+	})
 }
 
 func TestServerThatIsAddedGetsEverythingAndThenAVote(t *testing.T) {
-	c := newServers(t)
-	s := c.start("a")
-	must(t, s.Bootstrap())
-	c.leader()
-	id := created(t, s.State, "d/j@1", []byte("in"))
-	b, e := c.start("b"), c.start("c")
-	if !b.Empty() || !e.Empty() {
-		t.Fatal("a new server is not empty")
-	}
-	alive := []Candidate{{ID: "a"}, {ID: "b"}, {ID: "c"}}
-	c.tend(s, alive, 3, 3)
-	if b.Empty() || b.Cluster() != s.Cluster() {
-		t.Fatalf("a server that was added is empty, or of cluster %q", b.Cluster())
-	}
-	must(t, s.Append(t.Context(), id, 1, 1, blobs("x")))
-	c.same(s)
-	refused(t, b.Bootstrap("b"), ErrExists)
-	c.kill("a")
-	next := c.leader()
-	must(t, next.Append(t.Context(), id, 1, 2, blobs("y")))
+	simulated(t, func(t *testing.T, c *servers) {
+		s := c.start("a")
+		must(t, s.Bootstrap())
+		c.leader()
+		id := created(t, s.State, "d/j@1", []byte("in"))
+		b, e := c.start("b"), c.start("c")
+		if !b.Empty() || !e.Empty() {
+			t.Fatal("a new server is not empty")
+		}
+		alive := []Candidate{{ID: "a"}, {ID: "b"}, {ID: "c"}}
+		c.tend(s, alive, 3, 3)
+		if b.Empty() || b.Cluster() != s.Cluster() {
+			t.Fatalf("a server that was added is empty, or of cluster %q", b.Cluster())
+		}
+		must(t, s.Append(t.Context(), id, 1, 1, blobs("x")))
+		c.same(s)
+		refused(t, b.Bootstrap("b"), ErrExists)
+		c.kill("a")
+		next := c.leader()
+		must(t, next.Append(t.Context(), id, 1, 2, blobs("y")))
+	})
 }
 
 // tend has s tend the servers until there are so many voters.

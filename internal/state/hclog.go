@@ -13,7 +13,8 @@ import (
 
 // raftLogger passes on what raft logs. Raft's view of what is worth a line is
 // not an operator's: all of it is Debug, but what it calls an error is a
-// warning.
+// warning, unless it comes anew with every message that has no answer: that a
+// server is silent the link says, once.
 type raftLogger struct {
 	log  *slog.Logger
 	args []any
@@ -23,12 +24,18 @@ func newRaftLogger(log *slog.Logger) hclog.Logger { return &raftLogger{log: log}
 
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
 	to := slog.LevelDebug
-	if level >= hclog.Error {
+	if level >= hclog.Error && !slices.Contains(repeated, msg) {
 		to = slog.LevelWarn
 	}
 	if l.log.Enabled(context.Background(), to) {
 		l.log.LogAttrs(context.Background(), to, "raft", append([]slog.Attr{slog.String("says", msg)}, attrs(args)...)...)
 	}
+}
+
+// repeated are errors that raft logs again and again while one thing is wrong.
+var repeated = []string{
+	"failed to heartbeat to", "failed to appendEntries to", "failed to make requestVote RPC", "failed to send snapshot to",
+	"peer has newer term, stopping replication", "failed to commit logs", "failed to append to logs", "failed to install snapshot",
 }
 
 // attrs turns the keys and values that hclog takes into attributes.

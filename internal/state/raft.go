@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/store"
-	"github.com/musterhq/muster/internal/transport"
 )
 
 const (
@@ -42,11 +41,10 @@ func (s *State) raftConfig() *raft.Config {
 
 // startRaft starts the state's raft. What it says from the first moment on is
 // heard, and others are answered once it runs.
-func (s *State) startRaft(trans *transport.Transport) error {
+func (s *State) startRaft() error {
 	conf := s.raftConfig()
 	elected := make(chan bool)
 	conf.NotifyCh = elected
-	s.link = newLink(s, trans)
 	var err error
 	if s.raft, err = raft.NewRaft(conf, s.fsm, s.raftLog, s.stable, s.snaps, s.link); err != nil {
 		return fmt.Errorf("state: %w", err)
@@ -59,7 +57,7 @@ func (s *State) startRaft(trans *transport.Transport) error {
 		return false
 	}))
 	s.refreshLeader()
-	if trans != nil {
+	if s.link.trans != nil {
 		s.link.serve()
 	}
 	return s.stand()

@@ -111,34 +111,3 @@ func (l *raftLog) postpone() bool {
 func (l *raftLog) DeleteRange(low, high uint64) error {
 	return l.dog.write(func() error { return l.Log.DeleteRange(low, high) })
 }
-
-// stable is the map beside the log, where raft keeps its term and its vote. To
-// raft a key that is not there is nothing, not an error.
-type stable struct {
-	*store.Log
-	dog *watchdog
-}
-
-func (s stable) Set(key, value []byte) error {
-	return s.dog.write(func() error { return s.Log.Set(key, value) })
-}
-
-func (s stable) SetUint64(key []byte, n uint64) error {
-	return s.Set(key, binary.BigEndian.AppendUint64(nil, n))
-}
-
-func (s stable) Get(key []byte) ([]byte, error) {
-	b, err := s.Value(key)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	return b, err
-}
-
-func (s stable) GetUint64(key []byte) (uint64, error) {
-	n, err := s.Uint64(key)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	return n, err
-}

@@ -2,13 +2,17 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // reign is one time that this server leads.
@@ -229,30 +233,64 @@ func (s *State) refreshLeader() {
 // enthrone makes a reign ready: everything that was recorded before is carried
 // out, and the cluster has an ID.
 func (s *State) enthrone(r *reign) {
-	err := s.raft.Barrier(0).Error()
-	if err == nil {
-		err = s.fsm.failure()
+	for {
+		err := s.crown(r)
+		switch {
+		case r.ctx.Err() != nil:
+			return
+		case err == nil:
+			s.log.Info("this server leads the state", slog.Uint64("term", s.raft.CurrentTerm()))
+			close(r.ready)
+			s.sweep(r)
+			return
+		case errors.Is(err, ErrBroken):
+			r.err = fmt.Errorf("state: this server was elected and can't lead: %w", err)
+			close(r.failed)
+			return
+		}
+		s.log.Warn("this server was elected and is not ready to lead", telemetry.Err(err))
+		select {
+		case <-time.After(enthroneAgain):
+		case <-r.ctx.Done():
+			return
+		}
 	}
-	if err == nil && s.fsm.cluster.Load() == nil {
+}
+
+// enthroneAgain is how long a server that was elected waits before it tries
+// again to be ready.
+const enthroneAgain = time.Second
+
+func (s *State) crown(r *reign) error {
+	if err := s.raft.Barrier(0).Error(); err != nil {
+		return answered(err)
+	}
+	if err := s.fsm.failure(); err != nil {
+		return err
+	}
+	if err := s.name(r); err != nil {
+		return err
+	}
+	if !s.alone() {
+		return nil
+	}
+	// Whoever staged anything here has lost its leader since.
+	_, err := s.tidy(r.ctx, func(job.RunID, uint64) bool { return true })
+	return err
+}
+
+// name gives the cluster its ID. On a full disk that can wait.
+func (s *State) name(r *reign) error {
+	if s.fsm.cluster.Load() == nil {
 		_, founders := s.identity.get()
-		_, err = s.propose(r.ctx, &wire.FoundCluster{Cluster: mint(founders, string(s.id), s.raft.CurrentTerm(), s.now())})
+		id := mint(founders, string(s.id), s.raft.CurrentTerm(), s.now())
+		if _, err := s.propose(r.ctx, &wire.FoundCluster{Cluster: id}); errors.Is(err, ErrFull) {
+			return nil
+		} else if err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = s.identity.adopt(string(s.id), s.Cluster(), "")
-	}
-	if err == nil {
-		err = s.tidy(r.ctx)
-	}
-	switch {
-	case r.ctx.Err() != nil:
-	case err != nil:
-		s.log.Error("this server was elected and can't lead", telemetry.Err(err))
-		r.err = fmt.Errorf("state: this server was elected and can't lead: %w", err)
-		close(r.failed)
-	default:
-		s.log.Info("this server leads the state", telemetry.Epoch(s.raft.CurrentTerm()))
-		close(r.ready)
-	}
+	return s.identity.adopt(string(s.id), s.Cluster(), "")
 }
 
 // leading returns the reign there is, or ErrNotLeader.

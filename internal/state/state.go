@@ -35,7 +35,6 @@ import (
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/transport"
-	"github.com/musterhq/muster/pkg/job"
 )
 
 // Config says where the state is and whose it is.
@@ -66,7 +65,17 @@ type Config struct {
 	// writes are. Zero means the larger of 5 % and 1 GiB.
 	Reserve int64
 
-	diskWait time.Duration // how long a write may take; zero means diskWait
+	// For tests: how long a write may take, what is done to each, and how much
+	// room there is. Zero means what is real.
+	diskWait time.Duration
+	fault    func() error
+	space    space
+}
+
+// space says whether there is room on the disk, as store.Space does.
+type space interface {
+	Room(n, reserve int64) error
+	Reserve() int64
 }
 
 // leastFree is what the store never writes into, because a full disk would
@@ -79,13 +88,13 @@ type State struct {
 	id      raft.ServerID
 	log     *slog.Logger
 	now     func() time.Time
-	space   *store.Space
+	space   space
 	reserve int64
 	rules   rules
 
 	kv       *store.KV
 	raftLog  *raftLog
-	stable   stable
+	stable   *stable
 	snaps    *raft.FileSnapshotStore
 	hub      *hub
 	fsm      *fsm
@@ -140,7 +149,7 @@ func Open(ctx context.Context, cfg Config) (*State, error) {
 	}
 	s := &State{
 		id: raft.ServerID(cfg.ID), log: cfg.Logger, now: cfg.Now, hub: newHub(),
-		space: store.NewSpace(cfg.Dir), reserve: cfg.Reserve,
+		space: cfg.space, reserve: cfg.Reserve,
 		rules: rules{
 			stable:  cmp.Or(cfg.StableAfter, 10*time.Second),
 			replace: cmp.Or(cfg.ReplaceAfter, 10*time.Minute),
@@ -152,7 +161,11 @@ func Open(ctx context.Context, cfg Config) (*State, error) {
 		closing:   make(chan struct{}),
 		over:      make(chan struct{}),
 	}
+	if s.space == nil {
+		s.space = store.NewSpace(cfg.Dir)
+	}
 	s.dog = newWatchdog(cmp.Or(cfg.diskWait, diskWait), s.log)
+	s.dog.fault = cfg.fault
 	if err := s.open(cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -171,7 +184,11 @@ func (s *State) open(cfg Config) error {
 		return err
 	}
 	s.raftLog = newRaftLog(log, s.dog)
-	s.stable = stable{Log: log, dog: s.dog}
+	s.link = newLink(s, cfg.Transport)
+	s.stable = &stable{
+		Log: log, dog: s.dog, log: s.log, stop: s.link.ctx.Done(),
+		ballast: &ballast{filepath.Join(cfg.Dir, "ballast"), s.log},
+	}
 	if err := s.claim(cfg.ID); err != nil {
 		return err
 	}
@@ -200,10 +217,11 @@ func (s *State) open(cfg Config) error {
 	}
 	s.writing.Go(s.gather)
 	s.writing.Go(s.land)
-	if err := s.startRaft(cfg.Transport); err != nil {
+	if err := s.startRaft(); err != nil {
 		return err
 	}
 	s.wg.Go(s.compact)
+	s.wg.Go(s.care)
 	return nil
 }
 
@@ -240,31 +258,6 @@ func (s *State) claim(id string) error {
 	return nil
 }
 
-// tidy removes what was staged for runs that were never created. With several
-// servers whoever stages may have gone on from the last leader to this one, so
-// that it is left alone.
-func (s *State) tidy(ctx context.Context) error {
-	if !s.alone() {
-		return nil
-	}
-	var left []job.RunID
-	for p, err := range s.kv.Scan([]byte("g")) {
-		if err != nil {
-			return err
-		}
-		left = append(left, runOf(p.Key, 0))
-	}
-	for _, id := range left {
-		if err := s.Discard(ctx, id); errors.Is(err, ErrFull) {
-			return nil // they wait for the next time
-		} else if err != nil {
-			return err
-		}
-		s.log.Debug("input of a run that was not created removed", telemetry.Run(id))
-	}
-	return nil
-}
-
 // Close records what is on its way, hands over leadership if others can take
 // it, ends what is watched and lets go of the directory. Closing twice is
 // harmless.
@@ -278,9 +271,14 @@ func (s *State) Close() error {
 		s.mu.Unlock()
 		s.throne.turn(func(t *throne) { t.closed = true })
 		s.writing.Wait()
+		var ended raft.Future
 		if s.raft != nil {
-			ended := s.raft.Shutdown()
+			ended = s.raft.Shutdown()
+		}
+		if s.link != nil {
 			s.link.close() // so that raft waits for no answer
+		}
+		if ended != nil {
 			errs = append(errs, ended.Error())
 		}
 		close(s.over)

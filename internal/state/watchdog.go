@@ -15,6 +15,7 @@ type watchdog struct {
 	after  time.Duration // how long a write may take
 	log    *slog.Logger
 	turned chan struct{} // gets a value when stuck changes
+	fault  func() error  // what a test does to each write; nil is nothing
 
 	mu      sync.Mutex
 	overdue int // writes in flight for longer than that; guarded by mu
@@ -25,8 +26,20 @@ func newWatchdog(after time.Duration, log *slog.Logger) *watchdog {
 	return &watchdog{after: after, log: log, turned: make(chan struct{}, 1)}
 }
 
-// write runs f, which writes to the disk.
+// write runs f, which writes to the disk once.
 func (w *watchdog) write(f func() error) error {
+	return w.watch(func() error {
+		if w.fault != nil {
+			if err := w.fault(); err != nil {
+				return err
+			}
+		}
+		return f()
+	})
+}
+
+// watch runs f, which does not end before something is on the disk.
+func (w *watchdog) watch(f func() error) error {
 	bark := &overdue{w: w}
 	timer := time.AfterFunc(w.after, bark.begin)
 	defer func() {

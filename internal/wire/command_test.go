@@ -23,6 +23,7 @@ func commands() []Command {
 		&CancelRun{Run: "a/b@1", Reason: "why"},
 		&PutJob{Namespace: "a", Name: "b", Record: []byte("spec")},
 		&DeleteJob{Namespace: "a", Name: "b"},
+		&FoundCluster{Cluster: "f00d"},
 	}
 }
 
@@ -73,6 +74,7 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000001301780f82a172a5612f624031a177a377687900",
 		"0000001201700982a16ea161a16aa162010473706563",
 		"0000000d01440982a16ea161a16aa16200",
+		"0000000c01460881a163a46630306400",
 	}
 	for i, c := range commands() {
 		if got := hex.EncodeToString(encoded(t, c)); got != want[i] {

@@ -271,8 +271,9 @@ type ServerStatus struct {
 	Term    uint64 `msgpack:"t,omitempty"`
 	Applied uint64 `msgpack:"a,omitempty"` // the last entry it carried out
 	Last    uint64 `msgpack:"n,omitempty"` // the last entry of its log
-	// Full says that it has little room on its disk, Stuck that its disk
-	// does not answer.
+	// Full says that it has little room on its disk, Roomy that it could lead
+	// for one that has little, Stuck that its disk does not answer.
 	Full  bool `msgpack:"d,omitempty"`
+	Roomy bool `msgpack:"r,omitempty"`
 	Stuck bool `msgpack:"s,omitempty"`
 }
