@@ -225,10 +225,12 @@ func TestOpenThatIsGivenUpLeavesNothingOpen(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(dir, "state"))) // so that there is a log to carry out
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 10 {
-		if s, err := openLone(over, config(dir)); err == nil {
-			closed(t, s) // it may have been faster
-		}
+	_, err := Open(over, config(dir))
+	refused(t, err, context.Canceled)
+	for range 10 { // while it is carried out
+		s, err := Open(t.Context(), config(dir))
+		must(t, err)
+		closed(t, s)
 	}
 	s = open(t, dir)
 	if got := journal(t, s, id, 0); len(got) != 200 {

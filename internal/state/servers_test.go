@@ -2,8 +2,7 @@ package state
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -21,6 +20,8 @@ type servers struct {
 	net *simnet.Net
 	dir string
 	cfg Config // what all have in common
+
+	each func(id string, cfg *Config) // what one has of its own
 
 	mu   sync.Mutex
 	addr map[string]string  // guarded by mu
@@ -42,7 +43,10 @@ func simulated(t *testing.T, f func(t *testing.T, c *servers)) {
 func newServers(t testing.TB) *servers {
 	c := &servers{
 		t: t, net: simnet.New(1), dir: t.TempDir(),
-		cfg:  Config{Now: time.Now, Reserve: -1, StableAfter: time.Nanosecond},
+		cfg: Config{
+			Now: time.Now, Reserve: -1,
+			StableAfter: time.Second, ReplaceAfter: 30 * time.Second, ForgetAfter: 2 * time.Minute,
+		},
 		addr: map[string]string{}, up: map[string]*server{},
 	}
 	t.Cleanup(func() {
@@ -83,6 +87,9 @@ func (c *servers) start(id string) *server {
 	c.mu.Unlock()
 	cfg := c.cfg
 	cfg.Dir, cfg.ID, cfg.Transport = filepath.Join(c.dir, id), id, trans
+	if c.each != nil {
+		c.each(id, &cfg)
+	}
 	st, err := Open(c.t.Context(), cfg)
 	must(c.t, err)
 	s := &server{st, trans}
@@ -113,6 +120,12 @@ func (c *servers) kill(id string) {
 	c.net.Isolate(id)
 	c.stop(id)
 	c.net.Heal()
+}
+
+// wipe removes all that a server has on disk.
+func (c *servers) wipe(id string) {
+	c.t.Helper()
+	must(c.t, os.RemoveAll(filepath.Join(c.dir, id)))
 }
 
 // found starts servers with these IDs and makes a cluster of them.
@@ -190,112 +203,4 @@ func (c *servers) await(s *server, what string, so func() bool) {
 		synctest.Wait()
 	}
 	c.t.Fatalf("server %s: not so: %s: %+v", s.id, what, s.Status())
-}
-
-func TestThreeServersElectAndReplicate(t *testing.T) {
-	simulated(t, func(t *testing.T, c *servers) {
-		c.found("a", "b", "c")
-		s := c.leader()
-		id := created(t, s.State, "d/j@1", []byte("in"))
-		must(t, s.Append(t.Context(), id, 1, 1, blobs("x", "y")))
-		c.same(s)
-		for _, id := range c.ids() {
-			if got := c.up[id].Cluster(); got == "" || got != s.Cluster() {
-				t.Errorf("server %s is part of cluster %q, want %q", id, got, s.Cluster())
-			}
-			if got := c.up[id].Leader(); got != string(s.id) {
-				t.Errorf("server %s follows %q, want %q", id, got, s.id)
-			}
-			if got := len(c.up[id].Servers()); got != 3 {
-				t.Errorf("server %s knows %d servers, want 3", id, got)
-			}
-		}
-		follower := c.up[c.others(s)[0]]
-		refused(t, follower.Append(t.Context(), id, 1, 3, blobs("z")), ErrNotLeader)
-		refused(t, follower.Confirm(t.Context()), ErrNotLeader)
-		must(t, s.Confirm(t.Context()))
-	})
-}
-
-func TestLeaderThatIsKilledIsSucceeded(t *testing.T) {
-	simulated(t, func(t *testing.T, c *servers) {
-		c.found("a", "b", "c")
-		s := c.leader()
-		id := created(t, s.State, "d/j@1")
-		for i := range uint64(10) {
-			must(t, s.Append(t.Context(), id, 1, i, blobs(fmt.Sprint(i))))
-		}
-		c.kill(string(s.id))
-		next := c.leader()
-		if got := journal(t, next.State, id, 0); len(got) != 10 {
-			t.Fatalf("got %d entries, want 10", len(got))
-		}
-		must(t, next.Append(t.Context(), id, 1, 10, blobs("after")))
-		c.start(string(s.id))
-		c.same(next)
-	})
-}
-
-func TestLeaderThatIsCutOffAcknowledgesNothing(t *testing.T) {
-	simulated(t, func(t *testing.T, c *servers) {
-		c.found("a", "b", "c")
-		s := c.leader()
-		id := created(t, s.State, "d/j@1")
-		c.net.Isolate(string(s.id))
-		lost := make(chan error, 1)
-		go func() { lost <- s.Append(t.Context(), id, 1, 0, blobs("lost")) }()
-		next := c.leader(c.others(s)...)
-		must(t, next.Append(t.Context(), id, 1, 0, blobs("kept")))
-		if err := <-lost; !errors.Is(err, ErrUncertain) && !errors.Is(err, ErrNotLeader) {
-			t.Fatalf("got %v from a leader that was cut off", err)
-		}
-		refused(t, s.Append(t.Context(), id, 1, 0, blobs("lost")), ErrNotLeader)
-		refused(t, s.Confirm(t.Context()), ErrNotLeader)
-		c.net.Heal()
-		c.same(next)
-		if got := journal(t, s.State, id, 0); len(got) != 1 || got[0] != "kept" {
-			t.Fatalf("got journal %q, want only what was acknowledged", got)
-		}
-	})
-}
-
-func TestServerThatIsAddedGetsEverythingAndThenAVote(t *testing.T) {
-	simulated(t, func(t *testing.T, c *servers) {
-		s := c.start("a")
-		must(t, s.Bootstrap())
-		c.leader()
-		id := created(t, s.State, "d/j@1", []byte("in"))
-		b, e := c.start("b"), c.start("c")
-		if !b.Empty() || !e.Empty() {
-			t.Fatal("a new server is not empty")
-		}
-		alive := []Candidate{{ID: "a"}, {ID: "b"}, {ID: "c"}}
-		c.tend(s, alive, 3, 3)
-		if b.Empty() || b.Cluster() != s.Cluster() {
-			t.Fatalf("a server that was added is empty, or of cluster %q", b.Cluster())
-		}
-		must(t, s.Append(t.Context(), id, 1, 1, blobs("x")))
-		c.same(s)
-		refused(t, b.Bootstrap("b"), ErrExists)
-		c.kill("a")
-		next := c.leader()
-		must(t, next.Append(t.Context(), id, 1, 2, blobs("y")))
-	})
-}
-
-// tend has s tend the servers until there are so many voters.
-func (c *servers) tend(s *server, alive []Candidate, voters, want int) {
-	c.t.Helper()
-	c.await(s, fmt.Sprintf("there are %d voters", want), func() bool {
-		if _, err := s.Tend(c.t.Context(), alive, voters); err != nil {
-			c.t.Fatal(err)
-		}
-		n := 0
-		for _, v := range s.Servers() {
-			if v.Voter {
-				n++
-			}
-		}
-		return n == want
-	})
 }
