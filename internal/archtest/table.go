@@ -90,6 +90,7 @@ var doors = []door{
 	{"github.com/klauspost/compress", "mapreduce internal/shuffle internal/transport", "what is read and what is moved may be compressed"},
 	{"golang.org/x/sys", "internal/store pkg/node", "only those who touch disks and machines ask the kernel"},
 	{"golang.org/x/net", "tests", "nettest says what a net.Conn promises; the product needs none of it"},
+	{"github.com/anishathalye/porcupine", "tests", "it finds an order for what clients saw; the product needs none of it"},
 	{"go.uber.org/goleak", "tests", "it looks for goroutines that outlived a test"},
 }
 
