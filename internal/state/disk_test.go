@@ -117,7 +117,7 @@ func TestFullDiskOfAllRefusesAndRecovers(t *testing.T) {
 		for _, d := range disks {
 			d.set(func(d *disk) { d.scant = true })
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		refused(t, s.Append(t.Context(), id, 1, 0, blobs("x")), ErrFull)
 		must(t, s.Read(t.Context(), func() error { _, err := s.Run(id); return err }))
 		for _, d := range disks {
@@ -144,12 +144,12 @@ func TestDiskWithoutRoomForAPromiseEndsNothing(t *testing.T) {
 		must(t, s.Transfer(t.Context())) // in a new term, which it can't write
 		next := c.leader()
 		must(t, next.Append(t.Context(), id, 1, 5, blobs("y")))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		disks[full].set(func(d *disk) { d.full = false })
 		c.same(next)
 
 		disks[string(next.id)].set(func(d *disk) { d.full = true })
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		last := c.leader(c.others(next)...)
 		must(t, last.Append(t.Context(), id, 1, 6, blobs("z")))
 		disks[string(next.id)].set(func(d *disk) { d.full = false })

@@ -164,7 +164,7 @@ func TestLeadershipIsTransferredToWhoAnswers(t *testing.T) {
 		s := c.leader()
 		others := c.others(s)
 		c.net.Isolate(others[0])
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		must(t, s.Transfer(t.Context()))
 		next := c.leader(others[1])
 		if got := s.Leader(); got != string(next.id) {
@@ -299,7 +299,7 @@ func TestLeadershipThatMovesAboutLosesNothing(t *testing.T) {
 		}
 		for range 50 {
 			s := c.leader()
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 			_ = s.Transfer(t.Context()) // it may have lost it already
 		}
 		cancel()

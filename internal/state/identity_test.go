@@ -33,7 +33,7 @@ func TestTwoClustersAreNeverMerged(t *testing.T) {
 
 		// By force: raft itself is made to talk to it.
 		must(t, s.carryOut(t.Context(), step{moveAdd, "x", "a mistake"}))
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if _, err := x.Run("d/x@1"); err != nil || x.Cluster() == s.Cluster() {
 			t.Fatalf("a server was taken over by another cluster: %v", err)
 		}
@@ -60,7 +60,7 @@ func TestStaleServerIsRefused(t *testing.T) {
 		if _, err := s.Tend(t.Context(), []Candidate{{"a"}, {"b"}, {"c"}}, 3); !errors.Is(err, ErrOtherCluster) {
 			t.Fatalf("got %v, want %v", err, ErrOtherCluster)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := c.up["c"].Cluster(); got != old {
 			t.Fatalf("got cluster %q, want %q", got, old)
 		}
@@ -78,7 +78,7 @@ func TestFoundersDecideUntilThereIsAnID(t *testing.T) {
 		must(t, c.up["a"].Bootstrap("a", "b"))
 		must(t, c.up["c"].Bootstrap("b", "c"))
 		s := c.leader("a", "c")
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		b := c.up["b"]
 		if b.Cluster() != s.Cluster() {
 			t.Fatalf("server b is of cluster %q, its leader of %q", b.Cluster(), s.Cluster())

@@ -51,8 +51,13 @@ func (s *State) startRaft() error {
 	}
 	s.wg.Go(func() { s.watchRaft(elected, s.over) })
 	s.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
-		if _, ok := o.Data.(raft.LeaderObservation); ok {
+		switch change := o.Data.(type) {
+		case raft.LeaderObservation:
 			s.refreshLeader()
+		case raft.RaftState:
+			if change == raft.Leader {
+				s.elected.Store(s.raft.CurrentTerm())
+			}
 		}
 		return false
 	}))

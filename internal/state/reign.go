@@ -17,6 +17,7 @@ import (
 
 // reign is one time that this server leads.
 type reign struct {
+	term    uint64          // of the election that it began with
 	ctx     context.Context // ends when it leads no more; the reign's own life
 	end     context.CancelCauseFunc
 	ready   chan struct{} // closed when everything recorded before was carried out
@@ -38,6 +39,7 @@ func (r *reign) isReady() bool {
 type throne struct {
 	mu      sync.Mutex
 	elected bool          // raft says that this server leads; guarded by mu
+	term    uint64        // since which term; guarded by mu
 	stuck   bool          // the disk does not answer; guarded by mu
 	closed  bool          // guarded by mu
 	reign   *reign        // nil if this server does not lead; guarded by mu
@@ -66,7 +68,7 @@ func (t *throne) turn(note func(t *throne)) *reign {
 	leads := t.elected && !t.stuck && !t.closed
 	switch {
 	case leads && t.reign == nil:
-		r := &reign{ready: make(chan struct{}), failed: make(chan struct{}), stalled: make(chan struct{})}
+		r := &reign{term: t.term, ready: make(chan struct{}), failed: make(chan struct{}), stalled: make(chan struct{})}
 		r.ctx, r.end = context.WithCancelCause(context.Background())
 		t.setLocked(r)
 		return r
@@ -199,7 +201,9 @@ func (s *State) watchRaft(elected <-chan bool, over <-chan struct{}) {
 	for {
 		select {
 		case leads := <-elected:
-			s.turn(func(t *throne) { t.elected = leads })
+			// Raft waits here before it goes on to another election.
+			term := s.elected.Load()
+			s.turn(func(t *throne) { t.elected, t.term = leads, term })
 		case <-s.dog.turned:
 			// A lone voter goes on to lead: nobody else can.
 			stuck := s.dog.stuck.Load() && !s.alone()
@@ -311,55 +315,6 @@ func (s *State) notLeader() error {
 		return fmt.Errorf("%w: %q does", ErrNotLeader, id)
 	}
 	return ErrNotLeader
-}
-
-// Confirm returns nil if this server leads at this moment and ctx has not
-// ended. A read that began in a context of Lead's, and is confirmed after in
-// the same, saw everything that was acknowledged before it began.
-func (s *State) Confirm(ctx context.Context) error {
-	r, err := s.leading()
-	if err != nil {
-		return err
-	}
-	return s.confirm(ctx, r)
-}
-
-// Read runs read and returns nil only if read saw everything that was
-// acknowledged before. Read may be run in vain.
-func (s *State) Read(ctx context.Context, read func() error) error {
-	r, err := s.leading()
-	if err != nil {
-		return err
-	}
-	select {
-	case <-r.ready:
-	case <-r.ctx.Done():
-		return s.notLeader()
-	case <-ctx.Done():
-		return fmt.Errorf("state: wait for the leader to be ready: %w", context.Cause(ctx))
-	}
-	if err := read(); err != nil {
-		return err
-	}
-	return s.confirm(ctx, r)
-}
-
-func (s *State) confirm(ctx context.Context, r *reign) error {
-	if !r.isReady() {
-		return s.notLeader()
-	}
-	if !s.alone() {
-		if err := s.ask(ctx, func() raft.Future { return s.raft.VerifyLeader() }); err != nil {
-			return err
-		}
-	}
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("state: confirm that this server leads: %w", context.Cause(ctx))
-	case r.ctx.Err() != nil:
-		return s.notLeader()
-	}
-	return nil
 }
 
 // ask waits for an answer of raft's. Raft answers only while it runs, so Close

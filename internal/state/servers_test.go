@@ -67,6 +67,13 @@ func (c *servers) ids() (ids []string) {
 	return ids
 }
 
+// get returns a server that is up, or nil.
+func (c *servers) get(id string) *server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.up[id]
+}
+
 func (c *servers) resolve(id string) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +157,7 @@ func (c *servers) leader(among ...string) *server {
 	first := make(chan *server, len(among))
 	var wg sync.WaitGroup
 	for _, id := range among {
-		s := c.up[id]
+		s := c.get(id)
 		wg.Go(func() {
 			if s.WaitLead(ctx) == nil {
 				first <- s
@@ -187,7 +194,7 @@ func (c *servers) same(s *server) {
 	c.t.Helper()
 	want := contents(c.t, s.kv)
 	for _, id := range c.ids() {
-		o := c.up[id]
+		o := c.get(id)
 		c.await(o, "it has what the leader has", func() bool { return contents(c.t, o.kv) == want })
 	}
 }
@@ -199,8 +206,16 @@ func (c *servers) await(s *server, what string, so func() bool) {
 		if so() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
-		synctest.Wait()
+		pass(10 * time.Millisecond)
 	}
 	c.t.Fatalf("server %s: not so: %s: %+v", s.id, what, s.Status())
 }
+
+// pass lets time pass in a bubble.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// rest is pass for one of several goroutines.
+func rest(d time.Duration) { time.Sleep(d) }

@@ -104,7 +104,10 @@ type State struct {
 	identity *identity
 	throne   *throne
 	tender   *tender
-	settled  atomic.Bool // this server has a part in a cluster
+	settled  atomic.Bool   // this server has a part in a cluster
+	elected  atomic.Uint64 // the last term that this server was elected for
+
+	confirmations confirmations
 
 	proposals chan *proposal
 	flights   chan flight // closed by gather

@@ -33,7 +33,7 @@ func (c *servers) tend(s *server, alive []Candidate, wanted int, want ...string)
 		}
 		_, err := s.Tend(c.t.Context(), alive, wanted)
 		must(c.t, err)
-		time.Sleep(time.Second)
+		pass(time.Second)
 	}
 	c.t.Fatalf("got voters %v, want %v", voters(s), want)
 }
@@ -57,7 +57,7 @@ func TestServerThatIsAddedGetsEverythingAndThenAVote(t *testing.T) {
 			t.Fatalf("a server that was added is %+v", b.Status())
 		}
 		refused(t, b.Bootstrap("b"), ErrExists)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		for range 5 {
 			if changed, err := s.Tend(t.Context(), candidates("a", "b"), 3); changed != "" || err != nil {
 				t.Fatalf("got %q, %v: two voters bear no more than one", changed, err)
@@ -94,7 +94,7 @@ func TestDeadVoterIsReplacedInTime(t *testing.T) {
 			if changed != "" || err != nil {
 				t.Fatalf("got %q, %v", changed, err)
 			}
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 		}
 		c.start("d")
 		alive = append(alive, Candidate{ID: "d"})
@@ -130,7 +130,7 @@ func TestDeadVoterIsForgottenAtLast(t *testing.T) {
 			}
 			_, err := s.Tend(t.Context(), alive, 3)
 			must(t, err)
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		if took := time.Since(begin); took < c.cfg.ForgetAfter {
 			t.Errorf("it is forgotten after %v", took)
@@ -160,10 +160,10 @@ func TestServerLeavesForGood(t *testing.T) {
 		s := c.leader()
 		others := c.others(s)
 		must(t, s.Remove(t.Context(), "stranger"))
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 
 		c.kill(others[0])
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		refused(t, s.Remove(t.Context(), others[1]), ErrNoQuorum)
 		must(t, s.Remove(t.Context(), others[0])) // it is gone anyway
 		refused(t, s.Remove(t.Context(), others[1]), nil)
@@ -176,10 +176,10 @@ func TestLeaderLeavesForGood(t *testing.T) {
 	simulated(t, func(t *testing.T, c *servers) {
 		c.found("a", "b", "c")
 		s := c.leader()
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		refused(t, s.Remove(t.Context(), string(s.id)), ErrNotLeader)
 		next := c.leader(c.others(s)...)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		must(t, next.Remove(t.Context(), string(s.id)))
 		c.stop(string(s.id))
 		created(t, next.State, "d/j@1")
