@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // An entry of the outcomes of a thousand tasks has about 20 kB.
@@ -16,13 +19,17 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchAppend(b *testing.B, writers, size int) {
-	s := open(b, b.TempDir())
+	benchWriters(b, open(b, b.TempDir()), writers, size)
+}
+
+func benchWriters(b *testing.B, s *State, writers, size int) {
 	entry := make([]byte, size)
 	for i := range entry {
 		entry[i] = byte(i * i)
 	}
+	name := func(w int) job.RunID { return job.RunID(fmt.Sprintf("d/%d@%d", b.N*100+writers, w)) }
 	for w := range writers {
-		created(b, s, fmt.Sprintf("d/j@%d", w))
+		created(b, s, string(name(w)))
 	}
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
@@ -30,7 +37,7 @@ func benchAppend(b *testing.B, writers, size int) {
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
-			id := crashRun(w)
+			id := name(w)
 			for i := range b.N / writers {
 				if err := s.Append(b.Context(), id, 1, uint64(i), [][]byte{entry}); err != nil {
 					b.Error(err)
@@ -43,12 +50,23 @@ func benchAppend(b *testing.B, writers, size int) {
 	b.StopTimer()
 	for w := range writers {
 		n := 0
-		for _, err := range s.Journal(crashRun(w), 0) {
+		for _, err := range s.Journal(name(w), 0) {
 			must(b, err)
 			n++
 		}
 		if n != b.N/writers {
 			b.Fatalf("run %d has %d entries, want %d", w, n, b.N/writers)
 		}
+	}
+}
+
+// Three servers over loopback, each with its own log on the same disk.
+func BenchmarkAppendOfThree(b *testing.B) {
+	c := newServers(b)
+	c.network = func(string) transport.Network { return transport.TCP() }
+	c.found("a", "b", "c")
+	s := c.leader()
+	for _, writers := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("bytes=20000/writers=%d", writers), func(b *testing.B) { benchWriters(b, s.State, writers, 20_000) })
 	}
 }

@@ -26,7 +26,7 @@ func (s *State) raftConfig() *raft.Config {
 	c.Logger = newRaftLogger(s.log)
 	c.HeartbeatTimeout, c.ElectionTimeout = heartbeat, heartbeat
 	c.LeaderLeaseTimeout = heartbeat / 2
-	c.CommitTimeout = 20 * time.Millisecond
+	c.CommitTimeout = 50 * time.Millisecond
 	c.MaxAppendEntries = entriesAtOnce
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = false

@@ -21,7 +21,8 @@ type servers struct {
 	dir string
 	cfg Config // what all have in common
 
-	each func(id string, cfg *Config) // what one has of its own
+	each    func(id string, cfg *Config)      // what one has of its own
+	network func(id string) transport.Network // nil is net
 
 	mu   sync.Mutex
 	addr map[string]string  // guarded by mu
@@ -84,8 +85,12 @@ func (c *servers) resolve(id string) (string, bool) {
 // start starts a server, at another address than in its life before.
 func (c *servers) start(id string) *server {
 	c.t.Helper()
+	var network transport.Network = c.net.Host(id)
+	if c.network != nil {
+		network = c.network(id)
+	}
 	trans, err := transport.Listen(transport.Config{
-		ID: id, Network: c.net.Host(id), Resolve: c.resolve, Logger: discard,
+		ID: id, Network: network, Resolve: c.resolve, Logger: discard,
 		DialTimeout: time.Second, KeepAlive: 300 * time.Millisecond,
 	})
 	must(c.t, err)
