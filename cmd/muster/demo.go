@@ -81,6 +81,9 @@ type demo struct {
 }
 
 func (d *demo) run(ctx context.Context, w io.Writer) (err error) {
+	if err := d.find(); err != nil {
+		return err
+	}
 	if err := d.measure(); err != nil {
 		return err
 	}
@@ -110,9 +113,26 @@ func (d *demo) run(ctx context.Context, w io.Writer) (err error) {
 	return nil
 }
 
+// find makes the directory's name the one that every part of the demo reads
+// alike: a link is followed if it is what was named, as grep -r does.
+func (d *demo) find() error {
+	dir, err := filepath.EvalSymlinks(d.dir)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("demo: %w: name a directory that can be read", err)
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("demo: %s is no directory: name the one that it is in", d.dir)
+	}
+	d.dir = dir
+	return nil
+}
+
 // measure finds out how much there is to count.
 func (d *demo) measure() error {
-	return filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("demo: %w: name a directory that can be read", err)
 		}
@@ -126,7 +146,23 @@ func (d *demo) measure() error {
 		}
 		return err
 	})
+	if err == nil && d.files == 0 {
+		err = fmt.Errorf("demo: there are no files under %s: name a directory that has some", d.dir)
+	}
+	return err
 }
+
+// all is the pattern of all files under the directory, in whose name nothing
+// stands for anything else.
+func (d *demo) all() string {
+	name := d.dir
+	if filepath.Separator != '\\' { // else a backslash can't be an escape
+		name = literally.Replace(name)
+	}
+	return filepath.Join(name, "**")
+}
+
+var literally = strings.NewReplacer(`\`, `[\\]`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `{`, `\{`, `}`, `\}`)
 
 // start brings up three nodes and waits until each sees all.
 func (d *demo) start(ctx context.Context, w io.Writer) error {
@@ -165,7 +201,7 @@ func (d *demo) stop(ctx context.Context) error {
 // wordCount counts on the pool and shows how the work was shared.
 func (d *demo) wordCount(ctx context.Context, w io.Writer) (map[string]int, time.Duration, error) {
 	began := time.Now()
-	spec := job.Spec{Processor: "wordcount", Input: job.Lines(filepath.Join(d.dir, "**")), Partitions: 12}
+	spec := job.Spec{Processor: "wordcount", Input: job.Lines(d.all()), Partitions: 12}
 	spec.Input.SplitBytes = min(max(d.bytes/64, 256<<10), 16<<20)
 	out, err := d.submit(ctx, w, "word count", spec, &began)
 	if err != nil {
@@ -226,7 +262,7 @@ func (d *demo) printTop(w io.Writer, counts map[string]int) {
 // index lists the files of each word on the pool.
 func (d *demo) index(ctx context.Context, w io.Writer) (map[string]posting, error) {
 	var began time.Time
-	spec := job.Spec{Processor: "index", Input: job.Files(filepath.Join(d.dir, "**")), Partitions: 12}
+	spec := job.Spec{Processor: "index", Input: job.Files(d.all()), Partitions: 12}
 	spec.Input.SplitBytes = min(max(d.bytes/64, 256<<10), 16<<20)
 	out, err := d.submit(ctx, w, "inverted index", spec, &began)
 	if err != nil {
@@ -250,7 +286,6 @@ func (d *demo) check(counts map[string]int, index map[string]posting) error {
 		if err != nil {
 			return err
 		}
-		abs, err := filepath.Abs(path)
 		seen := map[string]bool{}
 		for word := range words(data) {
 			want[word]++
@@ -264,11 +299,11 @@ func (d *demo) check(counts map[string]int, index map[string]posting) error {
 				wantIndex[word] = p
 			}
 			p.Files++
-			p.First = append(p.First, abs)
+			p.First = append(p.First, path)
 			slices.Sort(p.First)
 			p.First = p.First[:min(len(p.First), 3)]
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
