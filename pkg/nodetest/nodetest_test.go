@@ -336,6 +336,40 @@ func TestLostMapOutputIsMadeAnew(t *testing.T) {
 	}
 }
 
+// TestTheNetworkDoesWhatItIsTold asks the node with the state across a link
+// that is cut, is slow, and is as it was again.
+func TestTheNetworkDoesWhatItIsTold(t *testing.T) {
+	c := start(t, 2, nil)
+	ask := func(patience time.Duration) (time.Duration, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		began := time.Now()
+		_, err := c.Node(1).Runs(ctx, "", 1)
+		return time.Since(began), err
+	}
+	for name, cut := range map[string]func(){
+		"cut": func() { c.Cut(0, 1) }, "isolated": func() { c.Isolate(0) },
+	} {
+		cut()
+		if took, err := ask(100 * time.Millisecond); err == nil {
+			t.Errorf("%s: got an answer after %v, want none", name, took)
+		}
+		c.Heal()
+		if _, err := ask(time.Minute); err != nil {
+			t.Errorf("%s and healed: %v", name, err)
+		}
+	}
+	const there = 500 * time.Millisecond
+	c.Slow(0, 1, there, 0)
+	if took, err := ask(time.Minute); err != nil || took < 2*there {
+		t.Errorf("slow: got an answer after %v, %v, want one after %v at least", took, err, 2*there)
+	}
+	c.Heal()
+	if took, err := ask(time.Minute); err != nil || took >= 2*there {
+		t.Errorf("healed: got an answer after %v, %v, want it to be fast again", took, err)
+	}
+}
+
 // TestRunsOutliveTheirCluster stops all nodes in the middle of a run and
 // starts them again.
 func TestRunsOutliveTheirCluster(t *testing.T) {
