@@ -30,7 +30,11 @@ func (n *Node) Run(id job.RunID) *Run { return &Run{n: n, id: id} }
 // Runs returns at most limit runs in the order of their IDs, after the one
 // named. A limit of 0 means 100; it is never above 1000.
 func (n *Node) Runs(ctx context.Context, after job.RunID, limit int) ([]job.Run, error) {
-	return lead[[]job.Run](ctx, n, wire.MethodRuns, wire.Page{After: after, Limit: limit})
+	runs, err := lead[[]job.Run](ctx, n, wire.MethodRuns, wire.Page{After: after, Limit: limit})
+	if err != nil && n.ctx.Err() != nil {
+		return nil, ErrStopped
+	}
+	return runs, err
 }
 
 // ID returns the run's ID.
@@ -49,6 +53,8 @@ func (r *Run) explain(err error) error {
 		return nil
 	case is(err, state.ErrNoRun):
 		return fmt.Errorf("%w: %.200q: see Runs for those there are", ErrNoRun, r.id)
+	case r.n.ctx.Err() != nil: // whatever it was that the stop broke
+		return fmt.Errorf("%w: run %.200q: ask another node, or this one when it is started again", ErrStopped, r.id)
 	}
 	return fmt.Errorf("node: run %.200q: %w", r.id, plain(err))
 }
