@@ -336,6 +336,43 @@ func TestLostMapOutputIsMadeAnew(t *testing.T) {
 	}
 }
 
+// TestARunThatNobodyCountsSaysSo watches a run from a worker while the node
+// that holds the state, and conducts the run, is away.
+func TestARunThatNobodyCountsSaysSo(t *testing.T) {
+	p := newNumbers(500)
+	c := start(t, 2, mapreduce.Registry{"numbers": p})
+	run, err := c.Node(1).Submit(t.Context(), job.Spec{Processor: "numbers", Params: "1000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.reached
+	known, waited := 0, false
+	for now := range run.Watch(t.Context(), 10*time.Millisecond) {
+		if now.Tasks < known {
+			t.Errorf("got %d tasks after %d", now.Tasks, known)
+		}
+		switch {
+		case known == 0 && now.Tasks > 1:
+			known = now.Tasks
+			c.Kill(0)
+		case known > 0 && !waited && now.Waiting != "":
+			waited = true
+			c.Restart(0)
+			close(p.open)
+		}
+	}
+	if !waited {
+		t.Error("the run did not say that it waits")
+	}
+	out, err := run.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := mapreduce.Value[int](t.Context(), out); err != nil || got != 1000 {
+		t.Errorf("got %d tasks, %v, want 1000", got, err)
+	}
+}
+
 // TestTheNetworkDoesWhatItIsTold asks the node with the state across a link
 // that is cut, is slow, and is as it was again.
 func TestTheNetworkDoesWhatItIsTold(t *testing.T) {
