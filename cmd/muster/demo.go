@@ -52,7 +52,7 @@ under LC_ALL=C.`,
 			} else if d.dir, err = goSource(); err != nil {
 				return err
 			}
-			return d.run(c.Context(), os.Stdout)
+			return d.run(c.Context(), c.OutOrStdout())
 		},
 	}
 	c.Flags().IntVar(&d.top, "top", 10, "how many words to print")
