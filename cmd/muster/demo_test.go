@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/musterhq/muster/mapreduce"
 )
 
 // TestDemoAgreesWithOneGoroutine runs the demo on a small directory. The demo
@@ -48,6 +51,29 @@ func showDemo(t *testing.T, dir string) {
 	for _, want := range []string{"3 nodes found each other", "single-threaded count: equal", "             3  be\n             3  to\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the demo does not say %q:\n%s", want, &out)
+		}
+	}
+}
+
+// TestDemoCountsAFileThatIsTooLargeForTheIndex has one without a word, but for
+// the last.
+func TestDemoCountsAFileThatIsTooLargeForTheIndex(t *testing.T) {
+	dir := t.TempDir()
+	line := append(bytes.Repeat([]byte(" "), 1<<20-1), '\n')
+	f, err := os.Create(filepath.Join(dir, "large.txt"))
+	for i := 0; err == nil && i < mapreduce.MaxFile>>20; i++ {
+		_, err = f.Write(line)
+	}
+	if err == nil {
+		_, err = f.WriteString("end\n")
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := execute(t, "demo", dir)
+	for _, want := range []string{"1 words, 1 different", "index: left out", "large.txt", "single-threaded count: equal"} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("got %v and %q, want %q in it", err, out, want)
 		}
 	}
 }
