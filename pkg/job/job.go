@@ -151,9 +151,9 @@ type Output struct {
 	// from the one attempt of each task that counts.
 	Dir string `msgpack:"d,omitempty"`
 	// Format makes a MapReduce run write its pairs to files part-00000 and so
-	// on in Dir, one per partition: "tsv" is key, tab, value; "json" is an
-	// object with key and value on each line. Empty means that the pairs are
-	// returned and not written.
+	// on in Dir, one per partition, in place of all such files of an earlier
+	// run: "tsv" is key, tab, value; "json" is an object with key and value on
+	// each line. Empty means that the pairs are returned and not written.
 	Format string `msgpack:"f,omitempty"`
 }
 
