@@ -3,21 +3,13 @@ package state
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/musterhq/muster/internal/telemetry"
-	"github.com/musterhq/muster/pkg/job"
 )
 
-const (
-	// careEvery is how often a server looks whether it is fit to lead.
-	careEvery = time.Second
-	// sweepEvery is how long what is staged for a run may stay as it is before
-	// nobody is taken to be coming for it.
-	sweepEvery = 15 * time.Minute
-)
+// careEvery is how often a server looks whether it is fit to lead.
+const careEvery = time.Second
 
 // care sees to it, until the state closes, that a server leads only while it
 // can record something: one whose disk is full, or that can't carry out the
@@ -36,8 +28,17 @@ func (s *State) care() {
 				s.log.Debug("no room can be kept", telemetry.Err(err))
 			}
 		}
-		if r, _ := s.throne.now(); r != nil && !s.alone() && (s.isFull() || s.fsm.failure() != nil) {
+		r, _ := s.throne.now()
+		switch {
+		case r == nil:
+		case !s.alone() && (s.isFull() || s.fsm.failure() != nil):
 			s.begin(func() { s.yield(r) })
+		case r.isReady() && s.fsm.cluster.Load() == nil: // there was no room for its ID
+			s.begin(func() {
+				if err := s.name(r); err != nil {
+					s.log.Debug("the cluster has no ID yet", telemetry.Err(err))
+				}
+			})
 		}
 	}
 }
@@ -57,54 +58,22 @@ func (s *State) yield(r *reign) {
 	}
 }
 
-// sweep removes, as long as r lasts, what was staged and does not become more:
-// nobody comes for it. A lone voter need not wait for that when it begins.
-func (s *State) sweep(r *reign) {
-	var seen map[job.RunID]uint64
-	for {
-		var err error
-		if seen, err = s.tidy(r.ctx, func(id job.RunID, n uint64) bool { before, ok := seen[id]; return ok && before == n }); err != nil && r.ctx.Err() == nil {
-			s.log.Warn("what was staged for runs that were not created can't be removed", telemetry.Err(err))
+// tidy removes what was staged for runs that were not created.
+func (s *State) tidy(ctx context.Context) error {
+	for from := []byte(nil); ; {
+		page, err := s.page([]byte("g"), from)
+		if err != nil || len(page) == 0 {
+			return err
 		}
-		if err := s.name(r); err != nil && r.ctx.Err() == nil {
-			s.log.Warn("the cluster could not be given an ID", telemetry.Err(err))
+		for _, key := range page {
+			id := runOf(key, 0)
+			if err := s.Discard(ctx, id); errors.Is(err, ErrFull) {
+				return nil // they wait for the next time
+			} else if err != nil {
+				return err
+			}
+			s.log.Debug("input of a run that was not created removed", telemetry.Run(id))
 		}
-		select {
-		case <-time.After(sweepEvery):
-		case <-r.ctx.Done():
-			return
-		}
+		from = append(page[len(page)-1], 0)
 	}
-}
-
-// tidy removes what was staged for runs that were not created, of those that
-// are lost by how many entries they have, and returns how many the others have.
-func (s *State) tidy(ctx context.Context, lost func(id job.RunID, entries uint64) bool) (map[job.RunID]uint64, error) {
-	left := map[job.RunID]uint64{}
-	for p, err := range s.kv.Scan([]byte("g")) {
-		if err != nil {
-			return left, err
-		}
-		id := runOf(p.Key, 0)
-		st, err := readStatus(s.kv, id)
-		if err != nil {
-			return left, err
-		}
-		if st != nil {
-			left[id] = st.Next
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(left)) {
-		if !lost(id, left[id]) {
-			continue
-		}
-		if err := s.Discard(ctx, id); errors.Is(err, ErrFull) || errors.Is(err, ErrExists) {
-			continue // there is no room for that now, or it came after all
-		} else if err != nil {
-			return left, err
-		}
-		delete(left, id)
-		s.log.Debug("input of a run that was not created removed", telemetry.Run(id))
-	}
-	return left, nil
 }

@@ -167,7 +167,8 @@ func (s *State) serverStatus() *wire.ServerStatus {
 	st := s.Status()
 	_, founders := s.identity.get()
 	return &wire.ServerStatus{
-		Cluster: st.Cluster, Founders: founders, Leader: st.Leader, Empty: st.Empty,
+		Commands: wire.MaxCommandVersion,
+		Cluster:  st.Cluster, Founders: founders, Leader: st.Leader, Empty: st.Empty,
 		Term: st.Term, Applied: st.Applied, Last: st.Last, Full: st.Full, Roomy: s.isRoomy(), Stuck: st.Stuck,
 	}
 }

@@ -131,7 +131,9 @@ func TestAllServersAreStoppedAndGoOn(t *testing.T) {
 			if s.Cluster() != cluster {
 				t.Fatalf("got cluster %q, want %q", s.Cluster(), cluster)
 			}
-			run, err := s.Assign(t.Context(), id, "next")
+			run, err := s.Run(id)
+			must(t, err)
+			run, err = s.Assign(t.Context(), id, run.Epoch, "next", "")
 			must(t, err)
 			must(t, s.Append(t.Context(), id, run.Epoch, run.Epoch-1, blobs("more")))
 			c.same(s)
@@ -280,7 +282,7 @@ func TestLeadershipThatMovesAboutLosesNothing(t *testing.T) {
 					// What was recorded before is there to be read, and more is taken.
 					for ctx.Err() == nil {
 						run := job.Run{ID: job.RunID(fmt.Sprintf("d/%s@%d", s.id, s.raft.LastIndex())), Master: "m"}
-						if err := s.Create(ctx, run, nil); err != nil {
+						if _, err := s.Create(ctx, run, nil); err != nil {
 							if !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUncertain) && !errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 								t.Errorf("got %v", err)
 							}

@@ -15,9 +15,6 @@ import (
 	"github.com/musterhq/muster/internal/wire"
 )
 
-// clusterKey is where the store has the ID of the cluster.
-var clusterKey = []byte("i")
-
 // identity is which cluster this server is part of. Until its first leader has
 // given it an ID a cluster is told from others by its founders, the servers
 // that it began with. Once known neither changes for as long as the directory

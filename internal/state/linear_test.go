@@ -26,6 +26,7 @@ type asked struct {
 	run    job.RunID
 	epoch  uint64
 	reason string
+	who    string // the master, or what the run is of
 }
 
 // saw is what it was told.
@@ -37,6 +38,8 @@ type saw struct {
 // seen is a run as the model has it.
 type seen struct {
 	exists bool
+	of     string
+	master string
 	epoch  uint64
 	state  job.State
 	cancel string
@@ -48,20 +51,28 @@ var errLost = errors.New("the answer was lost")
 func (now seen) obey(q asked) (next seen, told saw) {
 	next = now
 	switch {
-	case q.what == "create" && now.exists:
+	case q.what == "create" && now.exists && now.of != q.who:
 		return now, saw{err: ErrExists}
+	case q.what == "create" && now.exists:
+		return now, saw{seen: now}
 	case q.what == "create":
-		next = seen{exists: true, epoch: 1, state: job.Running}
-		return next, saw{}
+		next = seen{exists: true, of: q.who, master: "m", epoch: 1, state: job.Running}
+		return next, saw{seen: next}
 	case !now.exists:
 		return now, saw{err: ErrNoRun}
 	}
 	switch q.what {
 	case "assign":
-		if now.state.Done() {
+		switch {
+		case now.state.Done():
 			return now, saw{err: ErrFinal}
+		case now.epoch == q.epoch+1 && now.master == q.who:
+			return now, saw{seen: now}
+		case now.epoch != q.epoch:
+			return now, saw{err: ErrFenced}
 		}
 		next.epoch++
+		next.master = q.who
 		return next, saw{seen: next}
 	case "cancel":
 		if !now.state.Done() && now.cancel == "" {
@@ -117,9 +128,9 @@ func (s *server) ask(ctx context.Context, q asked) (told saw, recorded bool) {
 	var err error
 	switch q.what {
 	case "create":
-		err = s.Create(ctx, job.Run{ID: q.run, Master: "m"}, nil)
+		run, err = s.Create(ctx, job.Run{ID: q.run, Master: "m", Extra: map[string]string{"of": q.who}}, nil)
 	case "assign":
-		run, err = s.Assign(ctx, q.run, "m")
+		run, err = s.Assign(ctx, q.run, q.epoch, q.who, "")
 	case "cancel":
 		run, err = s.Cancel(ctx, q.run, q.reason)
 	case "finish":
@@ -153,7 +164,7 @@ func (s *server) ask(ctx context.Context, q asked) (told saw, recorded bool) {
 	case err == nil && run.ID == "":
 		return saw{}, true
 	case err == nil:
-		return saw{seen: seen{true, run.Epoch, run.State, run.CancelReason}}, true
+		return saw{seen: seen{true, run.Extra["of"], run.Master, run.Epoch, run.State, run.CancelReason}}, true
 	case errors.Is(err, ErrUncertain):
 		return saw{err: errLost}, true
 	case errors.Is(err, ErrNotLeader), errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed), ctx.Err() != nil:
@@ -167,7 +178,7 @@ func (c *servers) client(ctx context.Context, number int, chance *rand.Rand, clo
 	ids := []string{"a", "b", "c"}
 	at := ids[chance.IntN(3)]
 	for n := 0; ctx.Err() == nil; n++ {
-		rest(time.Duration(chance.IntN(40)) * time.Millisecond)
+		rest(time.Duration(chance.IntN(60)) * time.Millisecond)
 		s := c.get(at)
 		if s == nil || s.Leader() != at && chance.IntN(10) > 0 {
 			if at = ids[chance.IntN(3)]; s != nil && s.Leader() != "" {
@@ -180,6 +191,7 @@ func (c *servers) client(ctx context.Context, number int, chance *rand.Rand, clo
 			run:    job.RunID(fmt.Sprintf("d/j@%d", int(clock.Load()/40)-chance.IntN(2))),
 			epoch:  uint64(1 + chance.IntN(3)),
 			reason: fmt.Sprintf("%d/%d", number, n),
+			who:    []string{"x", "y"}[chance.IntN(2)],
 		}
 		opCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		begin := clock.Add(1)
@@ -243,7 +255,7 @@ func TestControlPlaneIsLinearizable(t *testing.T) {
 		seeds = seeds[1:]
 	}
 	for _, seed := range seeds {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { linearizable(t, seed, 20*time.Second) })
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { linearizable(t, seed, 12*time.Second) })
 	}
 }
 
@@ -295,11 +307,11 @@ func TestStaleAnswerIsFoundOut(t *testing.T) {
 	op := func(what string, call, end int64, told saw) porcupine.Operation {
 		return porcupine.Operation{Input: asked{what: what, run: "d/j@1", epoch: 1, reason: "r"}, Call: call, Output: told, Return: end}
 	}
-	fresh := seen{exists: true, epoch: 1, state: job.Running}
+	fresh := seen{exists: true, master: "m", epoch: 1, state: job.Running}
 	assigned := fresh
-	assigned.epoch = 2
+	assigned.epoch, assigned.master = 2, ""
 	history := []porcupine.Operation{
-		op("create", 1, 2, saw{}), op("assign", 3, 4, saw{seen: assigned}), op("read", 5, 6, saw{seen: fresh}),
+		op("create", 1, 2, saw{seen: fresh}), op("assign", 3, 4, saw{seen: assigned}), op("read", 5, 6, saw{seen: fresh}),
 	}
 	if porcupine.CheckOperations(oneCopy, history) {
 		t.Error("a stale read is taken for right")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
-	"github.com/musterhq/muster/pkg/job"
 )
 
 // reign is one time that this server leads.
@@ -245,7 +244,6 @@ func (s *State) enthrone(r *reign) {
 		case err == nil:
 			s.log.Info("this server leads the state", slog.Uint64("term", s.raft.CurrentTerm()))
 			close(r.ready)
-			s.sweep(r)
 			return
 		case errors.Is(err, ErrBroken):
 			r.err = fmt.Errorf("state: this server was elected and can't lead: %w", err)
@@ -278,9 +276,9 @@ func (s *State) crown(r *reign) error {
 	if !s.alone() {
 		return nil
 	}
-	// Whoever staged anything here has lost its leader since.
-	_, err := s.tidy(r.ctx, func(job.RunID, uint64) bool { return true })
-	return err
+	// Whoever staged anything here has lost its leader. With several servers it
+	// may go on with this one, and Sweep sees to what nobody comes for.
+	return s.tidy(r.ctx)
 }
 
 // name gives the cluster its ID. On a full disk that can wait.

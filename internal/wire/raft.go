@@ -257,12 +257,15 @@ type FoundCluster struct {
 	Cluster string `msgpack:"c"`
 }
 
-func (*FoundCluster) kind() byte            { return 'F' }
+func (*FoundCluster) kind() byte            { return 'i' }
 func (*FoundCluster) blobs() [][]byte       { return nil }
 func (*FoundCluster) take(b [][]byte) error { return only(b) }
 
 // ServerStatus is what a server tells of its share of the state.
 type ServerStatus struct {
+	// Commands is the latest version of commands that it carries out.
+	Commands int `msgpack:"v,omitempty"`
+
 	Cluster  string `msgpack:"c,omitempty"`
 	Founders string `msgpack:"f,omitempty"`
 	Leader   string `msgpack:"l,omitempty"`
