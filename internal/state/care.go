@@ -52,7 +52,7 @@ func (s *State) yield(r *reign) {
 		}
 	}
 	statuses := s.statuses(r.ctx, voters)
-	err := s.transfer(r.ctx, func(id string) bool { return statuses[id] != nil && statuses[id].Roomy })
+	err := s.transfer(r.ctx, r, func(id string) bool { return statuses[id] != nil && statuses[id].Roomy })
 	if err != nil && !errors.Is(err, ErrNotLeader) {
 		s.log.Debug("no other server can lead better", telemetry.Err(err))
 	}

@@ -272,14 +272,15 @@ func (s *State) Remove(ctx context.Context, id string) error {
 // longest. It returns when this server leads no more. ErrNoQuorum says that
 // there is none.
 func (s *State) Transfer(ctx context.Context) error {
-	if _, err := s.leading(); err != nil {
+	r, err := s.leading()
+	if err != nil {
 		return err
 	}
-	return s.transfer(ctx, func(string) bool { return true })
+	return s.transfer(ctx, r, func(string) bool { return true })
 }
 
 // transfer hands leadership to one of those that may have it.
-func (s *State) transfer(ctx context.Context, may func(id string) bool) error {
+func (s *State) transfer(ctx context.Context, r *reign, may func(id string) bool) error {
 	var to string
 	var most uint64
 	now := s.now()
@@ -296,7 +297,15 @@ func (s *State) transfer(ctx context.Context, may func(id string) bool) error {
 		return fmt.Errorf("%w: there is no other voter that answers and could lead", ErrNoQuorum)
 	}
 	s.log.Info("leadership is handed over", telemetry.Member(to))
-	return s.ask(ctx, func() raft.Future {
+	if err := s.ask(ctx, func() raft.Future {
 		return s.raft.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(to))
-	})
+	}); err != nil {
+		return err
+	}
+	select {
+	case <-r.ctx.Done():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("state: hand over leadership: %w", context.Cause(ctx))
+	}
 }
