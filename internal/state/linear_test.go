@@ -283,8 +283,11 @@ func linearizable(t *testing.T, seed uint64, long time.Duration) {
 		c.disturb(ctx, rand.New(rand.NewPCG(seed, 0)))
 		wg.Wait()
 		c.net.Heal()
-		s := c.leader()
-		must(t, s.PutJob(t.Context(), job.Spec{Processor: "after"}))
+		var s *server
+		for err := ErrUnavailable; err != nil; { // it may be handing over still
+			s = c.leader()
+			err = s.PutJob(t.Context(), job.Spec{Processor: "after"})
+		}
 		c.same(s)
 	})
 	lost := 0

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,10 +92,12 @@ func (t *throne) setLocked(r *reign) {
 	t.turned = make(chan struct{})
 }
 
-// lead takes note of who leads.
-func (t *throne) lead(id string) {
+// look asks who leads and takes note. Asking and noting are one step, so that
+// of two who look at once the one that knows less does not come last.
+func (t *throne) look(who func() string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	id := who()
 	if id == t.leader {
 		return
 	}
@@ -158,29 +161,20 @@ func (s *State) Lead(ctx context.Context, do func(ctx context.Context)) {
 func (s *State) WaitLead(ctx context.Context) error {
 	for {
 		r, turned := s.throne.now()
-		if r != nil {
-			select {
-			case <-r.ready:
-				return nil
-			case <-r.failed:
-				return r.err
-			case <-turned:
-				continue
-			case <-ctx.Done():
-			case <-s.closing:
-			}
-		} else {
-			select {
-			case <-turned:
-				continue
-			case <-ctx.Done():
-			case <-s.closing:
-			}
+		if r == nil {
+			r = &reign{} // which is never ready
 		}
-		if s.isClosing() {
+		select {
+		case <-r.ready:
+			return nil
+		case <-r.failed:
+			return r.err
+		case <-turned:
+		case <-s.closing:
 			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("state: wait for leadership: %w", context.Cause(ctx))
 		}
-		return fmt.Errorf("state: wait for leadership: %w", context.Cause(ctx))
 	}
 }
 
@@ -201,7 +195,7 @@ func (s *State) watchRaft(elected <-chan bool, over <-chan struct{}) {
 		select {
 		case leads := <-elected:
 			// Raft waits here before it goes on to another election.
-			term := s.elected.Load()
+			term := cmp.Or(s.elected.Load(), s.raft.CurrentTerm())
 			s.turn(func(t *throne) { t.elected, t.term = leads, term })
 		case <-s.dog.turned:
 			// A lone voter goes on to lead: nobody else can.
@@ -226,11 +220,13 @@ func (s *State) refreshLeader() {
 	if s.raft == nil {
 		return
 	}
-	_, id := s.raft.LeaderWithID()
-	if string(id) == string(s.id) && s.dog.stuck.Load() {
-		id = ""
-	}
-	s.throne.lead(string(id))
+	s.throne.look(func() string {
+		_, id := s.raft.LeaderWithID()
+		if id == s.id && s.dog.stuck.Load() {
+			return ""
+		}
+		return string(id)
+	})
 }
 
 // enthrone makes a reign ready: everything that was recorded before is carried

@@ -286,7 +286,7 @@ func (s *State) Close() error {
 		}
 		close(s.over)
 		s.wg.Wait()
-		s.throne.lead("")
+		s.throne.look(func() string { return "" })
 		s.hub.close()
 		if s.kv != nil {
 			errs = append(errs, s.kv.Close())
