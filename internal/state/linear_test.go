@@ -285,6 +285,7 @@ func linearizable(t *testing.T, seed uint64, long time.Duration) {
 		c.net.Heal()
 		var s *server
 		for err := ErrUnavailable; err != nil; { // it may be handing over still
+			rest(100 * time.Millisecond)
 			s = c.leader()
 			err = s.PutJob(t.Context(), job.Spec{Processor: "after"})
 		}
