@@ -15,11 +15,13 @@ const (
 	backupLeast = 2 * time.Second // less is never slow
 )
 
-// pace knows how long attempts of the run take.
+// pace knows how long attempts at the tasks of a table take, and which are
+// slow.
 type pace struct {
 	recent []time.Duration // the latest, at most paceSize
 	next   int
 	look   time.Duration // when to look for slow tasks; zero is not now
+	late   []int         // slow tasks that wait for a member with room
 }
 
 const paceSize = 101
@@ -46,32 +48,80 @@ func (p *pace) slow() time.Duration {
 // left to start. It looks at the tasks that are placed only when one of them
 // may have become slow.
 func (m *Master) backUp(t *table) {
-	if m.run.Spec.NoBackups || t.ready() > 0 || t.running == 0 || len(m.fit) < 2 ||
-		float64(t.done+t.failed) < backupShare*float64(t.total) {
-		m.pace.look = 0
+	p := &t.pace
+	if m.run.Spec.NoBackups || t.ready() > 0 || t.running == 0 || len(m.fit) < 2 || !t.allButDone() {
+		p.look, p.late = 0, nil
 		return
 	}
-	if m.pace.look > m.now {
-		return
+	if p.look <= m.now {
+		m.lookForSlow(t)
 	}
-	slow, next := m.pace.slow(), time.Duration(0)
-	t.each(func(n int, k *task, c *chunk) {
-		if k.state != placed || k.held[1].member != nil || k.held[0].member == nil {
+	if len(p.late) > 0 {
+		m.backUpLate(t)
+	}
+}
+
+// allButDone reports whether most tasks have their final outcome, or all but
+// one of three.
+func (t *table) allButDone() bool {
+	over := t.done + t.failed
+	return float64(over) >= backupShare*float64(t.total) || over >= max(t.total-1, 2)
+}
+
+// lookForSlow finds out which tasks are slow, and when it should look again.
+func (m *Master) lookForSlow(t *table) {
+	p := &t.pace
+	slow := p.slow()
+	p.look, p.late = 0, p.late[:0]
+	t.each(func(n int, k *task, _ *chunk) {
+		if !k.single() {
 			return
 		}
-		if at := k.held[0].since + slow; at > m.now {
-			if next == 0 || at < next {
-				next = at
-			}
-			return
-		}
-		if on := m.freest(k.held[0].member, k.avoid); on != nil {
-			m.send(t, Assign{Member: on.ID, Tasks: []Placed{m.hold(t, n, k, c, on)}})
-		} else if next == 0 || next > m.now+slow {
-			next = m.now + slow
+		if at := k.held[0].since + slow; at <= m.now {
+			p.late = append(p.late, n)
+		} else if p.look == 0 || at < p.look {
+			p.look = at
 		}
 	})
-	m.pace.look = next
+}
+
+// single reports whether there is one attempt at the task.
+func (k *task) single() bool {
+	return k.state == placed && k.held[0].member != nil && k.held[1].member == nil
+}
+
+// backUpLate starts a second attempt at slow tasks as far as other members
+// have room.
+func (m *Master) backUpLate(t *table) {
+	left := t.pace.late[:0]
+	to := map[*member][]Placed{}
+	for _, n := range t.pace.late {
+		k, c := t.find(n)
+		if k == nil || !k.single() {
+			continue
+		}
+		as := mixed
+		if s := t.suspects[n]; s != nil {
+			as = grouped
+			if s.last {
+				continue // two members at once are too much to risk for it
+			}
+		}
+		on := m.freest(k.held[0].member, k.avoid)
+		if on == nil || as == grouped && on.group > 0 {
+			left = append(left, n)
+			continue
+		}
+		to[on] = append(to[on], m.hold(t, n, k, c, on, as))
+	}
+	if t.pace.late = left; len(left) > 0 && t.pace.look == 0 {
+		t.pace.look = m.now + backupLeast // somebody may be silent only for now
+	}
+	for _, f := range m.fit {
+		if k := m.members[f.ID]; to[k] != nil {
+			m.send(t, Assign{Member: f.ID, Tasks: to[k]})
+		}
+	}
 }
 
 // freest returns the fit member with the most credit, other than two.

@@ -16,6 +16,9 @@ type Event interface{ event() }
 // Member is a member of the pool as a master sees it.
 type Member struct {
 	sharding.Member
+	// Life tells one life of the member from another: a member that was
+	// restarted has lost what it had.
+	Life uint64
 	// Unfit says why the member can't work on this run, whatever its job asks
 	// for. Empty means that it can.
 	Unfit string
@@ -47,15 +50,33 @@ type (
 		Epoch   uint64
 		Outcome job.Outcome
 	}
-	// Begin ends the journal. Elapsed is how old the run is.
+	// Intended tells, before Begin, of an Intend in the journal.
+	Intended struct {
+		Epoch        uint64
+		Member, Name string
+		Life         uint64
+		Tasks        []job.TaskID
+	}
+	// Lost tells, before Begin, of a Lose in the journal.
+	Lost struct {
+		Epoch uint64
+		Name  string
+		Tasks []job.TaskID
+	}
+	// HandedOver tells, before Begin, that the master of an epoch ended in
+	// good order, so that nothing was lost with its node.
+	HandedOver struct{ Epoch uint64 }
+	// Begin ends the journal. Elapsed is how old the run is. Canceled is set if
+	// somebody has asked for it to end early, and says why.
 	Begin struct {
-		Members []Member
-		Elapsed time.Duration
+		Members  []Member
+		Elapsed  time.Duration
+		Canceled string
 	}
 	// Joined says that a member is new, or that what is known of it is.
 	Joined struct{ Member Member }
 	// Left says that a member is gone, with every attempt it had and all the
-	// map output it held.
+	// map output it held. So does Joined with another Life.
 	Left struct{ Member string }
 	// Window says how many tasks of the run a member is ready to hold.
 	Window struct {
@@ -67,11 +88,12 @@ type (
 		Member   string
 		Outcomes []job.Outcome
 	}
-	// Undelivered says that tasks may not have reached the member they were
-	// assigned to. It gets no others before Until.
+	// Undelivered says that tasks did not reach the member they were assigned
+	// to, or may have if they were Sent. It gets no others before Until.
 	Undelivered struct {
 		Member string
 		Tasks  []Placed
+		Sent   bool
 		Until  time.Duration
 	}
 	// Tick says that time has passed.
@@ -83,6 +105,9 @@ type (
 func (Tasks) event()       {}
 func (Staged) event()      {}
 func (Recorded) event()    {}
+func (Intended) event()    {}
+func (Lost) event()        {}
+func (HandedOver) event()  {}
 func (Begin) event()       {}
 func (Joined) event()      {}
 func (Left) event()        {}
@@ -112,6 +137,19 @@ type (
 		Member   string
 		Outcomes []job.Outcome
 	}
+	// Intend asks for it to be written that tasks are about to be placed on the
+	// member that the master lives on, and so may be lost together with the
+	// master. No member says that they are not there any more.
+	Intend struct {
+		Member, Name string
+		Life         uint64
+		Tasks        []job.TaskID
+	}
+	// Lose asks for it to be written which tasks a member took with it.
+	Lose struct {
+		Member, Name string
+		Tasks        []job.TaskID
+	}
 	// Keep asks for the chunk of the Staged that it answers to be written.
 	Keep struct{}
 	// Refuse says that the attempt that staged a chunk does not count.
@@ -123,13 +161,17 @@ type (
 		Before  []byte       // the result of the task before the others
 		Sources []job.Source // of keyed reduce tasks
 	}
-	// Recall takes tasks back from a member: another attempt was first.
+	// Recall takes tasks back from a member, or all that it has if none are
+	// named.
 	Recall struct {
 		Member string
 		Tasks  []job.TaskID
+		Reason string
 	}
 	// Wake asks for a Tick at a time.
 	Wake struct{ At time.Duration }
+	// Note tells something for the run's history.
+	Note struct{ Text string }
 	// Finish ends the run. What is still placed is called off.
 	Finish struct {
 		State  job.State
@@ -138,6 +180,9 @@ type (
 )
 
 func (Record) effect() {}
+func (Intend) effect() {}
+func (Lose) effect()   {}
+func (Note) effect()   {}
 func (Keep) effect()   {}
 func (Refuse) effect() {}
 func (Assign) effect() {}

@@ -49,13 +49,23 @@ type Master struct {
 	members  map[string]*member
 	fit      []sharding.Member // who may work on the run
 	refused  []sharding.Refusal
-	sources  []job.Source // where map output is; nil if not known
-	pace     pace
+	sources  []job.Source   // where map output is; nil if not known
 	deadline time.Duration  // zero is none
+	limits   bool           // attempts or tasks have a time limit
+	overdue  time.Duration  // when to look for tasks that are; zero is never
+	hung     time.Duration  // when to look for members that are; zero is never
+	ending   *ending        // set once the run was cancelled
+	verdict  *Finish        // set if the journal says how it ends
 	patience time.Duration  // until then a broadcast waits for members not met yet
 	lost     int            // map outputs that were lost so far
 	ended    int            // attempts that ended
 	by       map[string]int // tasks that each member completed, by its ID
+
+	intents   map[job.TaskID]intent // before it has begun
+	latest    uint64                // the latest epoch of which the journal tells
+	handovers uint64                // masters that ended in good order
+	wary      bool                  // a master was lost
+	emptied   []*member             // those that get no more until they have nothing
 
 	woken   time.Duration // what the last Wake asked for
 	effects []Effect
@@ -81,6 +91,8 @@ func New(run *job.Run, chance *rand.Rand) *Master {
 		staged:  map[attempt][]chunk{},
 		members: map[string]*member{},
 		by:      map[string]int{},
+		intents: map[job.TaskID]intent{},
+		limits:  run.Spec.TaskTimeout > 0 || run.Spec.AttemptTimeout > 0,
 	}
 	if run.Plan.Before {
 		m.before.add(chunk{seq: NoEntry, n: 1})
@@ -101,10 +113,13 @@ func (m *Master) Step(now time.Duration, e Event) []Effect {
 	m.now = max(m.now, now)
 	m.effects = nil
 	m.take(e)
-	if m.begun {
+	if m.begun && m.ending == nil {
 		m.advance()
 		m.place()
 		m.advance()
+	}
+	m.endIfQuiet()
+	if m.begun {
 		m.alarm()
 	}
 	return m.effects
@@ -118,6 +133,12 @@ func (m *Master) take(e Event) {
 		m.stage(e)
 	case Recorded:
 		m.restore(e)
+	case Intended:
+		m.intended(e)
+	case Lost:
+		m.restoreLost(e)
+	case HandedOver:
+		m.handedOver(e)
 	case Begin:
 		m.begin(e)
 	case Joined:
@@ -133,7 +154,7 @@ func (m *Master) take(e Event) {
 	case Tick:
 		m.expire()
 	case Cancel:
-		m.finish(job.Canceled, e.Reason)
+		m.cancel(e.Reason)
 	default:
 		panic(fmt.Sprintf("master: unknown event %T", e))
 	}
@@ -146,6 +167,17 @@ func (m *Master) begin(e Begin) {
 		m.enter(member)
 	}
 	m.survey()
+	if m.verdict != nil {
+		m.finish(m.verdict.State, m.verdict.Reason)
+		return
+	}
+	if e.Canceled != "" {
+		m.cancel(e.Canceled)
+	}
+	if m.ending != nil {
+		return
+	}
+	m.inherit()
 	if len(m.run.Plan.Nodes) > 0 {
 		m.patience = m.now + meetGrace
 	}
@@ -153,7 +185,9 @@ func (m *Master) begin(e Begin) {
 		m.deadline = m.now + max(t-e.Elapsed, 1)
 	}
 	if m.run.Plan.Keyed {
-		m.remake(func(holder string) bool { return m.members[holder] == nil })
+		if n := m.remake(func(holder string) bool { return m.members[holder] == nil }); n > 0 {
+			m.note("map output of %s was lost between two masters: made again", count(n, "task"))
+		}
 	}
 }
 
@@ -164,38 +198,41 @@ const meetGrace = 5 * time.Second
 // advance moves on to the next phase as often as the present one is over.
 func (m *Master) advance() {
 	for !m.done {
-		switch {
-		case m.phase == job.KindBefore && m.before.over():
-			m.phase = job.KindMap
-		case m.phase == job.KindMap && m.maps.over():
-			if reason := m.intolerable(true); reason != "" {
-				m.finish(job.Failed, reason)
-				return
-			}
-			m.phase = job.KindReduce
-		case m.phase == job.KindReduce && m.maps.over() && m.reduces.over():
-			m.finish(job.Succeeded, "")
-		default:
+		t := m.current()
+		if !t.over() {
 			return
+		}
+		if reason := m.intolerable(t, true); reason != "" {
+			m.finish(job.Failed, reason)
+			return
+		}
+		switch {
+		case t == m.reduces:
+			m.finish(job.Succeeded, "")
+		case m.phase == job.KindBefore:
+			m.phase = job.KindMap
+		default:
+			m.phase = job.KindReduce
 		}
 	}
 }
 
-// expire ends a run that is past its time, and says what it waited for then.
-func (m *Master) expire() {
-	if m.deadline <= 0 || m.now < m.deadline {
+// finish ends the run. What the journal says of its end stands until it has
+// begun: the master before may not have got to it.
+func (m *Master) finish(s job.State, reason string) {
+	f := Finish{State: s, Reason: reason}
+	if !m.begun {
+		if m.verdict == nil {
+			m.verdict = &f
+		}
 		return
 	}
-	reason := fmt.Sprintf("it took longer than its RunTimeout of %v", m.run.Spec.RunTimeout)
-	if w := m.waiting(); w != "" {
-		reason += "; it waited: " + w
-	}
-	m.finish(job.Failed, reason)
+	m.done = true
+	m.effects = append(m.effects, f)
 }
 
-func (m *Master) finish(s job.State, reason string) {
-	m.done = true
-	m.effects = append(m.effects, Finish{State: s, Reason: reason})
+func (m *Master) note(format string, args ...any) {
+	m.effects = append(m.effects, Note{Text: fmt.Sprintf(format, args...)})
 }
 
 // alarm asks to be woken when the next thing is due that no event announces.
@@ -209,9 +246,25 @@ func (m *Master) alarm() {
 			at = due
 		}
 	}
+	m.dues(soonest)
+	if at != m.woken {
+		if m.woken = at; at > 0 {
+			m.effects = append(m.effects, Wake{At: at})
+		}
+	}
+}
+
+// dues tells of all that is due.
+func (m *Master) dues(soonest func(due time.Duration)) {
+	if m.ending != nil {
+		soonest(m.ending.until)
+		return
+	}
 	soonest(m.deadline)
+	soonest(m.overdue)
+	soonest(m.hung)
 	soonest(m.current().due())
-	soonest(m.pace.look)
+	soonest(m.current().pace.look)
 	if m.patience > m.now && m.phase == job.KindMap && m.maps.unplaced > 0 {
 		soonest(m.patience)
 	}
@@ -220,11 +273,6 @@ func (m *Master) alarm() {
 			if k.silence > m.now {
 				soonest(k.silence)
 			}
-		}
-	}
-	if at != m.woken {
-		if m.woken = at; at > 0 {
-			m.effects = append(m.effects, Wake{At: at})
 		}
 	}
 }
@@ -241,6 +289,8 @@ func (m *Master) current() *table {
 	return m.reduces
 }
 
+func (m *Master) tables() [3]*table { return [...]*table{m.before, m.maps, m.reduces} }
+
 func (m *Master) table(k job.Kind) *table {
 	switch k {
 	case job.KindBefore:
@@ -256,7 +306,7 @@ func (m *Master) table(k job.Kind) *table {
 // Progress returns where the run stands.
 func (m *Master) Progress() job.Progress {
 	p := job.Progress{Attempts: m.ended, Waiting: m.waiting(), Members: maps.Clone(m.by)}
-	for _, t := range []*table{m.before, m.maps, m.reduces} {
+	for _, t := range m.tables() {
 		p.Tasks += t.total
 		p.Done += t.done
 		p.Failed += t.failed

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -73,12 +74,15 @@ type driver struct {
 	now  time.Duration
 	seq  uint64
 	last map[string]Assign
+
+	epoch uint64 // of what the journal says
 }
 
 func (d *driver) do(f []string) []Effect {
 	switch f[0] {
 	case "run:":
 		d.m, d.now, d.seq, d.last = New(d.run(f[1:]), nil), 0, 0, map[string]Assign{}
+		d.epoch = d.m.run.Epoch
 		return nil
 	case "after":
 		d.now += d.duration(f[1])
@@ -92,14 +96,16 @@ func (d *driver) do(f []string) []Effect {
 			b.Members = append(b.Members, d.member(s))
 		}
 		return d.step(b)
+	case "canceled": // canceled reason: begin for a run that somebody has cancelled
+		return d.step(Begin{Canceled: strings.Join(f[1:], " ")})
 	case "joined":
 		return d.step(Joined{d.member(f[1])})
 	case "left":
 		return d.step(Left{f[1]})
 	case "window":
 		return d.step(Window{f[1], d.int(f[2])})
-	case "undelivered":
-		return d.step(Undelivered{Member: f[1], Tasks: d.last[f[1]].Tasks, Until: d.now + time.Second})
+	case "undelivered", "broken": // the latter may have arrived
+		return d.step(Undelivered{Member: f[1], Tasks: d.last[f[1]].Tasks, Sent: f[0] == "broken", Until: d.now + time.Second})
 	case "cancel":
 		return d.step(Cancel{strings.Join(f[1:], " ")})
 	case "emit", "pairs": // emit m0#1 index n
@@ -108,7 +114,20 @@ func (d *driver) do(f []string) []Effect {
 		return d.step(Staged{Task: id, Epoch: d.m.run.Epoch, Attempt: n, Index: d.int(f[2]), Seq: d.seq - 1, N: d.int(f[3]), Pairs: f[0] == "pairs"})
 	case "had": // had a m0#1 ok: what the journal says
 		id, n := d.attempt(f[2])
-		return d.step(Recorded{Member: f[1], Epoch: d.m.run.Epoch, Outcome: d.outcome(id, n, f[3:])})
+		return d.step(Recorded{Member: f[1], Epoch: d.epoch, Outcome: d.outcome(id, n, f[3:])})
+	case "epoch": // of what the journal says next
+		d.epoch = uint64(d.int(f[1]))
+		return nil
+	case "intended": // intended a/2 m0 m1, or intended - m0
+		at := d.member(f[1])
+		if f[1] == "-" {
+			at = Member{}
+		}
+		return d.step(Intended{Epoch: d.epoch, Member: at.ID, Name: at.Name, Life: at.Life, Tasks: d.tasks(f[2:])})
+	case "lost": // lost a m0 m1
+		return d.step(Lost{Epoch: d.epoch, Name: f[1], Tasks: d.tasks(f[2:])})
+	case "handed":
+		return d.step(HandedOver{Epoch: d.epoch})
 	}
 	// a m0#1 ok: a report
 	r := Reported{Member: f[0]}
@@ -151,6 +170,18 @@ func (d *driver) run(opts []string) *job.Run {
 			r.Spec.Tolerate.Share, _ = strconv.ParseFloat(v, 64)
 		case "timeout":
 			r.Spec.RunTimeout = d.duration(v)
+		case "attempt":
+			r.Spec.AttemptTimeout = d.duration(v)
+		case "task":
+			r.Spec.TaskTimeout = d.duration(v)
+		case "losses":
+			r.Spec.Retry.Losses = d.int(v)
+		case "attempts":
+			r.Spec.Retry.Attempts = d.int(v)
+		case "master":
+			r.Master = v
+		case "epoch":
+			r.Epoch = uint64(d.int(v))
 		case "tag":
 			r.Spec.Placement.Tags = []string{v}
 		default:
@@ -160,15 +191,28 @@ func (d *driver) run(opts []string) *job.Run {
 	return r
 }
 
-// member reads "a", "a*4" for four slots, "a!reason" for one that is unfit.
+// member reads "a", "a*4" for four slots, "a!reason" for one that is unfit,
+// "a/2" for the second life of a.
 func (d *driver) member(s string) Member {
 	s, unfit, _ := strings.Cut(s, "!")
-	id, slots, ok := strings.Cut(s, "*")
+	s, slots, ok := strings.Cut(s, "*")
+	id, life, again := strings.Cut(s, "/")
 	m := Member{Member: sharding.Member{ID: id, Name: id, Slots: 1}, Unfit: strings.ReplaceAll(unfit, "_", " ")}
 	if ok {
 		m.Slots = d.int(slots)
 	}
+	if m.Life = 1; again {
+		m.Life = uint64(d.int(life))
+	}
 	return m
+}
+
+func (d *driver) tasks(f []string) (ids []job.TaskID) {
+	for _, s := range f {
+		id, _ := d.attempt(s + "#0")
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func (d *driver) outcome(id job.TaskID, n int, f []string) job.Outcome {
@@ -184,6 +228,10 @@ func (d *driver) outcome(id job.TaskID, n int, f []string) job.Outcome {
 		o.Failure = &job.Failure{Reason: "come back", After: d.duration(f[1])}
 	case "refused":
 		o.Failure = &job.Failure{Reason: strings.Join(f[1:], " "), Refused: true}
+	case "busy":
+		o.Failure = &job.Failure{Reason: "come back", Refused: true, After: d.duration(f[1])}
+	case "quarantined":
+		o.Failure = &job.Failure{Reason: strings.Join(f[1:], " "), Permanent: true, Quarantined: true}
 	case "lost":
 		o.Failure = &job.Failure{Reason: "lost"}
 		for _, s := range f[1:] {
@@ -253,7 +301,13 @@ func describe(e Effect) string {
 			fmt.Fprintf(&b, " with %s", e.Before)
 		}
 	case Recall:
-		fmt.Fprintf(&b, "recall from %s: %v", e.Member, e.Tasks)
+		fmt.Fprintf(&b, "recall from %s: %s", e.Member, tasksOrAll(e.Tasks))
+	case Intend:
+		fmt.Fprintf(&b, "intend for %s%s", cmp.Or(e.Member, "elsewhere"), list(e.Tasks))
+	case Lose:
+		fmt.Fprintf(&b, "lose with %s%s", e.Name, list(e.Tasks))
+	case Note:
+		fmt.Fprintf(&b, "note: %s", e.Text)
 	case Keep:
 		b.WriteString("keep")
 	case Refuse:
@@ -264,4 +318,18 @@ func describe(e Effect) string {
 		fmt.Fprintf(&b, "finish %v %s", e.State, e.Reason)
 	}
 	return strings.TrimSpace(b.String())
+}
+
+func list(ids []job.TaskID) (s string) {
+	for _, id := range ids {
+		s += " " + id.String()
+	}
+	return s
+}
+
+func tasksOrAll(ids []job.TaskID) string {
+	if len(ids) == 0 {
+		return "all"
+	}
+	return fmt.Sprint(ids)
 }

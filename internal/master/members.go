@@ -16,8 +16,17 @@ type member struct {
 	Member
 	window  int           // tasks it is ready to hold
 	out     int           // tasks it holds
-	silence time.Duration // it gets no tasks before this
+	silence time.Duration // it gets no tasks before this, ...
+	mute    bool          // ... or until it is heard of
+	heard   time.Duration // when it last said something, or had nothing to say
+	doubt   []job.TaskID  // tasks that may have reached it, though it did not say so
+	group   int           // suspects it holds in a group
+	alone   bool          // a suspect has it to itself
+	emptied bool          // it gets nothing until it holds nothing
 }
+
+// called is the member's name, or its ID if it has none.
+func (k *member) called() string { return cmp.Or(k.Name, k.ID) }
 
 // enter adds a member, or takes in what is new about one.
 func (m *Master) enter(e Member) *member {
@@ -36,6 +45,9 @@ func (m *Master) enter(e Member) *member {
 }
 
 func (m *Master) joined(e Member) {
+	if k := m.members[e.ID]; k != nil && k.Life != e.Life {
+		m.left(e.ID)
+	}
 	if k := m.enter(e); k.silence > m.now {
 		k.silence = 0
 	}
@@ -51,36 +63,74 @@ func (m *Master) left(id string) {
 	}
 	delete(m.members, id)
 	m.survey()
-	for _, t := range []*table{m.before, m.maps, m.reduces} {
-		t.each(func(n int, task *task, c *chunk) {
-			for i := range task.held {
-				if task.held[i].member == k {
-					m.giveUp(t, n, task, i)
-				}
-			}
-		})
+	lost := m.held(k)
+	if m.ending == nil {
+		m.lose(id, k.Name, append(slices.Clone(lost), k.doubt...))
 	}
-	if m.run.Plan.Keyed && m.begun {
-		m.remake(func(holder string) bool { return holder == id })
+	if m.giveUpAll(k, func(*hold) bool { return true }); len(lost) > 0 && m.ending == nil {
+		m.note("member %s left: %s placed anew", k.called(), count(len(lost), "task"))
+	}
+	if m.ending == nil {
+		m.condemn(id)
+	}
+	if m.run.Plan.Keyed && m.begun && m.ending == nil {
+		if n := m.remake(func(holder string) bool { return holder == id }); n > 0 {
+			m.note("map output of %s was lost with member %s: made again", count(n, "task"), k.called())
+		}
 	}
 	m.desert(id)
 }
 
+// held returns the tasks that a member holds and that can go elsewhere.
+func (m *Master) held(k *member) (tasks []job.TaskID) {
+	if k.out == 0 {
+		return nil
+	}
+	for _, t := range m.tables() {
+		if m.pinned(t) {
+			continue
+		}
+		t.each(func(n int, task *task, _ *chunk) {
+			if task.held[0].member == k || task.held[1].member == k {
+				tasks = append(tasks, job.TaskID{Kind: t.kind, N: n})
+			}
+		})
+	}
+	return tasks
+}
+
+// giveUpAll forgets the attempts on a member that which chooses, and returns
+// their tasks.
+func (m *Master) giveUpAll(k *member, which func(*hold) bool) (tasks []job.TaskID) {
+	if k.out == 0 {
+		return nil
+	}
+	for _, t := range m.tables() {
+		t.each(func(n int, task *task, _ *chunk) {
+			for i := range task.held {
+				if h := &task.held[i]; h.member == k && which(h) {
+					m.giveUp(t, n, task, i)
+					tasks = append(tasks, job.TaskID{Kind: t.kind, N: n})
+				}
+			}
+		})
+	}
+	return tasks
+}
+
 // giveUp forgets an attempt, and makes its task ready if it was the only one.
 func (m *Master) giveUp(t *table, n int, k *task, i int) {
-	k.held[i].member.out--
-	k.held[i] = hold{}
+	k.held[i].release()
 	if k.state == placed && k.held[1-i].member == nil {
-		k.state = ready
 		t.running--
-		t.retry = append(t.retry, n)
+		t.again(n, k)
 	}
 }
 
 // desert fails the task of a broadcast whose only member is gone.
 func (m *Master) desert(id string) {
 	i := slices.Index(m.run.Plan.Nodes, id)
-	if i < 0 || !m.begun {
+	if i < 0 || !m.begun || m.done || m.ending != nil {
 		return
 	}
 	k, _ := m.maps.touch(i)
@@ -101,11 +151,13 @@ func (m *Master) desert(id string) {
 func (m *Master) window(e Window) {
 	if k := m.members[e.Member]; k != nil {
 		k.window = max(e.Tasks, 0)
+		m.hear(k)
 	}
 }
 
 // undelivered takes back what may not have reached a member, and leaves it
-// alone for a while.
+// alone for a while. If the member turns out to be lost, what may have reached
+// it was lost with it.
 func (m *Master) undelivered(e Undelivered) {
 	k := m.members[e.Member]
 	if k == nil {
@@ -120,6 +172,9 @@ func (m *Master) undelivered(e Undelivered) {
 		}
 		if i := task.holder(k, p.Attempt); i >= 0 {
 			m.giveUp(t, p.ID.N, task, i)
+			if e.Sent {
+				k.doubt = append(k.doubt, p.ID)
+			}
 		}
 	}
 }
@@ -147,6 +202,9 @@ func (m *Master) survey() {
 // waiting says why nothing of the run is placed although tasks are ready.
 func (m *Master) waiting() string {
 	t := m.current()
+	if m.ending != nil && !m.done {
+		return m.waitingForEnd()
+	}
 	if !m.begun || m.done || t.running > 0 {
 		return ""
 	}
@@ -165,7 +223,7 @@ func (m *Master) waiting() string {
 
 // credit is how many more tasks a member may get.
 func (k *member) credit(now time.Duration) int {
-	if k == nil || k.silence > now {
+	if k == nil || k.silence > now || k.alone || k.emptied {
 		return 0
 	}
 	return max(k.window-k.out, 0)

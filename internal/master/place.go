@@ -18,7 +18,10 @@ func (m *Master) place() {
 		m.pin()
 		return
 	}
-	if n := t.ready(); n > 0 {
+	if len(t.suspects) > 0 || len(m.emptied) > 0 {
+		m.isolate(t)
+	}
+	if n := t.common(); n > 0 {
 		p := m.run.Spec.Placement
 		to := sharding.Placement{Strategy: sharding.Strategy(p.Strategy), Key: p.Affinity}
 		for _, a := range sharding.Place(to, n, m.fit, m.inFlight, m.free, m.chance) {
@@ -39,7 +42,7 @@ func (m *Master) elsewhere(t *table) {
 			continue
 		}
 		if on := m.freest(k.avoid, nil); on != nil {
-			m.send(t, Assign{Member: on.ID, Tasks: []Placed{m.hold(t, n, k, c, on)}})
+			m.send(t, Assign{Member: on.ID, Tasks: []Placed{m.hold(t, n, k, c, on, mixed)}})
 		} else {
 			left = append(left, n)
 		}
@@ -64,7 +67,7 @@ func (m *Master) assign(t *table, k *member, n int) {
 		case task.avoid == k && len(m.fit) > 1:
 			skipped = append(skipped, i)
 		default:
-			a.Tasks = append(a.Tasks, m.hold(t, i, task, c, k))
+			a.Tasks = append(a.Tasks, m.hold(t, i, task, c, k, mixed))
 		}
 	}
 	t.retry = append(skipped, t.retry...)
@@ -74,15 +77,19 @@ func (m *Master) assign(t *table, k *member, n int) {
 			break
 		}
 		task, _ := t.touch(i)
-		a.Tasks = append(a.Tasks, m.hold(t, i, task, c, k))
+		a.Tasks = append(a.Tasks, m.hold(t, i, task, c, k, mixed))
 	}
 	m.send(t, a)
 }
 
 // hold notes a further attempt at a task.
-func (m *Master) hold(t *table, n int, k *task, c *chunk, on *member) Placed {
+func (m *Master) hold(t *table, n int, k *task, c *chunk, on *member, as company) Placed {
+	if m.limits {
+		m.timed(t, n, on)
+	}
 	k.last = max(k.last, k.failures) + 1
-	h := hold{member: on, attempt: k.last, since: m.now}
+	k.queued = false
+	h := hold{member: on, attempt: int32(k.last), since: m.now, as: as}
 	if k.held[0].member == nil {
 		k.held[0] = h
 	} else {
@@ -93,6 +100,12 @@ func (m *Master) hold(t *table, n int, k *task, c *chunk, on *member) Placed {
 		t.running++
 	}
 	on.out++
+	switch as {
+	case grouped:
+		on.group++
+	case alone:
+		on.alone = true
+	}
 	return Placed{ID: job.TaskID{Kind: t.kind, N: n}, Attempt: k.last, Parent: c.parent, Seq: c.seq, At: n - c.first}
 }
 
@@ -104,11 +117,14 @@ func (m *Master) send(t *table, a Assign) {
 	if t == m.reduces && m.run.Plan.Keyed {
 		a.Sources = m.outputs()
 	}
+	m.intend(t, &a)
 	m.effects = append(m.effects, a)
 }
 
 // pins reports whether the tasks to place have each a member of their own.
-func (m *Master) pins() bool { return m.current() == m.maps && len(m.run.Plan.Nodes) > 0 }
+func (m *Master) pins() bool { return m.pinned(m.current()) }
+
+func (m *Master) pinned(t *table) bool { return t == m.maps && len(m.run.Plan.Nodes) > 0 }
 
 // pin places the tasks of a broadcast, each on its own member. One that is
 // full gets its task all the same: there is nowhere else for it.
@@ -132,7 +148,7 @@ func (m *Master) pin() {
 			if k.last == 0 {
 				m.maps.unplaced--
 			}
-			m.send(m.maps, Assign{Member: id, Tasks: []Placed{m.hold(m.maps, i, k, c, member)}})
+			m.send(m.maps, Assign{Member: id, Tasks: []Placed{m.hold(m.maps, i, k, c, member, mixed)}})
 		}
 	}
 	m.maps.retry = nil

@@ -19,6 +19,11 @@ func (m *Master) reported(e Reported) {
 	if k == nil {
 		return // it left; what it had is placed anew
 	}
+	m.hear(k)
+	if m.ending != nil {
+		m.settleCalledOff(k, e.Outcomes)
+		return
+	}
 	at := len(m.effects)
 	var counted []job.Outcome
 	for i := range e.Outcomes {
@@ -50,17 +55,20 @@ func (m *Master) outcome(k *member, o *job.Outcome) bool {
 	since := task.held[i].since
 	switch f := o.Failure; {
 	case f == nil:
-		task.held[i] = hold{}
-		k.out--
+		task.held[i].release()
 		m.by[k.ID]++
 		m.ended++
-		m.pace.saw(m.now - since)
-		m.recall(task, o.Task)
+		t.pace.saw(m.now - since)
+		m.recall(task, o.Task, "another attempt at the task was first")
 		m.succeeded(k.ID, m.run.Epoch, t, task, c, o)
 		return true
 	case f.Refused:
-		k.Unfit = f.Reason
-		m.survey()
+		if f.After > 0 {
+			k.silence = max(k.silence, m.now+f.After)
+		} else {
+			k.Unfit = f.Reason
+			m.survey()
+		}
 		m.giveUp(t, o.Task.N, task, i)
 		return false
 	case len(f.Lost) > 0:
@@ -68,15 +76,14 @@ func (m *Master) outcome(k *member, o *job.Outcome) bool {
 		m.outputLost(f.Lost)
 		return false
 	}
-	task.held[i] = hold{}
-	k.out--
+	task.held[i].release()
 	m.ended++
 	task.avoid = k
 	task.failures++
 	delete(m.staged, attempt{o.Task, m.run.Epoch, o.Attempt})
 	if o.Failure.Permanent || task.failures >= m.attempts() {
 		o.Failure.Permanent = true // for whoever reads the journal
-		m.recall(task, o.Task)
+		m.recall(task, o.Task, "the task has failed for good")
 		t.running--
 		m.settleFailed(t, o.Task.N, o)
 		return true
@@ -111,7 +118,7 @@ func (m *Master) succeeded(holder string, epoch uint64, t *table, k *task, c *ch
 	if t == m.before {
 		m.result = slices.Clone(o.Result)
 	}
-	t.settle(k, c, done)
+	t.settle(o.Task.N, k, c, done)
 	key := attempt{o.Task, epoch, o.Attempt}
 	for _, c := range m.staged[key] {
 		if !c.pairs {
@@ -121,46 +128,85 @@ func (m *Master) succeeded(holder string, epoch uint64, t *table, k *task, c *ch
 	delete(m.staged, key)
 }
 
-// settleFailed fails a task for good, and the run with it if that is more
-// than the job tolerates.
+// fail fails a task for good that has no final outcome, wherever it is. The
+// member is where its last attempt was.
+func (m *Master) fail(t *table, n int, on string, f *job.Failure) {
+	k, c := t.touch(n)
+	id := job.TaskID{Kind: t.kind, N: n}
+	m.recall(k, id, f.Reason)
+	switch {
+	case k.state == placed:
+		t.running--
+	case k.queued:
+		t.drop(n)
+	case k.state == ready && n-c.first >= c.fresh:
+		t.unplaced--
+	}
+	k.queued = false
+	o := job.Outcome{Task: id, Attempt: max(k.last, 1), Failure: f}
+	delete(m.staged, attempt{id, m.run.Epoch, o.Attempt})
+	m.effects = append(m.effects, Record{Member: on, Outcomes: []job.Outcome{o}})
+	m.settleFailed(t, n, &o)
+}
+
+// settleFailed gives a task its failure, and fails the run with it if that is
+// more than the job tolerates. A task that is quarantined does not keep the
+// others from their end.
 func (m *Master) settleFailed(t *table, n int, o *job.Outcome) {
 	k, c := t.find(n)
-	t.settle(k, c, failed)
+	t.settle(n, k, c, failed)
 	reason := fmt.Sprintf("%v: %s", o.Task, firstLine(o.Failure.Reason))
-	if t != m.maps {
-		m.finish(job.Failed, reason)
-	} else if too := m.intolerable(false); too != "" {
-		if m.maps.failed > 1 {
+	if o.Failure.Quarantined {
+		t.quarantined = append(t.quarantined, reason)
+		return
+	}
+	if too := m.intolerable(t, false); too != "" {
+		if t == m.maps && t.failed > 1 {
 			reason += "; " + too
 		}
 		m.finish(job.Failed, reason)
 	}
 }
 
-// intolerable says why more map tasks have failed than the job tolerates. A
-// share can only be judged when all tasks are known.
-func (m *Master) intolerable(all bool) string {
-	tol, n := m.run.Spec.Tolerate, m.maps.failed
-	allowed := tol.Count
-	if tol.Share > 0 {
-		if !all {
-			return ""
+// intolerable says why more tasks of a table have failed than the job
+// tolerates, which are map tasks. What was quarantined, and what is a share,
+// is judged when all tasks have ended.
+func (m *Master) intolerable(t *table, all bool) string {
+	tol, n, allowed := m.run.Spec.Tolerate, t.failed, 0
+	if !all {
+		n -= len(t.quarantined)
+	}
+	if n == 0 {
+		return ""
+	}
+	if t == m.maps {
+		allowed = tol.Count
+		if tol.Share > 0 {
+			if !all {
+				return ""
+			}
+			allowed = max(allowed, int(math.Floor(tol.Share*float64(t.total))))
 		}
-		allowed = max(allowed, int(math.Floor(tol.Share*float64(m.maps.total))))
 	}
 	if n <= allowed {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d tasks failed, and the job tolerates %d", n, m.maps.total, allowed)
+	reason := fmt.Sprintf("%d of %d tasks failed, and the job tolerates %d", n, t.total, allowed)
+	if all && len(t.quarantined) > 0 {
+		reason = t.named() + "; " + reason
+	}
+	return reason
 }
 
 // stage takes in a chunk that an attempt hands over before it ends.
 func (m *Master) stage(e Staged) {
 	key := attempt{e.Task, e.Epoch, e.Attempt}
-	if m.begun {
+	if !m.begun {
+		m.era(e.Epoch)
+	} else {
 		task, _ := m.table(e.Task.Kind).find(e.Task.N)
-		if task == nil || task.state != placed || e.Epoch != m.run.Epoch ||
-			task.held[0].attempt != e.Attempt && task.held[1].attempt != e.Attempt {
+		if task == nil || task.state != placed || e.Epoch != m.run.Epoch || m.ending != nil ||
+			int(task.held[0].attempt) != e.Attempt && int(task.held[1].attempt) != e.Attempt {
 			m.refuse("attempt %d of %v was given up", e.Attempt, e.Task)
 			return
 		}
@@ -189,6 +235,10 @@ func (m *Master) refuse(format string, args ...any) {
 // restore takes in an outcome that an earlier master recorded.
 func (m *Master) restore(e Recorded) {
 	o := &e.Outcome
+	m.era(e.Epoch)
+	if len(m.intents) > 0 {
+		delete(m.intents, o.Task)
+	}
 	t := m.table(o.Task.Kind)
 	if t == nil {
 		return
@@ -226,24 +276,26 @@ func (m *Master) outputLost(lost []job.MapOutputID) {
 
 // remake makes map output anew that was on members that are gone, unless
 // nothing needs it any more.
-func (m *Master) remake(gone func(holder string) bool) {
-	if m.reduces.over() {
-		return
+func (m *Master) remake(gone func(holder string) bool) (made int) {
+	if m.reduces.over() || m.done {
+		return 0
 	}
 	m.maps.each(func(n int, k *task, c *chunk) {
 		if k.state == done && gone(k.winner.member) {
 			m.redo(n, k, c)
+			made++
 		}
 	})
+	return made
 }
 
 func (m *Master) redo(n int, k *task, c *chunk) {
-	k.state, k.winner = ready, outputRef{}
+	k.state, k.queued, k.winner = ready, false, outputRef{}
 	m.maps.done--
 	c.open++
 	m.sources = nil
 	if n-c.first < c.fresh {
-		m.maps.retry = append(m.maps.retry, n)
+		m.maps.again(n, k)
 	} else {
 		m.maps.unplaced++
 	}
@@ -253,12 +305,11 @@ func (m *Master) redo(n int, k *task, c *chunk) {
 }
 
 // recall takes a task back from where other attempts at it still are.
-func (m *Master) recall(k *task, id job.TaskID) {
+func (m *Master) recall(k *task, id job.TaskID, reason string) {
 	for i := range k.held {
 		if h := &k.held[i]; h.member != nil {
-			h.member.out--
-			m.effects = append(m.effects, Recall{Member: h.member.ID, Tasks: []job.TaskID{id}})
-			*h = hold{}
+			m.effects = append(m.effects, Recall{Member: h.member.ID, Tasks: []job.TaskID{id}, Reason: reason})
+			h.release()
 		}
 	}
 }
@@ -266,7 +317,7 @@ func (m *Master) recall(k *task, id job.TaskID) {
 // holder returns which of the task's attempts is attempt n on k, or -1.
 func (t *task) holder(k *member, n int) int {
 	for i, h := range t.held {
-		if h.member == k && h.attempt == n {
+		if h.member == k && int(h.attempt) == n {
 			return i
 		}
 	}

@@ -2,6 +2,7 @@ package master
 
 import (
 	"container/heap"
+	"slices"
 	"sort"
 	"time"
 
@@ -18,6 +19,10 @@ type table struct {
 	fresh   int // chunks before this one have no task that was never placed
 	retry   []int
 	delayed delays
+	pace    pace
+	begun   map[int]time.Duration // when tasks were first placed, if it is asked for
+	suspicion
+	quarantined []string // tasks, and why
 
 	total, done, failed, running int
 	unplaced                     int // tasks that were never placed
@@ -37,6 +42,8 @@ type chunk struct {
 
 type task struct {
 	state    state
+	queued   bool // in one of the queues of tasks that are placed again
+	noted    bool // it is in the journal that the task is where the master lives
 	failures int
 	last     int       // number of the last attempt that was placed
 	held     [2]hold   // the attempts that are placed
@@ -59,8 +66,22 @@ func (s state) final() bool { return s >= done }
 // hold is an attempt on a member. No member, no attempt.
 type hold struct {
 	member  *member
-	attempt int
 	since   time.Duration
+	attempt int32
+	as      company
+}
+
+// release ends a hold and what it asked of its member.
+func (h *hold) release() {
+	k := h.member
+	k.out--
+	switch h.as {
+	case grouped:
+		k.group--
+	case alone:
+		k.alone = false
+	}
+	*h = hold{}
 }
 
 type outputRef struct {
@@ -75,7 +96,10 @@ func newTable(k job.Kind) *table { return &table{kind: k} }
 func (t *table) over() bool { return t.done+t.failed == t.total }
 
 // ready is how many tasks may be placed.
-func (t *table) ready() int { return t.unplaced + len(t.retry) }
+func (t *table) ready() int { return t.common() + len(t.grouped) + len(t.alone) }
+
+// common is how many of them may be placed beside any others.
+func (t *table) common() int { return t.unplaced + len(t.retry) }
 
 func (t *table) add(c chunk) {
 	c.first, c.open = t.total, c.n
@@ -111,8 +135,9 @@ func (t *table) touch(n int) (*task, *chunk) {
 }
 
 // settle gives a task its final state.
-func (t *table) settle(k *task, c *chunk, s state) {
+func (t *table) settle(n int, k *task, c *chunk, s state) {
 	k.state = s
+	t.forget(n)
 	if s == done {
 		t.done++
 	} else {
@@ -123,6 +148,48 @@ func (t *table) settle(k *task, c *chunk, s state) {
 	}
 }
 
+// forget lets go of what was only of interest while the task had no final outcome.
+func (t *table) forget(n int) {
+	if len(t.begun) > 0 {
+		delete(t.begun, n)
+	}
+	if len(t.suspects) > 0 {
+		delete(t.suspects, n)
+	}
+}
+
+// again queues a task that is to be placed, and was before.
+func (t *table) again(n int, k *task) {
+	k.state, k.queued = ready, true
+	switch s := t.suspects[n]; {
+	case s == nil:
+		t.retry = append(t.retry, n)
+	case s.last:
+		t.alone = append(t.alone, n)
+	default:
+		t.grouped = append(t.grouped, n)
+	}
+}
+
+// next takes a task that may be placed off a queue, if there is one.
+func (t *table) next(queue *[]int) (int, *task, *chunk) {
+	for len(*queue) > 0 {
+		n := (*queue)[0]
+		*queue = (*queue)[1:]
+		if k, c := t.find(n); k != nil && k.state == ready {
+			return n, k, c
+		}
+	}
+	return -1, nil, nil
+}
+
+// drop takes a task off the queue it is in.
+func (t *table) drop(n int) {
+	for _, q := range []*[]int{&t.retry, &t.grouped, &t.alone} {
+		*q = slices.DeleteFunc(*q, func(i int) bool { return i == n })
+	}
+}
+
 // nextFresh returns the number of a task that was never placed, and its chunk.
 func (t *table) nextFresh() (int, *chunk) {
 	for ; t.fresh < len(t.chunks); t.fresh++ {
@@ -130,8 +197,9 @@ func (t *table) nextFresh() (int, *chunk) {
 		for c.fresh < c.n {
 			n := c.first + c.fresh
 			c.fresh++
-			// A task with an outcome in the journal is not placed again.
-			if c.tasks == nil && c.open > 0 || c.tasks != nil && c.tasks[n-c.first].state == ready {
+			// A task with an outcome in the journal is not placed again, and one
+			// that is queued is placed from there.
+			if c.tasks == nil && c.open > 0 || c.tasks != nil && c.tasks[n-c.first].state == ready && !c.tasks[n-c.first].queued {
 				t.unplaced--
 				return n, c
 			}
@@ -164,8 +232,7 @@ func (t *table) wake(now time.Duration) {
 	for len(t.delayed) > 0 && t.delayed[0].at <= now {
 		n := heap.Pop(&t.delayed).(delay).n
 		if k, _ := t.find(n); k != nil && k.state == waiting {
-			k.state = ready
-			t.retry = append(t.retry, n)
+			t.again(n, k)
 		}
 	}
 }

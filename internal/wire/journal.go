@@ -21,13 +21,31 @@ const (
 	EntryPairs EntryKind = 'p'
 	// EntryOutcomes is outcomes that the master has accepted.
 	EntryOutcomes EntryKind = 'o'
+	// EntryIntent names tasks that are about to be placed on the member that
+	// the master lives on, or that are there no more if it names no member.
+	EntryIntent EntryKind = 'i'
+	// EntryLoss names tasks that were lost together with a member.
+	EntryLoss EntryKind = 'l'
+	// EntryHandover says that the master of its epoch ended in good order. It
+	// is the last entry of the epoch.
+	EntryHandover EntryKind = 'h'
 )
+
+// known reports whether the kind is one of those above.
+func (k EntryKind) known() bool {
+	switch k {
+	case EntryTasks, EntryPairs, EntryOutcomes, EntryIntent, EntryLoss, EntryHandover:
+		return true
+	}
+	return false
+}
 
 // Entry is one entry of a run's journal: a small header that the master
 // needs, and a blob that only workers and readers of results open.
 type Entry struct {
 	Kind EntryKind `msgpack:"-"`
-	// N is how many tasks or pairs the blob holds.
+	// N is how many tasks, pairs or outcomes the blob holds; of an intent or a
+	// loss how many rows of tasks, which AppendRows wrote.
 	N int `msgpack:"n,omitempty"`
 	// Task, Epoch, Attempt and Index tell which attempt staged the blob, and
 	// as which of its blobs. The zero task is the input.
@@ -38,6 +56,10 @@ type Entry struct {
 	// Members are where the attempts of an outcomes entry ran, with how many
 	// of the outcomes in a row are theirs.
 	Members []MemberCount `msgpack:"m,omitempty"`
+	// Member, Name and Life tell which member an intent or a loss is about.
+	Member string `msgpack:"b,omitempty"`
+	Name   string `msgpack:"c,omitempty"`
+	Life   uint64 `msgpack:"l,omitempty"`
 
 	Blob []byte `msgpack:"-"`
 }
@@ -52,7 +74,7 @@ type MemberCount struct {
 // tasks or pairs can do so for as many as the blob has bytes at most.
 func (e *Entry) check() error {
 	switch {
-	case e.Kind != EntryTasks && e.Kind != EntryPairs && e.Kind != EntryOutcomes:
+	case !e.Kind.known():
 		return fmt.Errorf("wire: entry of kind %q, of which this node knows none: upgrade it", byte(e.Kind))
 	case e.N < 0 || e.N > len(e.Blob):
 		return fmt.Errorf("wire: entry of %d tasks or pairs in %d bytes", e.N, len(e.Blob))

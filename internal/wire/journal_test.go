@@ -15,6 +15,9 @@ func entries() []Entry {
 		{Kind: EntryPairs, N: 1, Task: job.TaskID{Kind: job.KindReduce, N: 3}, Epoch: 2, Attempt: 4, Index: 5, Blob: []byte("pairs")},
 		{Kind: EntryOutcomes, N: 3, Epoch: 1, Members: []MemberCount{{"a", 1}, {"b", 2}}, Blob: []byte("outcomes")},
 		{Kind: EntryTasks, Blob: []byte{}},
+		{Kind: EntryIntent, N: 1, Epoch: 2, Member: "a", Name: "ada", Life: 7, Blob: []byte("rows")},
+		{Kind: EntryLoss, N: 1, Epoch: 2, Member: "a", Name: "ada", Blob: []byte("rows")},
+		{Kind: EntryHandover, Epoch: 2, Blob: []byte{}},
 	}
 }
 
@@ -44,6 +47,9 @@ func TestEntriesKeepTheirBytes(t *testing.T) {
 		"701685a16e01a17482a16b72a16e03a16502a16104a16905" + "7061697273",
 		"6f2384a16e03a17482a16b00a16e00a16501a16d9282a16da161a16e0182a16da162a16e02" + "6f7574636f6d6573",
 		"740a81a17482a16b00a16e00",
+		"691d86a16e01a17482a16b00a16e00a16502a162a161a163a3616461a16c07" + "726f7773",
+		"6c1a85a16e01a17482a16b00a16e00a16502a162a161a163a3616461" + "726f7773",
+		"680d82a17482a16b00a16e00a16502",
 	}
 	for i, e := range entries() {
 		if got := hex.EncodeToString(entryBytes(t, e)); got != want[i] {

@@ -21,6 +21,7 @@ const (
 	MethodInput   = "state.input"   // Journal -> Nothing
 	MethodAppend  = "state.append"  // Journal -> Nothing
 	MethodFinish  = "state.finish"  // Finish -> Nothing
+	MethodNote    = "state.note"    // Note -> Nothing
 	MethodEnd     = "state.cancel"  // RunRef -> job.Run
 	MethodResign  = "state.resign"  // RunRef -> Nothing
 	MethodRun     = "state.run"     // RunRef -> job.Run
@@ -139,6 +140,13 @@ type Finish struct {
 	State    job.State    `msgpack:"s"`
 	Reason   string       `msgpack:"w,omitempty"`
 	Progress job.Progress `msgpack:"p"`
+}
+
+// Note tells something for a run's history. Nothing depends on it.
+type Note struct {
+	Run   job.RunID `msgpack:"r"`
+	Epoch uint64    `msgpack:"e"`
+	Text  string    `msgpack:"t"`
 }
 
 // JournalRef asks for the entries of some kinds from a run's journal, or for

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -135,14 +134,15 @@ func (a *attempt) finish(result []byte, err error) {
 	if err == nil && a.ctx.Err() == nil {
 		files, err = a.files.commit()
 	}
-	if cause := context.Cause(a.ctx); cause != nil {
+	cause := context.Cause(a.ctx)
+	if cause != nil {
 		a.ending, err = ended(cause), cause
 	} else if err != nil {
 		a.ending = telemetry.Failed
 	}
 	if err != nil {
 		f := failure(err)
-		f.Refused = errors.Is(err, ErrStopping) // which is no fault of the task
+		excuse(f, cause)
 		a.fail(f)
 		return
 	}
@@ -204,7 +204,9 @@ func (e timeoutError) Error() string {
 	return fmt.Sprintf("worker: the attempt took longer than its timeout of %v: raise AttemptTimeout, or make the tasks smaller", time.Duration(e))
 }
 
-func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
+func (timeoutError) Unwrap() []error {
+	return []error{mapreduce.ErrTimeout, context.DeadlineExceeded}
+}
 
 // attemptLog is the log of one attempt. It forms its attribute only when
 // something is logged, which most attempts never do.

@@ -9,17 +9,20 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
 
 // Cancel calls off attempts at tasks of a run, or at all of its tasks if tasks
-// is nil, for the given cause; nil stands for ErrCanceled. What waits comes
-// back as refused, what executes is cancelled and has failed. An epoch older
-// than the newest that was seen of the run changes nothing; a newer one fences
-// what there is.
+// is nil, for the given reason: with mapreduce.ErrCanceled, whatever the cause
+// says beyond that. What waits comes back as refused, what executes is
+// cancelled and has failed. An epoch older than the newest that was seen of the
+// run changes nothing; a newer one fences what there is.
 func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause error) {
 	if cause == nil {
-		cause = ErrCanceled
+		cause = mapreduce.ErrCanceled
+	} else if !errors.Is(cause, mapreduce.ErrCanceled) {
+		cause = fmt.Errorf("%w: %w", mapreduce.ErrCanceled, cause)
 	}
 	w.mu.Lock()
 	r := w.runs[id]
@@ -30,7 +33,7 @@ func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause er
 		now := newRun(id, epoch, r.created)
 		now.limit, now.pace, now.total = r.limit, r.pace, r.total
 		w.runs[id] = now
-		cause = ErrFenced
+		cause = errReplaced
 		stopped = w.endLocked(r, cause)
 	default:
 		w.recallLocked(r, tasks, cause)
@@ -44,9 +47,36 @@ func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause er
 	stopped.now(cause)
 }
 
+// Fence calls off all attempts at tasks of all runs, because the node finds
+// itself cut off and others may make them. The cause says why, and is made to
+// wrap mapreduce.ErrFenced if it does not. What executed and what waited comes
+// back as refused: if there is a master still to hear of it, the task is none
+// the worse. New tasks are taken as ever: who can hand them over is not cut
+// off.
+func (w *Worker) Fence(cause error) {
+	if cause == nil {
+		cause = mapreduce.ErrFenced
+	} else if !errors.Is(cause, mapreduce.ErrFenced) {
+		cause = fmt.Errorf("%w: %w", mapreduce.ErrFenced, cause)
+	}
+	w.mu.Lock()
+	var stopped stopped
+	for _, r := range w.runs {
+		w.recallLocked(r, nil, cause)
+		for _, a := range r.active {
+			stopped = w.stopLocked(stopped, a, cause)
+		}
+	}
+	w.mu.Unlock()
+	stopped.now(cause)
+	if len(stopped) > 0 {
+		w.log.Warn("attempts are fenced", slog.Int("attempts", len(stopped)), telemetry.Err(cause))
+	}
+}
+
 // Forget drops what the worker knows of a run that is over, and the pairs that
 // the node holds of it. Attempts that still execute are cancelled with
-// ErrCanceled and not reported.
+// mapreduce.ErrCanceled and not reported.
 func (w *Worker) Forget(id job.RunID) {
 	w.mu.Lock()
 	r := w.runs[id]
@@ -54,9 +84,9 @@ func (w *Worker) Forget(id job.RunID) {
 		delete(w.runs, id)
 		w.over.add(id, r.created)
 	}
-	stopped := w.endLocked(r, ErrCanceled)
+	stopped := w.endLocked(r, mapreduce.ErrCanceled)
 	w.mu.Unlock()
-	stopped.now(ErrCanceled)
+	stopped.now(mapreduce.ErrCanceled)
 	if w.pairs != nil {
 		// Attempts that have yet to return may leave more; the last of them
 		// drops that.
@@ -101,7 +131,9 @@ func (w *Worker) recallLocked(r *run, tasks []job.TaskID, cause error) {
 			if _, ok := want[t.ID]; !ok && tasks != nil {
 				return false
 			}
-			w.outcomeLocked(r, refusal(&t, cause.Error()))
+			o := refusal(&t, cause.Error())
+			excuse(o.Failure, cause)
+			w.outcomeLocked(r, o)
 			return true
 		})
 		r.queued += len(b.Tasks)
@@ -162,10 +194,9 @@ func (w *Worker) abandon(a *attempt) {
 	r.strays++
 	w.total.Failed++
 	r.total.Failed++
-	w.outcomeLocked(r, job.Outcome{
-		Task: a.what.ID, Attempt: a.what.Attempt, Took: took, Bytes: a.read.Load(),
-		Failure: &job.Failure{Reason: fmt.Sprintf("%s; it did not return within %v and was abandoned: a processor should return when its context is done", a.cause, w.cfg.Grace), Refused: errors.Is(a.cause, ErrStopping)},
-	})
+	f := &job.Failure{Reason: fmt.Sprintf("%s; it did not return within %v and was abandoned: a processor should return when its context is done", a.cause, w.cfg.Grace)}
+	excuse(f, a.cause)
+	w.outcomeLocked(r, job.Outcome{Task: a.what.ID, Attempt: a.what.Attempt, Took: took, Bytes: a.read.Load(), Failure: f})
 	w.runners--
 	w.pool.Tune(w.cfg.Slots + len(w.strays))
 	hire := w.hireLocked(1)

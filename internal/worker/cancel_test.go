@@ -42,8 +42,8 @@ func TestAnAttemptEndsWhenItsTimeIsOver(t *testing.T) {
 		if got[1].Failure != nil {
 			t.Errorf("got %+v for the attempt that was in time", got[1].Failure)
 		}
-		if !errors.Is(cause, context.DeadlineExceeded) {
-			t.Errorf("got cause %v, want %v", cause, context.DeadlineExceeded)
+		if !errors.Is(cause, context.DeadlineExceeded) || !errors.Is(cause, mapreduce.ErrTimeout) {
+			t.Errorf("got cause %v, want %v that is a %v", cause, mapreduce.ErrTimeout, context.DeadlineExceeded)
 		}
 	})
 }
@@ -76,16 +76,17 @@ func TestCancelTellsRunningAndWaitingTasks(t *testing.T) {
 	for _, o := range h.await("r", 2) {
 		got[o.Task.N] = o.Failure
 	}
-	if f := got[0]; f == nil || f.Refused || f.Reason != cause.Error() {
+	want := "mapreduce: the attempt was called off: another was first"
+	if f := got[0]; f == nil || f.Refused || f.Reason != want {
 		t.Errorf("got %+v for a task that was executing", f)
 	}
-	if f := got[3]; f == nil || !f.Refused || f.Reason != cause.Error() {
+	if f := got[3]; f == nil || !f.Refused || f.Reason != want {
 		t.Errorf("got %+v for a task that was waiting", f)
 	}
 	<-began // m2
 	w.Cancel("r", 1, nil, nil)
 	for _, o := range h.await("r", 5) {
-		if o.Failure == nil || o.Task.N != 0 && o.Task.N != 3 && o.Failure.Reason != ErrCanceled.Error() {
+		if o.Failure == nil || o.Task.N != 0 && o.Task.N != 3 && o.Failure.Reason != mapreduce.ErrCanceled.Error() {
 			t.Errorf("got %+v, want it to be called off", o)
 		}
 	}
@@ -110,8 +111,8 @@ func TestACancelOfANewMasterFencesWhatThereIs(t *testing.T) {
 	take(t, w, r, mapTasks(0, 3))
 	<-began
 	w.Cancel("r", 2, []job.TaskID{{Kind: job.KindMap, N: 2}}, nil)
-	if got := <-causes; !errors.Is(got, ErrFenced) {
-		t.Errorf("got cause %v, want %v", got, ErrFenced)
+	if got := <-causes; !errors.Is(got, mapreduce.ErrFenced) {
+		t.Errorf("got cause %v, want %v", got, mapreduce.ErrFenced)
 	}
 	if refused := w.Take(job.Batch{Run: r, Tasks: mapTasks(3, 1)}); len(refused) != 1 {
 		t.Errorf("got %+v, want the old master's task to be refused", refused)
@@ -169,8 +170,8 @@ func TestWhatIgnoresItsEndIsAbandoned(t *testing.T) {
 		w, h := start(t, Config{Slots: 1, Grace: 3 * time.Second, Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
 			if task.ID == "m0" {
 				<-release
-				if err := task.Emit("late", 1); !errors.Is(err, ErrCanceled) {
-					t.Errorf("got %v from a late Emit, want %v", err, ErrCanceled)
+				if err := task.Emit("late", 1); !errors.Is(err, mapreduce.ErrCanceled) {
+					t.Errorf("got %v from a late Emit, want %v", err, mapreduce.ErrCanceled)
 				}
 				return "late", nil
 			}
@@ -185,7 +186,7 @@ func TestWhatIgnoresItsEndIsAbandoned(t *testing.T) {
 		if waited := time.Since(began); waited != 3*time.Second {
 			t.Errorf("it was abandoned after %v, want 3s", waited)
 		}
-		if f := got[0].Failure; f == nil || f.Refused || !strings.Contains(f.Reason, ErrCanceled.Error()) || !strings.Contains(f.Reason, "abandoned") {
+		if f := got[0].Failure; f == nil || f.Refused || !strings.Contains(f.Reason, mapreduce.ErrCanceled.Error()) || !strings.Contains(f.Reason, "abandoned") {
 			t.Errorf("got %+v with %+v", got[0], f)
 		}
 		synctest.Wait()

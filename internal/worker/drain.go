@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/musterhq/muster/mapreduce"
 )
 
 // drained is how a Drain ended, for those that come after it.
@@ -15,7 +17,7 @@ type drained struct {
 
 // Drain stops the worker. It takes no new work and gives back what waits; what
 // executes may finish until ctx ends. Then the rest is cancelled with
-// ErrStopping, and what has not returned within the time of grace is
+// mapreduce.ErrStopping, and what has not returned within the time of grace is
 // abandoned. When Drain returns without an error, all outcomes were reported
 // and no goroutine of the worker is left; otherwise the error tells what is. A
 // second Drain waits for the first.
@@ -28,7 +30,7 @@ func (w *Worker) drain(ctx context.Context) error {
 	w.mu.Lock()
 	w.stopping = true
 	for _, r := range w.runs {
-		w.recallLocked(r, nil, ErrStopping)
+		w.recallLocked(r, nil, mapreduce.ErrStopping)
 	}
 	w.quietLocked()
 	w.mu.Unlock()
@@ -48,11 +50,11 @@ func (w *Worker) stopAll() {
 	var s stopped
 	for _, r := range w.runs {
 		for _, a := range r.active {
-			s = w.stopLocked(s, a, ErrStopping)
+			s = w.stopLocked(s, a, mapreduce.ErrStopping)
 		}
 	}
 	w.mu.Unlock()
-	s.now(ErrStopping)
+	s.now(mapreduce.ErrStopping)
 }
 
 // wait waits until what was cancelled has returned and been reported, or was

@@ -26,11 +26,11 @@ func TestDrainFinishesWhatRunsAndGivesBackWhatWaits(t *testing.T) {
 	drained := make(chan error)
 	go func() { drained <- w.Drain(context.Background()) }()
 	for _, o := range h.await("r", 2) {
-		if o.Task.N == 0 || !o.Failure.Refused || o.Failure.Reason != ErrStopping.Error() {
+		if o.Task.N == 0 || !o.Failure.Refused || o.Failure.Reason != mapreduce.ErrStopping.Error() {
 			t.Errorf("got %+v with %+v, want a task that waited", o, o.Failure)
 		}
 	}
-	if refused := w.Take(job.Batch{Run: r, Tasks: mapTasks(9, 1)}); len(refused) != 1 || refused[0].Failure.Reason != ErrStopping.Error() {
+	if refused := w.Take(job.Batch{Run: r, Tasks: mapTasks(9, 1)}); len(refused) != 1 || refused[0].Failure.Reason != mapreduce.ErrStopping.Error() {
 		t.Errorf("got %+v, want new work to be refused", refused)
 	}
 	if got := w.Window("r"); got != 0 {
@@ -60,10 +60,10 @@ func TestDrainCancelsWhenItsTimeIsOver(t *testing.T) {
 		if err := w.Drain(ctx); err != nil {
 			t.Error(err)
 		}
-		if got := <-causes; !errors.Is(got, ErrStopping) {
-			t.Errorf("got cause %v, want %v", got, ErrStopping)
+		if got := <-causes; !errors.Is(got, mapreduce.ErrStopping) {
+			t.Errorf("got cause %v, want %v", got, mapreduce.ErrStopping)
 		}
-		if o := h.await("r", 1)[0]; o.Failure == nil || !o.Failure.Refused || o.Failure.Reason != ErrStopping.Error() {
+		if o := h.await("r", 1)[0]; o.Failure == nil || !o.Failure.Refused || o.Failure.Reason != mapreduce.ErrStopping.Error() {
 			t.Errorf("got %+v", o)
 		}
 	})

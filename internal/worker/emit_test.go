@@ -161,7 +161,7 @@ func TestEmitEndsWithTheAttempt(t *testing.T) {
 	take(t, w, newTestRun("r", "p"), mapTasks(0, 1))
 	<-blocked
 	w.Cancel("r", 1, nil, nil)
-	if o := h.await("r", 1)[0]; o.Failure == nil || o.Failure.Reason != ErrCanceled.Error() {
+	if o := h.await("r", 1)[0]; o.Failure == nil || o.Failure.Reason != mapreduce.ErrCanceled.Error() {
 		t.Errorf("got %+v", o)
 	}
 }

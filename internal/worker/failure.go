@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/musterhq/muster/internal/shuffle"
 	"github.com/musterhq/muster/mapreduce"
@@ -29,6 +30,20 @@ func failure(err error) *job.Failure {
 		f.Lost = lost.Outputs[:min(len(lost.Outputs), maxLost)]
 	}
 	return f
+}
+
+// fencedRest is how long a node that was cut off wants to be left alone.
+const fencedRest = time.Second
+
+// excuse says of a failure that it is the node's doing and not the task's, if
+// the attempt was cancelled for such a cause.
+func excuse(f *job.Failure, cause error) {
+	switch {
+	case errors.Is(cause, mapreduce.ErrStopping):
+		f.Refused = true
+	case errors.Is(cause, mapreduce.ErrFenced):
+		f.Refused, f.After = true, fencedRest
+	}
 }
 
 // broken says in words, and with the stack, how a processor ended that did not

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/sharding"
 )
@@ -22,7 +23,7 @@ const maxQueued = 1 << 17
 // and whose outcome was not accepted yet, is not taken twice. Take keeps b.
 //
 // A batch of an epoch that is newer than what the worker has of the run cancels
-// all of that with ErrFenced; a batch of an older one is refused.
+// all of that with mapreduce.ErrFenced; a batch of an older one is refused.
 func (w *Worker) Take(b job.Batch) (refused []job.Outcome) {
 	if b.Run == nil {
 		return refuse(b.Tasks, "worker: the batch does not say which run it is of")
@@ -52,12 +53,12 @@ func (w *Worker) Take(b job.Batch) (refused []job.Outcome) {
 		w.mu.Unlock()
 		return append(refused, refuse(tasks, why)...)
 	}
-	cancel := w.endLocked(old, ErrFenced)
+	cancel := w.endLocked(old, errReplaced)
 	refused = append(refused, w.enqueueLocked(r, p, b)...)
 	hire := w.hireLocked(r.startable())
 	w.mu.Unlock()
 
-	cancel.now(ErrFenced)
+	cancel.now(errReplaced)
 	w.hire(hire)
 	return refused
 }
@@ -92,7 +93,7 @@ func (w *Worker) registered() string {
 func (w *Worker) admitLocked(r *job.Run) (now, old *run, why string) {
 	switch old = w.runs[r.ID]; {
 	case w.stopping:
-		return nil, nil, ErrStopping.Error()
+		return nil, nil, mapreduce.ErrStopping.Error()
 	case w.resting != nil:
 		return nil, nil, ErrResting.Error()
 	case w.over.has(r.ID, r.Created):
@@ -122,7 +123,9 @@ func (w *Worker) enqueueLocked(r *run, p *processor, b job.Batch) (refused []job
 			continue
 		}
 		if r.queued+len(tasks) >= maxQueued {
-			refused = append(refused, refusal(t, fmt.Sprintf("worker: node %s has %d tasks of the run already: keep to its window", w.cfg.Node, maxQueued)))
+			o := refusal(t, fmt.Sprintf("worker: node %s has %d tasks of the run already: keep to its window", w.cfg.Node, maxQueued))
+			o.Failure.After = time.Second
+			refused = append(refused, o)
 			continue
 		}
 		r.taken[key] = struct{}{}

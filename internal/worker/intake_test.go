@@ -151,8 +151,8 @@ func TestANewEpochFencesTheOld(t *testing.T) {
 	next := newTestRun("r", "p")
 	next.Epoch = 2
 	take(t, w, next, mapTasks(0, 3))
-	if got := <-causes; !errors.Is(got, ErrFenced) {
-		t.Errorf("got cause %v, want %v", got, ErrFenced)
+	if got := <-causes; !errors.Is(got, mapreduce.ErrFenced) {
+		t.Errorf("got cause %v, want %v", got, mapreduce.ErrFenced)
 	}
 	h.await("r", 3)
 	if err := w.Drain(t.Context()); err != nil {

@@ -94,7 +94,7 @@ func TestCancelCutsOffPairs(t *testing.T) {
 	take(t, w, keyedRun("r"), mapTasks(0, 1))
 	<-began
 	w.Cancel("r", 1, nil, nil)
-	if o := h.await("r", 1)[0]; o.Failure == nil || o.Failure.Reason != ErrCanceled.Error() {
+	if o := h.await("r", 1)[0]; o.Failure == nil || o.Failure.Reason != mapreduce.ErrCanceled.Error() {
 		t.Errorf("got %+v", o.Failure)
 	}
 	if p.aborted != 1 {

@@ -36,17 +36,8 @@ import (
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// The causes that an attempt's context is cancelled with, besides its timeout.
-var (
-	// ErrCanceled says that the run does not want the attempt any more: the run
-	// has ended, or another attempt at the task was first.
-	ErrCanceled = errors.New("worker: the attempt was called off")
-	// ErrFenced says that the master which placed the attempt was replaced.
-	// The new one may place the task anew.
-	ErrFenced = errors.New("worker: the master that placed the attempt was replaced")
-	// ErrStopping says that the node stops.
-	ErrStopping = errors.New("worker: the node is stopping")
-)
+// errReplaced is why attempts of an older epoch end.
+var errReplaced = fmt.Errorf("%w: the master that placed it was replaced", mapreduce.ErrFenced)
 
 // Config says what a worker executes, and on whose behalf.
 type Config struct {

@@ -57,9 +57,19 @@ type Spec struct {
 	// Tolerate says how many tasks may fail for good before the run does.
 	Tolerate Tolerance `msgpack:"to,omitempty"`
 	// AttemptTimeout bounds one attempt; when it is over the attempt is
-	// cancelled and counts as failed. Zero means no bound.
+	// cancelled and counts as failed. A worker that has not said a word for
+	// half a minute longer is not waited for: what it has is tried elsewhere.
+	// Zero means no bound.
 	AttemptTimeout time.Duration `msgpack:"at,omitempty"`
-	// RunTimeout bounds the run as a whole. Zero means no bound.
+	// TaskTimeout bounds a task over all of its attempts and the waits between
+	// them, from when it was first placed; when it is over the task has failed
+	// for good. It is measured by the clock of the run's master, and a master
+	// that takes over begins anew. Zero means no bound.
+	TaskTimeout time.Duration `msgpack:"tt,omitempty"`
+	// RunTimeout bounds the run as a whole, from when it was created. A master
+	// that takes over trusts that its wall clock and that of the node which
+	// created the run agree, and measures by its own clock from there. Zero
+	// means no bound.
 	RunTimeout time.Duration `msgpack:"rt,omitempty"`
 	// NoBackups turns off the second attempt that is started elsewhere for a
 	// task that is slow when most of its kind are done.
@@ -168,6 +178,12 @@ type Output struct {
 type Retry struct {
 	// Attempts is how often a task is tried in all. Zero means 4.
 	Attempts int `msgpack:"a,omitempty"`
+	// Losses is how often a task may be lost together with the node that had
+	// it, which is no failed attempt. Then the task is quarantined: it has
+	// failed for good, and the rest of the run goes on to the end of its phase.
+	// Give more where nodes come and go by themselves. Zero means 3; 1 can't
+	// be, since what merely waits on a node is lost with it too.
+	Losses int `msgpack:"l,omitempty"`
 	// Backoff is the wait between attempts.
 	Backoff trigger.Backoff `msgpack:"b,omitempty"`
 }

@@ -79,7 +79,11 @@ type Failure struct {
 	// Lost are map outputs that the attempt could not read. The attempt is
 	// not to blame for them.
 	Lost []MapOutputID `msgpack:"l,omitempty"`
-	// Refused says that the worker did not start the attempt, which therefore
-	// does not count as one.
+	// Refused says that the worker did not start the attempt or stopped it for
+	// reasons of its own, so that it does not count as one. The worker gets no
+	// more tasks of the run, or none for the time in After if that is set.
 	Refused bool `msgpack:"n,omitempty"`
+	// Quarantined says that the task failed because it was lost too often
+	// together with the node that had it.
+	Quarantined bool `msgpack:"q,omitempty"`
 }

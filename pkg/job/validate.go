@@ -66,6 +66,7 @@ func (s *Spec) validateNumbers() error {
 		{"Partitions", int64(s.Partitions), "four per slot"},
 		{"Concurrency", int64(s.Concurrency), "the node's slots"},
 		{"Retry.Attempts", int64(s.Retry.Attempts), "4"},
+		{"Retry.Losses", int64(s.Retry.Losses), "3"},
 		{"Tolerate.Count", int64(s.Tolerate.Count), "none"},
 		{"Input.SplitBytes", s.Input.SplitBytes, "16 MiB"},
 		{"Placement.MaxWorkers", int64(s.Placement.MaxWorkers), "all"},
@@ -80,13 +81,16 @@ func (s *Spec) validateNumbers() error {
 	for _, d := range []struct {
 		field string
 		value time.Duration
-	}{{"AttemptTimeout", s.AttemptTimeout}, {"RunTimeout", s.RunTimeout}} {
+	}{{"AttemptTimeout", s.AttemptTimeout}, {"TaskTimeout", s.TaskTimeout}, {"RunTimeout", s.RunTimeout}} {
 		if d.value < 0 {
 			return fmt.Errorf("job: %s %v: want a positive duration, or 0 for no bound", d.field, d.value)
 		}
 	}
 	if s.Priority < -MaxPriority || s.Priority > MaxPriority {
 		return fmt.Errorf("job: Priority %d: want a number from %d to %d, or 0 for the middle", s.Priority, -MaxPriority, MaxPriority)
+	}
+	if s.Retry.Losses == 1 {
+		return fmt.Errorf("job: Retry.Losses 1: want at least 2, or 0 for 3: what merely waits on a node is lost with it too")
 	}
 	if s.Partitions > MaxPartitions {
 		return fmt.Errorf("job: Partitions %d: want at most %d, or 0 for four per slot", s.Partitions, MaxPartitions)

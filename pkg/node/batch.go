@@ -10,6 +10,7 @@ import (
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // batch is journal entries and what may happen when they are durable.
@@ -33,6 +34,13 @@ func (c *conductor) record(r master.Record) {
 			return
 		}
 	}
+	c.append(&e)
+}
+
+// name puts an entry that names tasks into the next batch.
+func (c *conductor) name(e wire.Entry, tasks []job.TaskID) {
+	e.Epoch = c.run.Epoch
+	e.Blob, e.N = wire.AppendRows(nil, tasks)
 	c.append(&e)
 }
 
@@ -123,12 +131,11 @@ func (c *conductor) carryOut(e master.Effect) {
 	case master.Assign:
 		c.outbox(e.Member).put(e)
 	case master.Recall:
-		recall := wire.Recall{Run: c.run.ID, Epoch: c.run.Epoch, Tasks: e.Tasks, Reason: "another attempt at the task was first"}
-		c.wg.Go(func() {
-			if _, err := call[wire.Nothing](c.ctx, c.n, e.Member, wire.MethodRecall, recall); err != nil {
-				c.log.Debug("tasks could not be recalled", telemetry.Member(e.Member), telemetry.Err(err))
-			}
-		})
+		if o := c.outboxes[e.Member]; o != nil { // else it is gone
+			o.put(e)
+		}
+	case master.Note:
+		c.noteLater(e.Text)
 	case master.Finish:
 		c.end(e)
 	}

@@ -46,8 +46,10 @@ type conductor struct {
 	seq   uint64 // of the next journal entry
 
 	chunks   *chunks
-	outboxes map[string]*outbox // by member
-	files    []winner           // what successful attempts created
+	outboxes map[string]*outbox  // by member
+	told     map[string]struct{} // the members that had an outbox
+	files    []winner            // what successful attempts created
+	notes    chan string         // for the run's history
 }
 
 func newConductor(m *masters, run job.Run) *conductor {
@@ -55,7 +57,8 @@ func newConductor(m *masters, run job.Run) *conductor {
 	c := &conductor{
 		n: m.n, run: run, m: master.New(&run, rand.New(rand.NewPCG(seed, run.Epoch))),
 		log: m.n.log.With(telemetry.Run(run.ID)), ended: make(chan struct{}), wrote: make(chan error, 1),
-		outboxes: map[string]*outbox{}, inbox: newInbox(), wake: time.NewTimer(time.Hour),
+		outboxes: map[string]*outbox{}, told: map[string]struct{}{}, inbox: newInbox(), wake: time.NewTimer(time.Hour),
+		notes: make(chan string, maxNotes),
 	}
 	c.wake.Stop()
 	c.ctx, c.cancel = context.WithCancelCause(m.ctx)
@@ -80,10 +83,11 @@ func (c *conductor) conduct() {
 		return
 	}
 	peers, stop := c.n.peers.watch(
-		func(p peer) { c.inbox.put(func() { c.step(master.Joined{Member: c.candidate(p)}) }) },
-		func(id string) { c.inbox.put(func() { c.step(master.Left{Member: id}) }) },
+		func(p peer) { c.inbox.put(func() { c.joined(p) }) },
+		func(id string) { c.inbox.put(func() { c.left(id) }) },
 	)
 	defer stop()
+	c.wg.Go(c.noteAll)
 	c.begin(peers)
 	for c.ctx.Err() == nil {
 		c.write()
@@ -100,24 +104,54 @@ func (c *conductor) conduct() {
 		}
 	}
 	c.refuseAll()
+	c.handOver()
 	c.resign()
 }
 
-// begin starts or continues the run with the members there are.
+// begin starts or continues the run with the members there are. How old the
+// run is it takes from the wall clock: that of this node and that of the node
+// which created the run are trusted to agree, and no other is.
 func (c *conductor) begin(peers []peer) {
-	begin := master.Begin{Elapsed: max(time.Since(c.run.Created), 0)}
+	begin := master.Begin{Elapsed: max(time.Since(c.run.Created), 0), Canceled: c.run.CancelReason}
 	for _, p := range peers {
-		begin.Members = append(begin.Members, c.candidate(p))
+		m := c.candidate(p)
+		begin.Members = append(begin.Members, m)
+		c.greet(m)
 	}
 	c.n.peers.refresh()
 	c.step(begin)
-	if c.run.CancelReason != "" {
-		c.step(master.Cancel{Reason: c.run.CancelReason})
+}
+
+func (c *conductor) joined(p peer) {
+	m := c.candidate(p)
+	c.greet(m)
+	c.step(master.Joined{Member: m})
+}
+
+// left forgets what was on its way to a member that is gone: if it comes back
+// that is somewhere else by then.
+func (c *conductor) left(id string) {
+	if o := c.outboxes[id]; o != nil {
+		o.cancel(errGone)
+		delete(c.outboxes, id)
+	}
+	c.step(master.Left{Member: id})
+}
+
+// greet tells a member which may execute attempts that an older master placed,
+// or that were given up since it left, to give them up too.
+func (c *conductor) greet(m master.Member) {
+	if m.Unfit == "" && (c.run.Epoch > 1 || c.knows(m.ID)) {
+		c.outbox(m.ID)
 	}
 }
 
+func (c *conductor) knows(id string) bool { _, ok := c.told[id]; return ok }
+
 func (c *conductor) candidate(p peer) master.Member {
-	return p.candidate(c.run.Spec.Processor, c.run.Plan.Version)
+	m := p.candidate(c.run.Spec.Processor, c.run.Plan.Version)
+	m.Life = p.member.Incarnation
+	return m
 }
 
 // replay tells the master what the journal holds.
@@ -149,9 +183,26 @@ func (c *conductor) replay() error {
 				c.won(e.Epoch, &o)
 				c.m.Step(0, master.Recorded{Member: member, Epoch: e.Epoch, Outcome: o})
 			}
+		case wire.EntryIntent, wire.EntryLoss, wire.EntryHandover:
+			tasks, err := wire.Rows(e.N, e.Blob)
+			if err != nil {
+				return fmt.Errorf("node: journal entry %d of %s: %w", e.Seq, c.run.ID, err)
+			}
+			c.m.Step(0, retold(e.Entry, tasks))
 		}
 	}
 	return nil
+}
+
+// retold is what an entry tells the next master.
+func retold(e *wire.Entry, tasks []job.TaskID) master.Event {
+	switch e.Kind {
+	case wire.EntryIntent:
+		return master.Intended{Epoch: e.Epoch, Member: e.Member, Name: e.Name, Life: e.Life, Tasks: tasks}
+	case wire.EntryLoss:
+		return master.Lost{Epoch: e.Epoch, Name: e.Name, Tasks: tasks}
+	}
+	return master.HandedOver{Epoch: e.Epoch}
 }
 
 // step tells the master what happened and sorts what it answers.
@@ -165,6 +216,10 @@ func (c *conductor) sort(e master.Effect) {
 	switch e := e.(type) {
 	case master.Record:
 		c.record(e)
+	case master.Intend:
+		c.name(wire.Entry{Kind: wire.EntryIntent, Member: e.Member, Name: e.Name, Life: e.Life}, e.Tasks)
+	case master.Lose:
+		c.name(wire.Entry{Kind: wire.EntryLoss, Member: e.Member, Name: e.Name}, e.Tasks)
 	case master.Wake:
 		c.wake.Reset(e.At - time.Since(c.began))
 	default:

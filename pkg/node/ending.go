@@ -31,7 +31,7 @@ func (c *conductor) end(f master.Finish) {
 	}
 	c.log.Info("run ended", telemetry.State(f.State), slog.String("reason", f.Reason),
 		slog.Int("tasks", p.Tasks), slog.Int("attempts", p.Attempts), telemetry.Took(time.Since(c.began)))
-	for member := range c.outboxes {
+	for member := range c.told {
 		c.n.wg.Go(func() {
 			ctx, cancel := context.WithTimeout(c.n.ctx, describeTimeout)
 			defer cancel()
@@ -59,6 +59,36 @@ func (c *conductor) quit(err error) {
 	c.cancel(cmp.Or(err, error(errNoMaster)))
 }
 
+// handOver writes that this master ended in good order: whatever was placed
+// where it lives was given back or goes on. Without that the next master takes
+// it for lost if the member is gone.
+func (c *conductor) handOver() {
+	if c.isOver() {
+		return
+	}
+	if c.busy {
+		if err := <-c.wrote; err != nil {
+			return // what the journal holds is not known
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)
+	defer cancel()
+	b, err := wire.EncodeEntry(&wire.Entry{Kind: wire.EntryHandover, Epoch: c.run.Epoch})
+	if err == nil {
+		j := wire.Journal{Run: c.run.ID, Epoch: c.run.Epoch, First: c.seq - uint64(len(c.next.entries)), Entries: [][]byte{b}}
+		_, err = lead[wire.Nothing](ctx, c.n, wire.MethodAppend, j)
+	}
+	if err != nil && !is(err, state.ErrFenced) && !is(err, state.ErrFinal) {
+		c.log.Warn("a run could not be handed over in good order", telemetry.Err(err))
+	}
+}
+
+// isOver reports whether the run has ended or has another master.
+func (c *conductor) isOver() bool {
+	cause := context.Cause(c.ctx)
+	return is(cause, errRunOver) || is(cause, state.ErrFenced) || is(cause, state.ErrFinal) || is(cause, state.ErrNoRun)
+}
+
 // refuseAll answers whoever still waits.
 func (c *conductor) refuseAll() {
 	c.inbox.close()
@@ -74,7 +104,7 @@ func (c *conductor) refuseAll() {
 func (c *conductor) resign() {
 	cause := context.Cause(c.ctx)
 	telemetry.End(c.span, cause) // does nothing if the run is over
-	if is(cause, errRunOver) || is(cause, state.ErrFenced) || is(cause, state.ErrFinal) || is(cause, state.ErrNoRun) || c.n.leader != nil && c.n.isStopping() {
+	if c.isOver() || c.n.leader != nil && c.n.isStopping() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -9,57 +10,90 @@ import (
 	"github.com/musterhq/muster/internal/master"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// outbox is what goes from a conductor to one member: in order, and one
-// message at a time.
+// outbox is what goes from a conductor to one member while that is in the pool:
+// in order, and one message at a time.
 type outbox struct {
 	c      *conductor
 	member string
+	ctx    context.Context // ends when the member leaves
+	cancel context.CancelCauseFunc
 	ready  chan struct{} // holds one if there is something
 
 	misses int // messages in a row that did not arrive; the sender's alone
 
 	mu    sync.Mutex
-	queue []master.Assign // guarded by mu
+	queue []master.Effect // Assign and Recall; guarded by mu
 }
+
+// errGone says that a member left the pool.
+var errGone = errors.New("node: the member left")
 
 // maxDispatch bounds the payload bytes in one message to a worker.
 const maxDispatch = 1 << 20
 
-// outbox returns the member's, and starts it if there is none yet.
+// outbox returns the member's, and starts it if there is none yet. What the
+// member may have of an older master, or of the time before it left, is called
+// off first.
 func (c *conductor) outbox(member string) *outbox {
 	if o := c.outboxes[member]; o != nil {
 		return o
 	}
 	o := &outbox{c: c, member: member, ready: make(chan struct{}, 1)}
-	c.outboxes[member] = o
+	o.ctx, o.cancel = context.WithCancelCause(c.ctx)
+	if c.run.Epoch > 1 || c.knows(member) {
+		o.put(master.Recall{Member: member, Reason: "it was placed anew"})
+	}
+	c.outboxes[member], c.told[member] = o, struct{}{}
 	c.wg.Go(func() {
 		for {
 			select {
-			case <-c.ctx.Done():
+			case <-o.ctx.Done():
 				return
 			case <-o.ready:
-				o.sendAll(c.ctx)
+				o.sendAll(o.ctx)
 			}
 		}
 	})
 	return o
 }
 
-func (o *outbox) put(a master.Assign) {
+// put adds an Assign or a Recall. One that recalls everything makes the
+// assignments before it needless.
+func (o *outbox) put(e master.Effect) {
+	var needless []master.Placed
 	o.mu.Lock()
-	o.queue = append(o.queue, a)
+	if r, ok := e.(master.Recall); ok && len(r.Tasks) == 0 {
+		o.queue, needless = split(o.queue)
+	}
+	o.queue = append(o.queue, e)
 	o.mu.Unlock()
 	select {
 	case o.ready <- struct{}{}:
 	default:
 	}
+	if len(needless) > 0 {
+		o.giveBack(master.Undelivered{Tasks: needless})
+	}
 }
 
-func (o *outbox) take() []master.Assign {
+// split parts what is queued into recalls and the tasks of assignments.
+func split(queue []master.Effect) (recalls []master.Effect, tasks []master.Placed) {
+	for _, e := range queue {
+		if a, ok := e.(master.Assign); ok {
+			tasks = append(tasks, a.Tasks...)
+		} else {
+			recalls = append(recalls, e)
+		}
+	}
+	return recalls, tasks
+}
+
+func (o *outbox) take() []master.Effect {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q := o.queue
@@ -67,27 +101,34 @@ func (o *outbox) take() []master.Assign {
 	return q
 }
 
-// sendAll sends what waits. When a message does not arrive, none after it is
-// tried: the member is as far away for those.
+// sendAll sends what waits. When an assignment does not arrive, none after it
+// is tried: the member is as far away for those.
 func (o *outbox) sendAll(ctx context.Context) {
-	var stuck []master.Placed
-	var why error
-	for _, a := range o.take() {
-		if why == nil {
-			a.Tasks, why = o.send(ctx, a)
-		}
-		if why != nil {
-			stuck = append(stuck, a.Tasks...)
+	queue := o.take()
+	for i, e := range queue {
+		switch e := e.(type) {
+		case master.Recall:
+			o.recall(ctx, e)
+		case master.Assign:
+			if missed, rest, err := o.send(ctx, e); err != nil {
+				_, stuck := split(queue[i+1:])
+				o.undelivered(missed, append(rest, stuck...), err)
+				return
+			}
 		}
 	}
-	if why != nil {
-		o.undelivered(stuck, why)
+}
+
+func (o *outbox) recall(ctx context.Context, r master.Recall) {
+	m := wire.Recall{Run: o.c.run.ID, Epoch: o.c.run.Epoch, Tasks: r.Tasks, Reason: r.Reason}
+	if _, err := call[wire.Nothing](ctx, o.c.n, o.member, wire.MethodRecall, m); err != nil {
+		o.c.log.Debug("tasks could not be recalled", telemetry.Member(o.member), telemetry.Err(err))
 	}
 }
 
 // send delivers an assignment in as many messages as it takes. If one does not
-// arrive it returns the tasks from there on.
-func (o *outbox) send(ctx context.Context, a master.Assign) ([]master.Placed, error) {
+// arrive it returns the tasks in that, and those that were to follow.
+func (o *outbox) send(ctx context.Context, a master.Assign) (missed, rest []master.Placed, err error) {
 	d := wire.Dispatch{Run: o.c.run, Before: a.Before}
 	for _, s := range a.Sources {
 		d.Sources = append(d.Sources, wire.Source{Node: s.Node, Maps: s.Maps})
@@ -98,20 +139,20 @@ func (o *outbox) send(ctx context.Context, a master.Assign) ([]master.Placed, er
 		for ; at < len(a.Tasks) && len(d.Tasks) < maxDispatch; at++ {
 			t, err := o.task(ctx, a.Tasks[at])
 			if err != nil {
-				return a.Tasks[from:], err
+				return nil, a.Tasks[from:], err
 			}
 			d.Tasks = wire.AppendTask(d.Tasks, &t)
 			d.N++
 		}
 		answer, err := call[wire.Dispatched](ctx, o.c.n, o.member, wire.MethodDispatch, d)
 		if err != nil {
-			return a.Tasks[from:], err
+			return a.Tasks[from:at], a.Tasks[at:], err
 		}
 		o.misses = 0
 		o.c.n.metrics.Placed(ctx, d.N)
 		o.delivered(answer)
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 // task puts the payload of a task to its name.
@@ -146,9 +187,10 @@ func (o *outbox) delivered(d wire.Dispatched) {
 }
 
 // undelivered gives tasks back, and leaves the member alone for longer each
-// time in a row.
-func (o *outbox) undelivered(tasks []master.Placed, err error) {
-	if o.c.ctx.Err() != nil {
+// time in a row. What was missed may have arrived if the connection broke while
+// it was under way; the rest was not sent.
+func (o *outbox) undelivered(missed, rest []master.Placed, err error) {
+	if o.ctx.Err() != nil {
 		return
 	}
 	if is(err, state.ErrFenced) {
@@ -157,8 +199,13 @@ func (o *outbox) undelivered(tasks []master.Placed, err error) {
 	}
 	o.misses++
 	wait := min(100*time.Millisecond<<min(o.misses, 10), 5*time.Second)
-	o.c.log.Warn("tasks did not reach a worker", telemetry.Member(o.member), slog.Int("tasks", len(tasks)), slog.Duration("again_in", wait), telemetry.Err(err))
-	o.c.inbox.put(func() {
-		o.c.step(master.Undelivered{Member: o.member, Tasks: tasks, Until: time.Since(o.c.began) + wait})
-	})
+	o.c.log.Warn("tasks did not reach a worker", telemetry.Member(o.member), slog.Int("tasks", len(missed)+len(rest)), slog.Duration("again_in", wait), telemetry.Err(err))
+	until := time.Since(o.c.began) + wait
+	o.giveBack(master.Undelivered{Tasks: missed, Sent: errors.Is(err, transport.ErrBroken), Until: until})
+	o.giveBack(master.Undelivered{Tasks: rest, Until: until})
+}
+
+func (o *outbox) giveBack(u master.Undelivered) {
+	u.Member = o.member
+	o.c.inbox.put(func() { o.c.step(u) })
 }
