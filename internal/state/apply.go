@@ -353,6 +353,7 @@ func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
 		if err := deleteParts(tx.batch, key, first); err != nil {
 			return result{}, err
 		}
+		tx.freed += int(first[0]) * len(first)
 		st.Next--
 	}
 	if st.Next > 0 {

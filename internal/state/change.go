@@ -20,6 +20,7 @@ type change struct {
 	dirty   map[job.RunID]*wire.RunStatus
 	counts  map[string]uint64
 	pending int // bytes that what is in dirty and counts will take
+	freed   int // bytes of what was removed, about
 }
 
 func (f *fsm) begin() (*change, error) {
@@ -155,6 +156,7 @@ func (tx *change) commit() error {
 		return err
 	}
 	tx.f.at = tx.at
+	tx.f.freed.Add(int64(tx.freed))
 	for _, id := range tx.touched {
 		st := tx.dirty[id]
 		if st != nil && st.State == job.Running {

@@ -41,6 +41,8 @@ func (s *State) compact() {
 
 // snapshot writes the state down and cuts the log behind it.
 func (s *State) snapshot() error {
+	s.fsm.snapping.Lock()
+	defer s.fsm.snapping.Unlock()
 	l := s.raftLog
 	grown := l.bytes.Load()
 	// When this fails the next try comes after the log has grown as much again.

@@ -178,7 +178,7 @@ func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
 	}
 	// Nothing is written before all is known to be right.
 	epochs, firsts := make([]uint64, len(c.Seqs)), make([]byte, len(c.Seqs))
-	same := make([]bool, len(c.Seqs))
+	same, sizes := make([]bool, len(c.Seqs)), make([]int, len(c.Seqs))
 	for i, seq := range c.Seqs {
 		if seq >= old.Next || i > 0 && seq <= c.Seqs[i-1] {
 			return refuse(ErrInvalid, "run %q: journal entry %d of %d to rewrite is unknown or out of order", c.Run, seq, old.Next)
@@ -194,7 +194,8 @@ func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
 		if len(c.Entries[i]) > len(data) {
 			return refuse(ErrInvalid, "run %q: journal entry %d has %d bytes and can't be rewritten to %d", c.Run, seq, len(data), len(c.Entries[i]))
 		}
-		epochs[i], firsts[i], same[i] = epoch, first[0], bytes.Equal(data, c.Entries[i])
+		epochs[i], firsts[i] = epoch, first[0]
+		same[i], sizes[i] = bytes.Equal(data, c.Entries[i]), len(data)
 	}
 	st := *old
 	for i, seq := range c.Seqs {
@@ -202,6 +203,7 @@ func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
 			continue
 		}
 		st.Rewritten = true
+		tx.freed += sizes[i] - len(c.Entries[i])
 		if err := errors.Join(
 			deleteParts(tx.batch, entryKey(c.Run, seq), firsts[i:i+1]),
 			putEntry(tx.batch, c.Run, seq, epochs[i], c.Entries[i]),
@@ -244,6 +246,7 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if err != nil {
 		return result{}, missing(err)
 	}
+	tx.freed += int(first[0]) * len(first)
 	_, counted := tx.count(finishedKey(old.Namespace, old.Job), -1)
 	if err := errors.Join(
 		counted,

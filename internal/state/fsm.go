@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,11 @@ type fsm struct {
 	// cluster is the ID of the cluster, once it has one.
 	cluster atomic.Pointer[string]
 
+	// freed is about how many bytes were removed since the disk got them back.
+	freed atomic.Int64
+	// snapping is held by who takes a snapshot.
+	snapping sync.Mutex
+
 	// Only the goroutine that applies uses these.
 	at cursor
 	// live has the status of all runs that have begun and are not final, so
@@ -60,6 +66,9 @@ type result struct {
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {
 	f := &fsm{kv: kv, hub: h, dir: dir, log: log, stop: stop}
+	if kv.Size() >= reclaimBytes { // how much of it was removed in an earlier life is not known
+		f.freed.Store(reclaimBytes)
+	}
 	return f, f.load()
 }
 

@@ -26,6 +26,7 @@ const (
 // has to be above MaxBatch.
 const (
 	memtableSize = 24 << 20
+	memtables    = 2
 	fileSize     = 16 << 20
 	blockCache   = 16 << 20
 	indexCache   = 8 << 20
@@ -85,7 +86,7 @@ func (kv *KV) open() error {
 		WithSyncWrites(false).      // see the package comment
 		WithNumVersionsToKeep(1).
 		WithMemTableSize(memtableSize).
-		WithNumMemtables(2).
+		WithNumMemtables(memtables).
 		WithNumCompactors(2).
 		WithBaseTableSize(4 << 20).
 		WithValueLogFileSize(fileSize).

@@ -26,9 +26,11 @@ var (
 // values beside it, in one file for one process. It is safe for use by many
 // goroutines.
 type Log struct {
-	db   *bbolt.DB
 	path string
 	log  *slog.Logger
+
+	swap sync.RWMutex // held by all who use db
+	db   *bbolt.DB    // replaced by Shrink, under swap
 
 	writing sync.Mutex
 	scratch []byte // guarded by writing
@@ -54,14 +56,10 @@ func OpenLog(path string, logger *slog.Logger) (*Log, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:      200 * time.Millisecond,
-		FreelistType: bbolt.FreelistMapType,
-		// A log that was cut has a long list of free pages, and writing it
-		// with each append would cost more than finding it anew at Open.
-		NoFreelistSync: true,
-		NoStatistics:   true,
-	})
+	if err := os.Remove(path + shrunk); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	db, err := openBolt(path)
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("store: %s: %w", path, ErrLocked)
 	}
@@ -75,9 +73,32 @@ func OpenLog(path string, logger *slog.Logger) (*Log, error) {
 	return l, nil
 }
 
+func openBolt(path string) (*bbolt.DB, error) {
+	return bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:      200 * time.Millisecond,
+		FreelistType: bbolt.FreelistMapType,
+		// A log that was cut has a long list of free pages, and writing it
+		// with each append would cost more than finding it anew at Open.
+		NoFreelistSync: true,
+		NoStatistics:   true,
+	})
+}
+
+func (l *Log) view(f func(*bbolt.Tx) error) error {
+	l.swap.RLock()
+	defer l.swap.RUnlock()
+	return l.db.View(f)
+}
+
+func (l *Log) update(f func(*bbolt.Tx) error) error {
+	l.swap.RLock()
+	defer l.swap.RUnlock()
+	return l.db.Update(f)
+}
+
 func (l *Log) load() error {
 	var fresh bool
-	err := l.db.View(func(tx *bbolt.Tx) error {
+	err := l.view(func(tx *bbolt.Tx) error {
 		entries := tx.Bucket(entriesBucket)
 		if fresh = entries == nil || tx.Bucket(stableBucket) == nil; fresh {
 			return nil
@@ -95,7 +116,7 @@ func (l *Log) load() error {
 		return nil
 	})
 	if err == nil && fresh {
-		err = l.db.Update(func(tx *bbolt.Tx) error {
+		err = l.update(func(tx *bbolt.Tx) error {
 			if _, err := tx.CreateBucketIfNotExists(entriesBucket); err != nil {
 				return err
 			}
@@ -147,7 +168,7 @@ func (l *Log) Append(entries []Entry) error {
 		l.scratch = make([]byte, 0, size)
 	}
 	buf := l.scratch[:0] // bbolt reads from it until the transaction is over
-	err := l.db.Update(func(tx *bbolt.Tx) error {
+	err := l.update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(entriesBucket)
 		b.FillPercent = 0.95 // keys only grow
 		for _, e := range entries {
@@ -182,7 +203,7 @@ const maxScratch = 8 << 20
 // between the first and the last that is not there is ErrCorrupt.
 func (l *Log) Get(index uint64) ([]byte, error) {
 	var data []byte
-	err := l.db.View(func(tx *bbolt.Tx) error {
+	err := l.view(func(tx *bbolt.Tx) error {
 		key := indexKey(index)
 		record := tx.Bucket(entriesBucket).Get(key)
 		if record == nil {
@@ -217,7 +238,7 @@ func (l *Log) DeleteRange(low, high uint64) error {
 	if low > first && high < last {
 		return fmt.Errorf("store: %s: remove entries %d to %d of %d to %d: a log has no gaps", l.path, low, high, first, last)
 	}
-	err := l.db.Update(func(tx *bbolt.Tx) error {
+	err := l.update(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(entriesBucket).Cursor()
 		for k, _ := c.Seek(indexKey(low)); k != nil && binary.BigEndian.Uint64(k) <= high; k, _ = c.Next() {
 			if err := c.Delete(); err != nil {
@@ -243,7 +264,11 @@ func (l *Log) DeleteRange(low, high uint64) error {
 }
 
 // Close lets go of the file. Closing twice is harmless.
-func (l *Log) Close() error { return l.wrap("close", l.db.Close()) }
+func (l *Log) Close() error {
+	l.swap.RLock()
+	defer l.swap.RUnlock()
+	return l.wrap("close", l.db.Close())
+}
 
 func (l *Log) wrap(what string, err error) error {
 	if err == nil {

@@ -17,7 +17,7 @@ func (l *Log) Set(key, value []byte) error {
 	if len(value) > MaxValue {
 		return fmt.Errorf("store: %s: value of %q has %d bytes, the limit is %d: %w", l.path, key, len(value), MaxValue, ErrTooLarge)
 	}
-	return l.wrap("write to", l.db.Update(func(tx *bbolt.Tx) error {
+	return l.wrap("write to", l.update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(stableBucket).Put(key, seal(nil, key, value))
 	}))
 }
@@ -25,7 +25,7 @@ func (l *Log) Set(key, value []byte) error {
 // Value returns a copy of what Set stored under key, or ErrNotFound.
 func (l *Log) Value(key []byte) ([]byte, error) {
 	var value []byte
-	err := l.db.View(func(tx *bbolt.Tx) error {
+	err := l.view(func(tx *bbolt.Tx) error {
 		record := tx.Bucket(stableBucket).Get(key)
 		if record == nil {
 			return ErrNotFound

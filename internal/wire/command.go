@@ -202,7 +202,7 @@ func (*KillRun) kind() byte        { return 'k' }
 func (*NoteRun) kind() byte        { return 'n' }
 func (*RewriteEntries) kind() byte { return 'r' }
 func (*CompactedRun) kind() byte   { return 'C' }
-func (*ForgetRun) kind() byte      { return 'F' }
+func (*ForgetRun) kind() byte      { return 'g' }
 func (*FreeKey) kind() byte        { return 'K' }
 func (*PutJob) kind() byte         { return 'p' }
 func (*DeleteJob) kind() byte      { return 'D' }
@@ -388,7 +388,7 @@ func newCommand(kind byte) Command {
 		return &RewriteEntries{}
 	case 'C':
 		return &CompactedRun{}
-	case 'F':
+	case 'g':
 		return &ForgetRun{}
 	case 'K':
 		return &FreeKey{}
