@@ -68,7 +68,8 @@ type LocalOptions struct {
 	// run has succeeded. Empty means that no task may create a file.
 	Dir string
 	// Format makes a keyed run write its pairs to files in Dir, one per
-	// partition, instead of returning them: TSV or JSON.
+	// partition and in place of those of an earlier run, instead of returning
+	// them: TSV or JSON.
 	Format string
 
 	// ValuesPerTask is how many of Values one keyed map task gets. Zero means
@@ -101,7 +102,7 @@ func LocalRun(ctx context.Context, p Processor, options LocalOptions) (Output, e
 		run.Log = slog.New(slog.DiscardHandler)
 	}
 	run.Attempts = max(run.Attempts, 1)
-	run.staging.dir = run.Dir
+	run.staging.dir, run.staging.parts = run.Dir, run.Format != ""
 	defer run.staging.discard()
 	work := run.fanOut
 	if run.powers.Keyed != nil {

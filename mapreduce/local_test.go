@@ -144,9 +144,14 @@ func TestLocalMapsTheLinesOfSplits(t *testing.T) {
 
 func TestLocalWritesAFilePerPartition(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
-	out, err := LocalRun(t.Context(), Of(counting()), LocalOptions{
-		Values: []any{"to be or", "not to be"}, Partitions: 2, Sorted: true, Dir: dir, Format: TSV,
-	})
+	options := LocalOptions{
+		Values: []any{"to be or", "not to be"}, Partitions: 4, Sorted: true, Dir: dir, Format: TSV,
+	}
+	if _, err := LocalRun(t.Context(), Of(counting()), options); err != nil {
+		t.Fatal(err)
+	}
+	options.Partitions = 2 // the other two must go
+	out, err := LocalRun(t.Context(), Of(counting()), options)
 	if err != nil {
 		t.Fatal(err)
 	}

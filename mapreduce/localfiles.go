@@ -15,6 +15,7 @@ type staging struct {
 	dir   string // where the files are to appear
 	temp  string // where they are until then
 	made  int
+	parts bool              // whether the parts of an earlier run give way
 	files map[string]string // from name to path below temp
 }
 
@@ -49,6 +50,11 @@ func (s *staging) add(files stagedFiles) {
 
 // publish moves the files that count to where they are to appear.
 func (s *staging) publish() error {
+	if s.parts {
+		if err := s.dropParts(); err != nil {
+			return fmt.Errorf("mapreduce: publish output: %w", err)
+		}
+	}
 	for name, path := range s.files {
 		final := filepath.Join(s.dir, name)
 		if err := os.MkdirAll(filepath.Dir(final), 0o777); err != nil {
@@ -59,6 +65,20 @@ func (s *staging) publish() error {
 		}
 	}
 	return nil
+}
+
+// dropParts removes the parts of an earlier run that had more partitions.
+func (s *staging) dropParts() error {
+	old, err := os.ReadDir(s.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range old {
+		if part, _ := filepath.Match("part-[0-9][0-9][0-9][0-9][0-9]", e.Name()); part && s.files[e.Name()] == "" {
+			err = errors.Join(err, os.Remove(filepath.Join(s.dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // discard removes what was not published.

@@ -63,8 +63,8 @@ func (invertedIndex) Reduce(_ context.Context, _ string, files iter.Seq[string])
 // posting is what the index says of a word: how many files it is in, and the
 // first of them by name.
 type posting struct {
-	Files int      `msgpack:"n" json:"files"`
-	First []string `msgpack:"f" json:"first"`
+	Files int      `msgpack:"files"`
+	First []string `msgpack:"first"`
 }
 
 // words yields the words of text: runs of ASCII letters, digits and
@@ -111,8 +111,8 @@ type fanOutParams struct {
 }
 
 type fanOutSum struct {
-	Tasks int   `msgpack:"t" json:"tasks"`
-	Sum   int64 `msgpack:"s" json:"sum"`
+	Tasks int   `msgpack:"tasks"`
+	Sum   int64 `msgpack:"sum"`
 }
 
 func (fanOut) Process(ctx context.Context, t *mapreduce.Task) (any, error) {

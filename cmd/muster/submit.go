@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +49,7 @@ func submitCommand() *cobra.Command {
 			if err := full.Validate(); err != nil {
 				return fmt.Errorf("%w: %w", err, errUsage)
 			}
-			return submit(c.Context(), cfg, spec, output == "json")
+			return submit(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), cfg, spec, output == "json")
 		},
 	}
 	f.add(c)
@@ -93,7 +92,7 @@ func input(values, lines, files []string) (job.Input, error) {
 	return job.Input{}, nil
 }
 
-func submit(ctx context.Context, cfg node.Config, spec job.Spec, asJSON bool) error {
+func submit(ctx context.Context, out, progress io.Writer, cfg node.Config, spec job.Spec, asJSON bool) error {
 	n, err := node.Start(ctx, cfg)
 	if err != nil {
 		return err
@@ -107,25 +106,25 @@ func submit(ctx context.Context, cfg node.Config, spec job.Spec, asJSON bool) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "run %s\n", r.ID())
-	follow(ctx, os.Stderr, spec.Processor, r, nameOf(n))
-	out, err := r.Wait(ctx)
+	fmt.Fprintf(progress, "run %s\n", r.ID())
+	follow(ctx, progress, spec.Processor, r, nameOf(n))
+	returned, err := r.Wait(ctx)
 	if err != nil {
 		return err
 	}
-	return show(ctx, os.Stdout, out, asJSON)
+	return show(ctx, out, progress, returned, asJSON)
 }
 
 // show writes what a run returned: pairs as key and value, results as they
-// are, one a line, or each as a JSON object.
-func show(ctx context.Context, w io.Writer, out mapreduce.Output, asJSON bool) error {
+// are, one a line, or each as a JSON object. Tasks that failed go to failed.
+func show(ctx context.Context, w, failed io.Writer, out mapreduce.Output, asJSON bool) error {
 	enc := json.NewEncoder(w)
 	for item, err := range out.Items(ctx) {
 		if err != nil {
 			return err
 		}
 		if item.Err != "" {
-			fmt.Fprintf(os.Stderr, "%s failed: %s\n", item.Task, item.Err)
+			fmt.Fprintf(failed, "%s failed: %s\n", item.Task, item.Err)
 			continue
 		}
 		var value any

@@ -181,11 +181,16 @@ func (m *Master) advance() {
 	}
 }
 
-// expire ends a run that is past its time.
+// expire ends a run that is past its time, and says what it waited for then.
 func (m *Master) expire() {
-	if m.deadline > 0 && m.now >= m.deadline {
-		m.finish(job.Failed, fmt.Sprintf("it took longer than its RunTimeout of %v", m.run.Spec.RunTimeout))
+	if m.deadline <= 0 || m.now < m.deadline {
+		return
 	}
+	reason := fmt.Sprintf("it took longer than its RunTimeout of %v", m.run.Spec.RunTimeout)
+	if w := m.waiting(); w != "" {
+		reason += "; it waited: " + w
+	}
+	m.finish(job.Failed, reason)
 }
 
 func (m *Master) finish(s job.State, reason string) {

@@ -28,6 +28,9 @@ func (m *Master) enter(e Member) *member {
 		k = &member{window: 2 * max(e.Slots, 1)}
 		m.members[e.ID] = k
 	}
+	if k.Unfit != "" && e.Unfit == "" {
+		k.window = 2 * max(e.Slots, 1) // what it told last, it told when it took no work
+	}
 	k.Member = e
 	return k
 }

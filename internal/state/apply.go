@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
@@ -20,7 +21,7 @@ func refuse(sentinel error, format string, args ...any) (result, error) {
 }
 
 // run carries out c. An error is not an answer but the end: the store could
-// not be read or written.
+// not be read or written. A command that is refused has written nothing.
 func (tx *change) run(c wire.Command) (result, error) {
 	switch c := c.(type) {
 	case *wire.CreateRun:
@@ -29,6 +30,8 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.stage(c)
 	case *wire.DiscardStaged:
 		return tx.discard(c)
+	case *wire.AdmitRun:
+		return tx.admit(c)
 	case *wire.AssignRun:
 		return tx.assign(c)
 	case *wire.AppendEntries:
@@ -37,10 +40,26 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.finish(c)
 	case *wire.CancelRun:
 		return tx.cancel(c)
+	case *wire.KillRun:
+		return tx.kill(c)
+	case *wire.NoteRun:
+		return tx.note(c)
+	case *wire.RewriteEntries:
+		return tx.rewrite(c)
+	case *wire.CompactedRun:
+		return tx.compacted(c)
+	case *wire.ForgetRun:
+		return tx.forget(c)
+	case *wire.FreeKey:
+		return tx.free(c)
 	case *wire.PutJob:
 		return result{}, putParts(tx.batch, jobKey(c.Namespace, c.Name), nil, c.Record)
 	case *wire.DeleteJob:
 		return tx.deleteJob(c)
+	case *wire.PauseJob:
+		return tx.pause(c)
+	case *wire.ResumeJob:
+		return tx.resume(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -48,9 +67,18 @@ func (tx *change) run(c wire.Command) (result, error) {
 // checkNames refuses what no key can be made of.
 func checkNames(c wire.Command) error {
 	switch c := c.(type) {
+	case *wire.CreateRun:
+		return errors.Join(checkName("run", string(c.Run)), checkPart("namespace", c.Namespace),
+			checkPart("job", c.Job), checkPart("key", c.Key), checkPart("run", string(c.Of)))
+	case *wire.FreeKey:
+		return errors.Join(checkPart("namespace", c.Namespace), checkPart("job", c.Job), checkPart("key", c.Key))
 	case *wire.PutJob:
 		return checkJob(c.Namespace, c.Name)
 	case *wire.DeleteJob:
+		return checkJob(c.Namespace, c.Name)
+	case *wire.PauseJob:
+		return checkJob(c.Namespace, c.Name)
+	case *wire.ResumeJob:
 		return checkJob(c.Namespace, c.Name)
 	}
 	id, _ := cost(c)
@@ -58,7 +86,7 @@ func checkNames(c wire.Command) error {
 }
 
 // cost returns the run that c is about and an upper bound of what c writes,
-// the run's status left out.
+// the run's status and place in the indexes left out.
 func cost(c wire.Command) (job.RunID, int) {
 	switch c := c.(type) {
 	case *wire.CreateRun:
@@ -67,6 +95,8 @@ func cost(c wire.Command) (job.RunID, int) {
 		return c.Run, entriesSize(c.Run, [][]byte{c.Entry})
 	case *wire.DiscardStaged:
 		return c.Run, discardStep * (MaxEntry/partSize + 1) * (len(c.Run) + perRecord)
+	case *wire.AdmitRun:
+		return c.Run, 0
 	case *wire.AssignRun:
 		return c.Run, len(c.Master)
 	case *wire.AppendEntries:
@@ -75,10 +105,50 @@ func cost(c wire.Command) (job.RunID, int) {
 		return c.Run, len(c.Reason) + len(c.Progress)
 	case *wire.CancelRun:
 		return c.Run, len(c.Reason)
+	case *wire.KillRun:
+		return c.Run, 2 * len(c.Reason)
+	case *wire.NoteRun:
+		return c.Run, 0
+	case *wire.RewriteEntries:
+		return c.Run, entriesSize(c.Run, c.Entries) + len(c.Seqs)*(MaxEntry/partSize+1)*(len(c.Run)+perRecord)
+	case *wire.CompactedRun:
+		return c.Run, 0
+	case *wire.ForgetRun:
+		return c.Run, partsSize(len(c.Run), maxRecord) - maxRecord + maxHistory*(len(c.Run)+perRecord)
+	case *wire.FreeKey:
+		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
 	case *wire.PutJob:
 		return "", partsSize(len(c.Namespace)+len(c.Name), len(c.Record))
+	case *wire.PauseJob:
+		return "", len(c.Namespace) + len(c.Name) + len(c.Reason) + perRecord
 	}
 	return "", 0
+}
+
+// indexRecords is above how many records of indexes, history and counts one
+// command writes or removes, each with the names of one run.
+const indexRecords = 14
+
+// moves reports whether c may change a run's place in the indexes.
+func moves(c wire.Command) bool {
+	switch c.(type) {
+	case *wire.StageEntry, *wire.DiscardStaged, *wire.AppendEntries, *wire.RewriteEntries:
+		return false
+	}
+	return true
+}
+
+// namesSize is an upper bound of the names in a record about c's run.
+func namesSize(c wire.Command, st *wire.RunStatus) int {
+	id, _ := cost(c)
+	n := len(id)
+	if c, ok := c.(*wire.CreateRun); ok {
+		n += len(c.Namespace) + len(c.Job) + len(c.Key) + len(c.Of)
+	}
+	if st != nil {
+		n += len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of)
+	}
+	return n
 }
 
 func entriesSize(id job.RunID, entries [][]byte) int {
@@ -101,39 +171,114 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if old != nil && !old.Staged {
-		return refuse(ErrExists, "%q", c.Run)
+	switch {
+	case old == nil:
+		old = &wire.RunStatus{}
+	case old.Gone:
+		return gone(c.Run)
+	case !old.Staged:
+		return tx.again(c, old)
 	}
-	st := wire.RunStatus{}
-	if old != nil {
-		st.Next = old.Next
+	if r, err := tx.mayCreate(c); err != nil || r.err != nil || r.status != nil {
+		return r, err
 	}
-	added, r, err := tx.fresh(c.Run, st.Next, 0, 0, c.Entries)
+	added, r, err := tx.fresh(c.Run, old.Next, 0, 0, c.Entries)
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	if have := st.Next + uint64(len(added)); have != c.Chunks {
+	if have := old.Next + uint64(len(added)); have != c.Chunks {
 		return refuse(ErrConflict, "run %q is to begin with %d journal entries and has %d", c.Run, c.Chunks, have)
 	}
-	if c.Master != "" {
-		st.Master, st.Epoch, st.State = c.Master, 1, job.Running
-	}
-	if n := statusSize(c.Run, &st); n > store.MaxValue {
-		return tooLarge(c.Run, n)
-	}
-	if old != nil {
-		if err := tx.batch.Delete(stagedKey(c.Run)); err != nil {
-			return result{}, err
-		}
+	st := wire.RunStatus{
+		Next: old.Next, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
+		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
+		Key: c.Key, Of: c.Of, Attempt: c.Attempt,
 	}
 	if err := errors.Join(
+		tx.begin(c, &st),
 		putParts(tx.batch, recordKey(c.Run), nil, c.Record),
-		tx.batch.Put(unfinishedKey(c.Run), nil),
 		tx.put(c.Run, 0, &st, added),
 	); err != nil {
 		return result{}, err
 	}
-	return result{status: &st}, nil
+	if old.Staged {
+		err = errors.Join(err, tx.batch.Delete(stagedKey(c.Run)))
+	}
+	if c.Key != "" {
+		err = errors.Join(err, tx.take(c))
+	}
+	if c.Of != "" {
+		err = errors.Join(err, tx.batch.Put(attemptKey(c.Of, c.Attempt), []byte(c.Run)))
+	}
+	return result{run: c.Run, status: &st}, err
+}
+
+// again answers to a run that was created before: with that if it is the same.
+func (tx *change) again(c *wire.CreateRun, old *wire.RunStatus) (result, error) {
+	record, err := getParts(tx.batch, recordKey(c.Run))
+	if err != nil {
+		return result{}, missing(err)
+	}
+	if !bytes.Equal(record, c.Record) || c.Chunks != old.Chunks {
+		return refuse(ErrExists, "%q, and it is another", c.Run)
+	}
+	if !old.Rewritten {
+		_, r, err := tx.fresh(c.Run, old.Chunks, 0, 0, c.Entries)
+		if err != nil {
+			return result{}, err
+		}
+		if r.err != nil {
+			return refuse(ErrExists, "%q, and it began with other journal entries", c.Run)
+		}
+	}
+	return result{run: c.Run, status: old}, nil
+}
+
+// mayCreate refuses a run that may not be, or answers with the one that has
+// its key.
+func (tx *change) mayCreate(c *wire.CreateRun) (result, error) {
+	if c.Key != "" {
+		if r, err := tx.holder(c); err != nil || r.err != nil || r.status != nil {
+			return r, err
+		}
+	}
+	if c.Of != "" {
+		before := job.Again(c.Of, c.Attempt-1)
+		st, err := tx.status(before)
+		if err != nil {
+			return result{}, err
+		}
+		if st != nil && !st.Staged && !st.State.Done() {
+			return refuse(ErrNotFinal, "run %q is %v, it can't be tried again as %q", before, st.State, c.Run)
+		}
+	}
+	if c.Master == "" && c.NotBefore <= c.Created {
+		return tx.room(c)
+	}
+	return result{}, nil
+}
+
+// begin makes a run that is new run, or wait.
+func (tx *change) begin(c *wire.CreateRun, st *wire.RunStatus) error {
+	switch {
+	case c.Master != "":
+		st.Master, st.State = c.Master, job.Running
+		st.Epoch++
+		return errors.Join(
+			tx.batch.Put(unfinishedKey(c.Run), nil),
+			tx.happened(c.Run, st, c.Created, "created"),
+			tx.happened(c.Run, st, c.Created, "master %s, epoch %d", st.Master, st.Epoch),
+		)
+	case c.NotBefore > c.Created:
+		return errors.Join(
+			tx.wait(c.Run, st, wire.WaitsForTime),
+			tx.happened(c.Run, st, c.Created, "created, to begin at %s", timeOf(c.NotBefore).Format(time.RFC3339)),
+		)
+	}
+	return errors.Join(
+		tx.wait(c.Run, st, wire.WaitsForMaster),
+		tx.happened(c.Run, st, c.Created, "created"),
+	)
 }
 
 func (tx *change) stage(c *wire.StageEntry) (result, error) {
@@ -141,23 +286,43 @@ func (tx *change) stage(c *wire.StageEntry) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if old != nil && !old.Staged {
-		return refuse(ErrExists, "%q", c.Run)
+	switch {
+	case old == nil:
+		old = &wire.RunStatus{}
+	case old.Gone:
+		return gone(c.Run)
+	case !old.Staged:
+		return tx.staged(c, old)
 	}
-	st := wire.RunStatus{Staged: true}
-	if old != nil {
-		st = *old
-	}
-	added, r, err := tx.fresh(c.Run, st.Next, 0, c.Seq, [][]byte{c.Entry})
+	added, r, err := tx.fresh(c.Run, old.Next, 0, c.Seq, [][]byte{c.Entry})
 	if err != nil || r.err != nil || len(added) == 0 {
 		return r, err
 	}
-	if old == nil {
+	st := wire.RunStatus{Staged: true, Next: old.Next, Created: max(old.Created, c.At)}
+	if !old.Staged {
 		if err := tx.batch.Put(stagedKey(c.Run), nil); err != nil {
 			return result{}, err
 		}
 	}
 	return result{}, tx.put(c.Run, 0, &st, added)
+}
+
+// staged answers to an entry for a run that was created meanwhile.
+func (tx *change) staged(c *wire.StageEntry, old *wire.RunStatus) (result, error) {
+	if c.Seq < old.Chunks {
+		if old.Rewritten {
+			return result{}, nil
+		}
+		_, r, err := tx.fresh(c.Run, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
+		if err != nil || r.err == nil {
+			return result{}, err
+		}
+	}
+	return refuse(ErrExists, "%q, without journal entry %d as it is staged", c.Run, c.Seq)
+}
+
+func gone(id job.RunID) (result, error) {
+	return refuse(ErrExists, "%q, and it is being removed", id)
 }
 
 func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
@@ -167,6 +332,9 @@ func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
 	}
 	if !old.Staged {
 		return refuse(ErrExists, "%q", c.Run)
+	}
+	if c.Before != 0 && !old.Gone && old.Created >= c.Before {
+		return result{}, nil
 	}
 	st := *old
 	for range min(c.Limit, discardStep, st.Next) {
@@ -196,28 +364,38 @@ func (tx *change) assign(c *wire.AssignRun) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	if old.State.Done() {
-		return refuse(ErrFinal, "run %q is %v", c.Run, old.State)
+	switch {
+	case old.State.Done():
+		return final(c.Run, old)
+	case old.State == job.Running && old.Epoch == c.After+1 && old.Master == c.Master:
+		return result{status: old}, nil // an answer that was lost, and a second try
+	case old.Epoch != c.After:
+		return fenced(c.Run, c.After, old)
 	}
 	st := *old
 	st.Master, st.Epoch, st.State = c.Master, old.Epoch+1, job.Running
+	if old.State == job.Pending {
+		err = errors.Join(tx.leave(c.Run, &st), tx.batch.Put(unfinishedKey(c.Run), nil))
+	}
+	if err := errors.Join(err,
+		tx.happened(c.Run, &st, c.At, "%s", because(fmt.Sprintf("master %s, epoch %d", st.Master, st.Epoch), c.Why)),
+	); err != nil {
+		return result{}, err
+	}
 	return tx.update(c.Run, &st)
 }
 
 func (tx *change) append(c *wire.AppendEntries) (result, error) {
-	old, r, err := tx.existing(c.Run)
+	old, r, err := tx.mastered(c.Run, c.Epoch)
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	if c.Epoch == 0 || c.Epoch != old.Epoch { // nobody has epoch 0
-		return fenced(c.Run, c.Epoch, old)
-	}
 	added, r, err := tx.fresh(c.Run, old.Next, c.Epoch, c.First, c.Entries)
+	if old.State.Done() && (r.err != nil || len(added) > 0) {
+		return final(c.Run, old)
+	}
 	if err != nil || r.err != nil || len(added) == 0 {
 		return r, err
-	}
-	if old.State.Done() {
-		return refuse(ErrFinal, "run %q is %v", c.Run, old.State)
 	}
 	st := *old
 	return result{}, tx.put(c.Run, c.Epoch, &st, added)
@@ -237,18 +415,23 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		state, reason = job.Canceled, old.Cancel
 	}
 	if old.State.Done() {
-		if old.State == state { // an answer that was lost, and a second try
+		if old.State == state && !old.Killed { // an answer that was lost, and a second try
 			return result{status: old}, nil
 		}
-		return refuse(ErrFinal, "run %q is %v, not %v", c.Run, old.State, state)
+		return final(c.Run, old)
+	}
+	if !state.Done() || state > job.Canceled {
+		return refuse(ErrInvalid, "run %q: state %v is not one to end in", c.Run, state)
 	}
 	st := *old
 	st.State, st.Reason, st.Finished, st.Progress = state, reason, c.At, bytes.Clone(c.Progress)
-	r, err = tx.update(c.Run, &st)
-	if err != nil || r.err != nil {
-		return r, err
+	if n := statusSize(c.Run, &st); n > store.MaxValue {
+		return refuse(ErrInvalid, "the status of run %q would take %d bytes, the limit is %d", c.Run, n, store.MaxValue)
 	}
-	return r, tx.batch.Delete(unfinishedKey(c.Run))
+	if err := tx.conclude(c.Run, &st); err != nil {
+		return result{}, err
+	}
+	return tx.update(c.Run, &st)
 }
 
 func (tx *change) cancel(c *wire.CancelRun) (result, error) {
@@ -261,6 +444,28 @@ func (tx *change) cancel(c *wire.CancelRun) (result, error) {
 	}
 	st := *old
 	st.Cancel = c.Reason
+	if err := tx.happened(c.Run, &st, c.At, "%s", because("asked to end", c.Reason)); err != nil {
+		return result{}, err
+	}
+	return tx.update(c.Run, &st)
+}
+
+func (tx *change) kill(c *wire.KillRun) (result, error) {
+	old, r, err := tx.existing(c.Run)
+	if err != nil || r.err != nil {
+		return r, err
+	}
+	if old.State.Done() {
+		return result{status: old}, nil
+	}
+	st := *old
+	st.State, st.Reason, st.Finished, st.Killed = job.Canceled, c.Reason, c.At, true
+	if st.Cancel == "" {
+		st.Cancel = c.Reason
+	}
+	if err := tx.conclude(c.Run, &st); err != nil {
+		return result{}, err
+	}
 	return tx.update(c.Run, &st)
 }
 
@@ -289,18 +494,25 @@ func (tx *change) existing(id job.RunID) (*wire.RunStatus, result, error) {
 	return st, result{}, nil
 }
 
-// update makes st the status of a run that was created, unless it is more than
-// a record holds.
-func (tx *change) update(id job.RunID, st *wire.RunStatus) (result, error) {
-	if n := statusSize(id, st); n > store.MaxValue {
-		return tooLarge(id, n)
+// mastered returns the status of a run that must be in the given epoch, under
+// a master.
+func (tx *change) mastered(id job.RunID, epoch uint64) (*wire.RunStatus, result, error) {
+	st, r, err := tx.existing(id)
+	if err == nil && r.err == nil && (epoch != st.Epoch || st.State == job.Pending || st.Master == "") {
+		r, err = fenced(id, epoch, st)
 	}
+	return st, r, err
+}
+
+// update makes st the status of a run that was created. Only what a run ends
+// with can make that more than a record holds.
+func (tx *change) update(id job.RunID, st *wire.RunStatus) (result, error) {
 	tx.set(id, st)
 	return result{status: st}, nil
 }
 
-func tooLarge(id job.RunID, n int) (result, error) {
-	return refuse(ErrInvalid, "the status of run %q would take %d bytes, the limit is %d", id, n, store.MaxValue)
+func final(id job.RunID, st *wire.RunStatus) (result, error) {
+	return refuse(ErrFinal, "run %q is %v", id, st.State)
 }
 
 func fenced(id job.RunID, epoch uint64, st *wire.RunStatus) (result, error) {
@@ -334,15 +546,18 @@ func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byt
 
 // put adds entries to the journal and makes st the status of the run.
 func (tx *change) put(id job.RunID, epoch uint64, st *wire.RunStatus, entries [][]byte) error {
-	head := binary.AppendUvarint(nil, epoch)
 	for _, e := range entries {
-		if err := putParts(tx.batch, entryKey(id, st.Next), head, e); err != nil {
+		if err := putEntry(tx.batch, id, st.Next, epoch, e); err != nil {
 			return err
 		}
 		st.Next++
 	}
 	tx.set(id, st)
 	return nil
+}
+
+func putEntry(b *store.Batch, id job.RunID, seq, epoch uint64, entry []byte) error {
+	return putParts(b, entryKey(id, seq), binary.AppendUvarint(nil, epoch), entry)
 }
 
 // readEntry returns a journal entry that must be there and its epoch.

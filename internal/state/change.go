@@ -18,7 +18,8 @@ type change struct {
 	at      cursor
 	touched []job.RunID // in the order of their first touch
 	dirty   map[job.RunID]*wire.RunStatus
-	pending int // bytes that the statuses in dirty will take
+	counts  map[string]uint64
+	pending int // bytes that what is in dirty and counts will take
 }
 
 func (f *fsm) begin() (*change, error) {
@@ -26,7 +27,7 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}}, nil
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
@@ -75,6 +76,9 @@ func (tx *change) command(c wire.Command) (result, error) {
 			return result{}, err
 		}
 		need += statusSize(id, st)
+		if moves(c) {
+			need += maxWhat + indexRecords*(namesSize(c, st)+perRecord)
+		}
 	}
 	if need+slack > store.MaxBatch {
 		return refuse(ErrInvalid, "a command needs %d bytes at once, the limit is %d", need, store.MaxBatch-slack)
@@ -115,7 +119,8 @@ func (tx *change) set(id job.RunID, st *wire.RunStatus) {
 func statusSize(id job.RunID, st *wire.RunStatus) int {
 	n := 256 + len(id)
 	if st != nil {
-		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress)
+		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress) +
+			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of)
 	}
 	return n
 }
@@ -143,7 +148,7 @@ func (tx *change) commit() error {
 		}
 	}
 	put := tx.batch.Put
-	if err := errors.Join(put(cursorKey, tx.at.bytes()), put(versionKey, []byte{layoutVersion})); err != nil {
+	if err := errors.Join(tx.putCounts(), put(cursorKey, tx.at.bytes()), put(versionKey, []byte{layoutVersion})); err != nil {
 		return err
 	}
 	if err := tx.f.write(tx.batch); err != nil {
@@ -152,10 +157,10 @@ func (tx *change) commit() error {
 	tx.f.at = tx.at
 	for _, id := range tx.touched {
 		st := tx.dirty[id]
-		if st == nil || st.State.Done() {
-			delete(tx.f.live, id)
-		} else {
+		if st != nil && st.State == job.Running {
 			tx.f.live[id] = st
+		} else {
+			delete(tx.f.live, id)
 		}
 	}
 	return tx.publish()

@@ -43,15 +43,15 @@ func child(dir string) {
 	for i := range childRuns {
 		wg.Go(func() {
 			id := crashRun(i)
-			if _, err := s.Run(id); err != nil {
-				run := newRun(string(id))
+			run, err := s.Run(id)
+			if err != nil {
+				run = newRun(string(id))
 				run.Master = "first"
-				if err := s.Create(ctx, run, nil); err != nil {
+				if run, err = s.Create(ctx, run, nil); err != nil {
 					panic(err)
 				}
 			}
-			run, err := s.Assign(ctx, id, "next")
-			if err != nil {
+			if run, err = s.Assign(ctx, id, run.Epoch, "next", ""); err != nil {
 				panic(err)
 			}
 			tell("e", i, run.Epoch)

@@ -27,8 +27,8 @@ var (
 	ErrNoJob error = &refusal{"no-job", "state: no such job"}
 	// ErrNoEntry says that the journal does not have the entry yet.
 	ErrNoEntry error = &refusal{"no-entry", "state: no such journal entry"}
-	// ErrExists says that there is a run of that ID already, which may be the
-	// caller's own if it asked twice. Nothing was recorded.
+	// ErrExists says that there is another run of that ID already. Nothing was
+	// recorded.
 	ErrExists error = &refusal{"exists", "state: the run exists"}
 	// ErrFenced says that the run has another epoch: a new master was
 	// assigned. Nothing was recorded, and the caller has no part in the run
@@ -37,6 +37,12 @@ var (
 	// ErrFinal says that the run has ended and does not change. Nothing was
 	// recorded.
 	ErrFinal error = &refusal{"final", "state: the run has ended"}
+	// ErrNotFinal says that the run has not ended, so that it can't be made
+	// smaller or removed. Nothing was recorded.
+	ErrNotFinal error = &refusal{"not-final", "state: the run has not ended"}
+	// ErrOverloaded says that as many runs wait as may. Nothing was recorded;
+	// the same may be asked for again once fewer do.
+	ErrOverloaded error = &refusal{"overloaded", "state: overloaded"}
 	// ErrConflict says that the journal holds something else at that place,
 	// or would get a gap. Nothing was recorded.
 	ErrConflict error = &refusal{"conflict", "state: the journal disagrees"}
@@ -49,8 +55,8 @@ var (
 	// was recorded; trying again may help.
 	ErrUnavailable error = &refusal{"unavailable", "state: not available"}
 	// ErrUncertain says that the answer was lost: what was asked for may or
-	// may not have been recorded, and may still be. Asking again is safe;
-	// ErrExists, ErrConflict or ErrFinal then mean that it may have been.
+	// may not have been recorded, and may still be. Asking again is safe: what
+	// was recorded is not recorded twice.
 	ErrUncertain error = &refusal{"uncertain", "state: outcome unknown"}
 	// ErrClosed says that the state was closed. Nothing was recorded.
 	ErrClosed error = &refusal{"closed", "state: closed"}

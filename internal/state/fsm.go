@@ -34,8 +34,8 @@ type fsm struct {
 
 	// Only the goroutine that applies uses these.
 	at cursor
-	// live has the status of all runs that are not final, and of what is
-	// staged, so that an append need not read.
+	// live has the status of all runs that have begun and are not final, so
+	// that an append need not read. Those that wait are on the disk only.
 	live map[job.RunID]*wire.RunStatus
 }
 
@@ -52,7 +52,8 @@ const allDone = math.MaxUint32
 type result struct {
 	err    error           // a refusal; nothing was recorded
 	status *wire.RunStatus // of the run that it was about, if it was
-	left   uint64          // staged entries, after a discard
+	run    job.RunID       // that run
+	left   uint64          // entries that belong to no run, after a discard
 }
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {
@@ -71,23 +72,21 @@ func (f *fsm) load() error {
 		return err
 	}
 	if b, err := v.Get(versionKey); err == nil && (len(b) != 1 || b[0] != layoutVersion) {
-		return fmt.Errorf("%w: the store has layout %d, this program knows %d: upgrade it", ErrBroken, b, layoutVersion)
+		return fmt.Errorf("%w: the store has layout %d, this program knows %d: use one of the version that wrote it", ErrBroken, b, layoutVersion)
 	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	f.live = map[job.RunID]*wire.RunStatus{}
-	for _, prefix := range []string{"u", "g"} {
-		for p, err := range v.Scan([]byte(prefix)) {
-			if err != nil {
-				return err
-			}
-			id := runOf(p.Key, 0)
-			if f.live[id], err = readStatus(v, id); err != nil {
-				return err
-			}
-			if f.live[id] == nil {
-				return fmt.Errorf("state: run %q has no status: %w", id, store.ErrCorrupt)
-			}
+	for p, err := range v.Scan([]byte("u")) {
+		if err != nil {
+			return err
+		}
+		id := runOf(p.Key, 0)
+		if f.live[id], err = readStatus(v, id); err != nil {
+			return err
+		}
+		if f.live[id] == nil {
+			return fmt.Errorf("state: run %q has no status: %w", id, store.ErrCorrupt)
 		}
 	}
 	return nil

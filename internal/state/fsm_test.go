@@ -255,7 +255,7 @@ func TestUnknownCommandInTheLogFailsOpen(t *testing.T) {
 	data[5] = '?'
 	err := s.raft.Apply(data, 0)
 	must(t, err.Error())
-	refused(t, s.Create(t.Context(), newRun("d/k@1"), nil), ErrBroken)
+	refuseCreate(t, s, newRun("d/k@1"), ErrBroken)
 	closed(t, s)
 	_, openErr := Open(t.Context(), config(dir))
 	refused(t, openErr, ErrBroken)

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -17,16 +18,32 @@ import (
 //	v                       version of this layout
 //	r id 0 part             a run as it was created
 //	h id 0                  its status
-//	u id 0                  it has no final state
-//	g id 0                  entries are staged, but there is no run
-//	j id 0 seq part         an entry of its journal; seq has 8 bytes
-//	s namespace 0 name 0 part   a declared job
+//	l id 0 n                happening number n of its history
+//	j id 0 seq part         entry number seq of its journal
+//	u id 0                  it has begun and has no final state
+//	g id 0                  there are entries, but no run
+//	a id 0 n                it was tried again, as attempt n: the ID of that
+//	p rank created id 0     it waits for a master; what ranks higher comes first
+//	d time id 0             it waits for a time
+//	w time id 0             it has ended, then, and was not compacted yet
+//	e namespace 0 job 0 time id 0   it has ended, then
+//	k namespace 0 job 0 key 0       a run has that key: until when, and its ID
+//	K time namespace 0 job 0 key 0  a key whose run has ended and that is free then
+//	q namespace 0 job 0     how many runs of the job wait for a master
+//	f namespace 0 job 0     how many have ended
+//	Q                       how many runs wait for a master in all
+//	s namespace 0 job 0 part    a declared job
+//	P namespace 0 job 0     the job is paused: since when, and why
+//
+// Numbers and times have eight bytes that sort as they do, a rank has one.
 var (
 	cursorKey  = []byte("c")
 	versionKey = []byte("v")
+
+	allQueuedKey = []byte("Q")
 )
 
-const layoutVersion = 1
+const layoutVersion = 2
 
 // maxName bounds the ID of a run and the names of a job in bytes.
 const maxName = 512
@@ -36,6 +53,36 @@ func statusKey(id job.RunID) []byte     { return named('h', string(id)) }
 func unfinishedKey(id job.RunID) []byte { return named('u', string(id)) }
 func stagedKey(id job.RunID) []byte     { return named('g', string(id)) }
 func journalPrefix(id job.RunID) []byte { return named('j', string(id)) }
+
+func attemptKey(id job.RunID, n int) []byte {
+	return binary.BigEndian.AppendUint64(named('a', string(id)), uint64(n))
+}
+
+func happeningKey(id job.RunID, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(named('l', string(id)), n)
+}
+
+func pendingKey(id job.RunID, priority int, created int64) []byte {
+	k := append([]byte{'p'}, ranked(priority)...)
+	return timed(k, created, string(id))
+}
+
+func dueKey(id job.RunID, at int64) []byte         { return timed([]byte{'d'}, at, string(id)) }
+func uncompactedKey(id job.RunID, at int64) []byte { return timed([]byte{'w'}, at, string(id)) }
+
+func endedKey(namespace, name string, id job.RunID, at int64) []byte {
+	return timed(named('e', namespace, name), at, string(id))
+}
+
+func takenKey(namespace, name, key string) []byte { return named('k', namespace, name, key) }
+
+func freeKey(namespace, name, key string, at int64) []byte {
+	return timed([]byte{'K'}, at, namespace, name, key)
+}
+
+func queuedKey(namespace, name string) []byte   { return named('q', namespace, name) }
+func finishedKey(namespace, name string) []byte { return named('f', namespace, name) }
+func pauseKey(namespace, name string) []byte    { return named('P', namespace, name) }
 
 func entryKey(id job.RunID, seq uint64) []byte {
 	return append(binary.BigEndian.AppendUint64(named('j', string(id)), seq), 0)
@@ -56,6 +103,31 @@ func named(kind byte, names ...string) []byte {
 	return k
 }
 
+// timed adds a time and names to the beginning of a key.
+func timed(k []byte, at int64, names ...string) []byte {
+	return append(binary.BigEndian.AppendUint64(k, ordered(at)), named(0, names...)[1:]...)
+}
+
+// ordered returns a number of nanoseconds as one that sorts as they do.
+func ordered(at int64) uint64 { return uint64(at) ^ 1<<63 }
+
+// disordered takes back ordered, of the first eight bytes of b.
+func disordered(b []byte) int64 { return int64(binary.BigEndian.Uint64(b) ^ 1<<63) }
+
+// ranked returns a priority as a byte: the highest is 0.
+func ranked(priority int) []byte {
+	return []byte{byte(job.MaxPriority - min(max(priority, -job.MaxPriority), job.MaxPriority))}
+}
+
+// timeOf returns the time that a number of nanoseconds stands for; zero is
+// none.
+func timeOf(at int64) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, at).UTC()
+}
+
 // runOf returns the ID in a key of named with one name and n more bytes.
 func runOf(key []byte, n int) job.RunID { return job.RunID(key[1 : len(key)-1-n]) }
 
@@ -63,8 +135,16 @@ func runOf(key []byte, n int) job.RunID { return job.RunID(key[1 : len(key)-1-n]
 func seqOf(key []byte, prefix int) uint64 { return binary.BigEndian.Uint64(key[prefix:]) }
 
 func checkName(what, name string) error {
-	if name == "" || len(name) > maxName {
-		return fmt.Errorf("%w: %s %q has %d bytes, want 1 to %d", ErrInvalid, what, name, len(name), maxName)
+	if name == "" {
+		return fmt.Errorf("%w: %s is empty, want 1 to %d bytes", ErrInvalid, what, maxName)
+	}
+	return checkPart(what, name)
+}
+
+// checkPart is checkName for what may be empty.
+func checkPart(what, name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("%w: %s %q has %d bytes, want at most %d", ErrInvalid, what, name, len(name), maxName)
 	}
 	for i := range len(name) {
 		if name[i] < ' ' {

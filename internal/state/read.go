@@ -22,14 +22,58 @@ type Entry struct {
 	Data []byte
 }
 
-// Run returns the run, or ErrNoRun. Its maps and slices are the caller's.
+// Run returns the run with its history, or ErrNoRun. Its maps and slices are
+// the caller's.
 func (s *State) Run(id job.RunID) (job.Run, error) {
 	v, err := s.view()
 	if err != nil {
 		return job.Run{}, err
 	}
 	defer v.Close()
-	return presentRun(v, id)
+	st, err := createdStatus(v, id)
+	if err != nil {
+		return job.Run{}, err
+	}
+	run, err := readRun(v, id, st)
+	if err != nil {
+		return job.Run{}, err
+	}
+	run.History, err = readHistory(v, id, st)
+	return run, err
+}
+
+// Retries returns the attempts of a run that there are, in order, given any of
+// them; the first is the run itself.
+func (s *State) Retries(id job.RunID) ([]job.RunID, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	st, err := createdStatus(v, id)
+	if err != nil && !errors.Is(err, ErrNoRun) {
+		return nil, err
+	}
+	var all []job.RunID
+	if err == nil && st.Of != "" {
+		id = st.Of
+		if st, err = createdStatus(v, id); err != nil && !errors.Is(err, ErrNoRun) {
+			return nil, err
+		}
+	}
+	if err == nil {
+		all = append(all, id)
+	}
+	for p, scanErr := range v.Scan(named('a', string(id))) {
+		if scanErr != nil {
+			return nil, scanErr
+		}
+		all = append(all, job.RunID(p.Value))
+	}
+	if len(all) == 0 {
+		return nil, err
+	}
+	return all, nil
 }
 
 // Runs returns at most limit runs in the order of their IDs, from the first
@@ -71,8 +115,8 @@ func (s *State) Runs(after job.RunID, limit int) ([]job.Run, error) {
 	return runs, nil
 }
 
-// Unfinished returns the runs that have not ended, in the order of their IDs.
-// It takes time for those and not for the ones that have.
+// Unfinished returns the runs that have begun and not ended, in the order of
+// their IDs. It takes time for those alone.
 func (s *State) Unfinished() ([]job.Run, error) {
 	v, err := s.view()
 	if err != nil {
@@ -84,9 +128,14 @@ func (s *State) Unfinished() ([]job.Run, error) {
 		if err != nil {
 			return nil, err
 		}
-		run, err := presentRun(v, runOf(p.Key, 0))
+		id := runOf(p.Key, 0)
+		st, err := createdStatus(v, id)
 		if err != nil {
-			return nil, missing(err)
+			return nil, err
+		}
+		run, err := readRun(v, id, st)
+		if err != nil {
+			return nil, err
 		}
 		runs = append(runs, run)
 	}
@@ -152,8 +201,9 @@ func (s *State) Entry(id job.RunID, seq uint64) ([]byte, error) {
 
 // Watch returns a channel that gets the run as it is, once there is one, and
 // then each change of it; who is slow gets the latest only. The channel is
-// closed by stop, or when the state closes. The journal is no part of the run.
-// What is received is shared by all who watch: nobody writes it.
+// closed by stop, or when the state closes. The journal is no part of the run,
+// nor is its history. What is received is shared by all who watch: nobody
+// writes it.
 func (s *State) Watch(id job.RunID) (ch <-chan job.Run, stop func()) {
 	w := s.hub.watch(id)
 	run, err := s.Run(id)
@@ -253,14 +303,6 @@ func createdStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
 	return st, err
 }
 
-func presentRun(g getter, id job.RunID) (job.Run, error) {
-	st, err := createdStatus(g, id)
-	if err != nil {
-		return job.Run{}, err
-	}
-	return readRun(g, id, st)
-}
-
 // readRun returns a run that must be there, with the status st.
 func readRun(g getter, id job.RunID, st *wire.RunStatus) (job.Run, error) {
 	record, err := getParts(g, recordKey(id))
@@ -282,10 +324,9 @@ func composeRun(record []byte, st *wire.RunStatus) (job.Run, error) {
 	}
 	run.Master, run.Epoch, run.State = st.Master, st.Epoch, st.State
 	run.Reason, run.CancelReason = st.Reason, st.Cancel
-	run.Created, run.Fire = utc(run.Created), utc(run.Fire)
-	if st.Finished != 0 {
-		run.Finished = time.Unix(0, st.Finished).UTC()
-	}
+	run.Created, run.Fire, run.NotBefore = timeOf(st.Created), utc(run.Fire), utc(run.NotBefore)
+	run.Attempt = max(run.Attempt, 1)
+	run.Finished = timeOf(st.Finished)
 	if len(st.Progress) > 0 {
 		if err := wire.DecodeRecord(st.Progress, &run.Progress); err != nil {
 			return run, err

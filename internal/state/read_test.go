@@ -22,7 +22,7 @@ func TestRunsArePagedInOrderOfTheirIDs(t *testing.T) {
 			run.Plan.Sample = make([]byte, 600<<10)
 		}
 		run.Master = "m1"
-		must(t, s.Create(ctx, run, blobs(string(id))))
+		create(t, s, run, blobs(string(id)))
 	}
 	for _, id := range ids[:6] {
 		must(t, s.Finish(ctx, id, 1, job.Succeeded, "", job.Progress{}))
@@ -66,8 +66,8 @@ func TestWatchGivesThePresentThenTheLatest(t *testing.T) {
 	if run := <-ch; run.Epoch != 1 {
 		t.Fatalf("got epoch %d, want 1", run.Epoch)
 	}
-	for range 5 {
-		_, err := s.Assign(ctx, id, "m")
+	for epoch := range uint64(5) {
+		_, err := s.Assign(ctx, id, 1+epoch, "m", "")
 		must(t, err)
 	}
 	if run := <-ch; run.Epoch != 6 {

@@ -195,7 +195,7 @@ func readImage(file io.ReadSeeker, each func(key, value []byte) error) (cursor, 
 }
 
 // maxKey is above what the longest key of keys.go takes.
-const maxKey = 2 * (maxName + 16)
+const maxKey = 3 * (maxName + 16)
 
 // imageReader reads the fields of a snapshot; the first error sticks.
 type imageReader struct {

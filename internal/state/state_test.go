@@ -54,7 +54,6 @@ func newRun(id string) job.Run {
 		ID:    job.RunID(id),
 		Spec:  job.Spec{Namespace: "default", Name: "nightly", Processor: "count"},
 		Fire:  noon,
-		Key:   "k",
 		Extra: map[string]string{"a": "1", "b": "2", "c": "3"},
 	}
 }
@@ -64,8 +63,21 @@ func created(t testing.TB, s *State, id string, chunks ...[]byte) job.RunID {
 	t.Helper()
 	run := newRun(id)
 	run.Master = "m1"
-	must(t, s.Create(t.Context(), run, chunks))
+	create(t, s, run, chunks)
 	return run.ID
+}
+
+func create(t testing.TB, s *State, run job.Run, chunks [][]byte) job.Run {
+	t.Helper()
+	got, err := s.Create(t.Context(), run, chunks)
+	must(t, err)
+	return got
+}
+
+func refuseCreate(t testing.TB, s *State, run job.Run, want error) {
+	t.Helper()
+	_, err := s.Create(t.Context(), run, nil)
+	refused(t, err, want)
 }
 
 func must(t testing.TB, err error) {

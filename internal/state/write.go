@@ -2,9 +2,12 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -24,48 +27,112 @@ const (
 	maxProgress = 256 << 10
 )
 
-// Create records a run with its first journal entries, 0 to len(chunks)-1.
-// Up to about 1 MiB it is one step; more is staged first, and a run without
-// chunks begins with what was staged for it, Plan.Chunks entries, or is
-// refused with ErrConflict. A run that names its Master begins Running under
-// epoch 1, as if it had been assigned; one that does not is Pending under
-// epoch 0. ErrExists says that there is a run of that ID.
-func (s *State) Create(ctx context.Context, run job.Run, chunks [][]byte) error {
+// Create records a run with its first journal entries, 0 to len(chunks)-1, and
+// returns it. Up to about 1 MiB it is one step; more is staged first, and a
+// run without chunks begins with what was staged for it, Plan.Chunks entries,
+// or is refused with ErrConflict.
+//
+// A run that names its Master begins Running in the epoch after run.Epoch. One
+// that does not is Pending under run.Epoch, which is zero but for a run that
+// goes on from another: it waits for its time, if it has a NotBefore to come,
+// or for a master.
+//
+// It may be repeated: a run that was created with the same content is returned
+// as it is now, whatever became of it. ErrExists says that there is another
+// run of that ID. If the run's Key is taken, nothing is created and the run
+// that has the key is returned, which has another ID.
+func (s *State) Create(ctx context.Context, run job.Run, chunks [][]byte) (job.Run, error) {
+	return s.CreateWithin(ctx, Limits{}, run, chunks)
+}
+
+// CreateWithin is Create that refuses a run with ErrOverloaded if it would
+// wait for a master where as many do as the limits allow. A run that waits for
+// a time, and one that does not wait, is not counted.
+func (s *State) CreateWithin(ctx context.Context, within Limits, run job.Run, chunks [][]byte) (job.Run, error) {
+	if err := checkRun(&run, chunks); err != nil {
+		return job.Run{}, err
+	}
+	c, err := s.creation(run, chunks)
+	if err != nil {
+		return job.Run{}, err
+	}
+	c.MaxQueued, c.MaxQueuedAll = uint64(max(within.Job, 0)), uint64(max(within.Cluster, 0))
+	if len(c.Record)+stepSize(chunks) > maxStep {
+		if err := s.stageAll(ctx, run.ID, chunks); err != nil {
+			return job.Run{}, err
+		}
+		c.Entries = nil
+	}
+	r, err := s.propose(ctx, c)
+	if errors.Is(err, ErrOverloaded) || err == nil && r.run != run.ID {
+		// What was staged is of no use. If it stays, Sweep removes it.
+		_ = s.Discard(ctx, run.ID)
+	}
+	if err != nil {
+		return job.Run{}, err
+	}
+	return s.present(r.run, r.status)
+}
+
+func checkRun(run *job.Run, chunks [][]byte) error {
 	if err := checkName("run", string(run.ID)); err != nil {
 		return err
 	}
 	if err := checkEntries(chunks); err != nil {
 		return err
 	}
+	if n := run.Plan.Chunks; n < 0 || n > 0 && len(chunks) > 0 && n != len(chunks) {
+		return fmt.Errorf("%w: run %q: Plan.Chunks is %d, but there are %d", ErrInvalid, run.ID, n, len(chunks))
+	}
+	if run.KeyFor < 0 {
+		return fmt.Errorf("%w: run %q: KeyFor is %v: want a positive duration, or 0 for while the run lives", ErrInvalid, run.ID, run.KeyFor)
+	}
+	switch {
+	case run.Of == "" && run.Attempt <= 1 && run.Attempt >= 0:
+	case run.Of != "" && run.Attempt > 1 && run.ID == job.Again(run.Of, run.Attempt):
+		return checkName("run", string(run.Of))
+	default:
+		return fmt.Errorf("%w: run %q: it can't be attempt %d at run %q: the ID of attempt n is the first one's with #n", ErrInvalid, run.ID, run.Attempt, run.Of)
+	}
+	return nil
+}
+
+// creation returns the command that creates a run. Its record is what does not
+// change of it, so that a second try has the same, whenever and wherever the
+// run would begin then.
+func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) {
+	spec := run.Spec.WithDefaults()
 	if run.Plan.Chunks == 0 {
 		run.Plan.Chunks = len(chunks)
 	}
-	if n := run.Plan.Chunks; n < 0 || len(chunks) > 0 && n != len(chunks) {
-		return fmt.Errorf("%w: run %q: Plan.Chunks is %d, but there are %d", ErrInvalid, run.ID, n, len(chunks))
-	}
 	if run.Created.IsZero() {
-		run.Created = s.now().UTC()
+		run.Created = s.now()
 	}
-	c := &wire.CreateRun{Run: run.ID, Master: run.Master, Chunks: uint64(run.Plan.Chunks), Entries: chunks}
-	run.Master, run.Epoch, run.State, run.Reason, run.CancelReason = "", 0, job.Pending, "", ""
+	c := &wire.CreateRun{
+		Run: run.ID, Master: run.Master, Chunks: uint64(run.Plan.Chunks), Entries: chunks,
+		Namespace: spec.Namespace, Job: spec.Name, Priority: spec.Priority,
+		Created: run.Created.UnixNano(), Key: hashed(run.Key), KeyFor: run.KeyFor,
+		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt,
+	}
+	if !run.NotBefore.IsZero() {
+		c.NotBefore = run.NotBefore.UnixNano()
+	}
+	run.Created, run.Finished, run.Master, run.Epoch = time.Time{}, time.Time{}, "", 0
+	run.State, run.Reason, run.CancelReason = job.Pending, "", ""
+	run.Progress, run.History = job.Progress{}, nil
+	run.Fire, run.NotBefore = utc(run.Fire), utc(run.NotBefore)
+	if run.Of == "" {
+		run.Attempt, c.Attempt = 0, 0 // as it is said by default
+	}
 	var err error
-	if c.Record, err = encode(run); err != nil {
-		return err
-	}
-	if len(c.Record)+stepSize(chunks) > maxStep {
-		if err := s.stageAll(ctx, run.ID, chunks); err != nil {
-			return err
-		}
-		c.Entries = nil
-	}
-	_, err = s.propose(ctx, c)
-	return err
+	c.Record, err = encode(run)
+	return c, err
 }
 
 // stageAll stages chunks with a few on their way at a time.
 func (s *State) stageAll(ctx context.Context, id job.RunID, chunks [][]byte) error {
 	return s.steps(ctx, len(chunks), func(i int) wire.Command {
-		return &wire.StageEntry{Run: id, Seq: uint64(i), Entry: chunks[i]}
+		return &wire.StageEntry{Run: id, Seq: uint64(i), At: s.now().UnixNano(), Entry: chunks[i]}
 	})
 }
 
@@ -99,10 +166,11 @@ func (s *State) steps(ctx context.Context, n int, step func(i int) wire.Command)
 }
 
 // Stage records one entry of a run that is going to be created, in order from
-// 0; the same entry may be staged again. ErrExists says that the run was
-// created, ErrConflict that the entry would leave a gap or that another one
-// was staged there, for which there is Discard. What was staged for a run that
-// was not created when the state is opened again is removed.
+// 0. It may be repeated, even when the run was created meanwhile. ErrExists
+// says that it was, without this entry, ErrConflict that the entry would leave
+// a gap or that another one was staged there, for which there is Discard. What
+// was staged for a run that was not created when the state is opened again, or
+// an hour later, is removed.
 func (s *State) Stage(ctx context.Context, id job.RunID, seq uint64, chunk []byte) error {
 	if err := checkName("run", string(id)); err != nil {
 		return err
@@ -110,32 +178,37 @@ func (s *State) Stage(ctx context.Context, id job.RunID, seq uint64, chunk []byt
 	if err := checkEntries([][]byte{chunk}); err != nil {
 		return err
 	}
-	_, err := s.propose(ctx, &wire.StageEntry{Run: id, Seq: seq, Entry: chunk})
+	_, err := s.propose(ctx, &wire.StageEntry{Run: id, Seq: seq, At: s.now().UnixNano(), Entry: chunk})
 	return err
 }
 
-// Discard removes what was staged for a run that was not created. ErrExists
-// says that it was.
-func (s *State) Discard(ctx context.Context, id job.RunID) error {
+// Discard removes what was staged for a run that was not created, or what is
+// left of one that was forgotten. It may be repeated. ErrExists says that
+// there is a run.
+func (s *State) Discard(ctx context.Context, id job.RunID) error { return s.discard(ctx, id, 0) }
+
+func (s *State) discard(ctx context.Context, id job.RunID, before int64) error {
 	if err := checkName("run", string(id)); err != nil {
 		return err
 	}
 	for {
-		r, err := s.propose(ctx, &wire.DiscardStaged{Run: id, Limit: discardStep})
+		r, err := s.propose(ctx, &wire.DiscardStaged{Run: id, Limit: discardStep, Before: before})
 		if err != nil || r.left == 0 {
 			return err
 		}
 	}
 }
 
-// Assign gives a run its next epoch under master and returns it. The master
-// before can record nothing from then on. ErrFinal says that the run has
-// ended.
-func (s *State) Assign(ctx context.Context, id job.RunID, master string) (job.Run, error) {
+// Assign gives a run whose epoch is the given one its next, under master, and
+// returns it; why goes into its history. The master before can record nothing
+// from then on. It may be repeated: if the run has the next epoch under that
+// master already, nothing changes. ErrFenced says that the run has yet another
+// epoch, ErrFinal that it has ended.
+func (s *State) Assign(ctx context.Context, id job.RunID, epoch uint64, master, why string) (job.Run, error) {
 	if err := checkName("master", master); err != nil {
 		return job.Run{}, err
 	}
-	return s.change(ctx, id, &wire.AssignRun{Run: id, Master: master})
+	return s.change(ctx, id, &wire.AssignRun{Run: id, Master: master, After: epoch, At: s.now().UnixNano(), Why: cut(why, maxWhat)})
 }
 
 // Append adds entries to a run's journal, the first as number first. What is
@@ -166,9 +239,9 @@ func (s *State) Append(ctx context.Context, id job.RunID, epoch, first uint64, e
 }
 
 // Finish records how a run ended; state must be final. If somebody asked for
-// the run to end before, it ends as canceled whatever state says. Repeating
-// it is fine; ErrFinal says that the run ended otherwise, ErrFenced that it
-// has another epoch.
+// the run to end before, it ends as canceled whatever state says. It may be
+// repeated. ErrFinal says that the run ended otherwise or was killed,
+// ErrFenced that it has another epoch.
 func (s *State) Finish(ctx context.Context, id job.RunID, epoch uint64, state job.State, reason string, p job.Progress) error {
 	if err := checkName("run", string(id)); err != nil {
 		return err
@@ -184,22 +257,33 @@ func (s *State) Finish(ctx context.Context, id job.RunID, epoch uint64, state jo
 		return fmt.Errorf("%w: run %q: progress of %d bytes, the limit is %d", ErrInvalid, id, len(progress), maxProgress)
 	}
 	_, err = s.propose(ctx, &wire.FinishRun{
-		Run: id, Epoch: epoch, State: state, Reason: cut(reason), At: s.now().UnixNano(), Progress: progress,
+		Run: id, Epoch: epoch, State: state, Reason: cut(reason, maxReason), At: s.now().UnixNano(), Progress: progress,
 	})
 	return err
 }
 
 // Cancel records that somebody asked for the run to end, and returns the run.
-// The first reason stays. A run that has ended is returned as it is.
+// Its master ends it. The first reason stays, so it may be repeated. A run
+// that has ended is returned as it is.
 func (s *State) Cancel(ctx context.Context, id job.RunID, reason string) (job.Run, error) {
 	if reason == "" {
 		reason = "canceled"
 	}
-	return s.change(ctx, id, &wire.CancelRun{Run: id, Reason: cut(reason)})
+	return s.change(ctx, id, &wire.CancelRun{Run: id, Reason: cut(reason, maxReason), At: s.now().UnixNano()})
+}
+
+// Kill ends a run as canceled at once, whether it has begun or not, and
+// returns it. Its master can record nothing from then on. A run that has ended
+// is returned as it is, so it may be repeated.
+func (s *State) Kill(ctx context.Context, id job.RunID, reason string) (job.Run, error) {
+	if reason == "" {
+		reason = "killed"
+	}
+	return s.change(ctx, id, &wire.KillRun{Run: id, Reason: cut(reason, maxReason), At: s.now().UnixNano()})
 }
 
 // PutJob records a declaration, in place of the one of that name if there is
-// one. An empty namespace is "default", an empty name the processor's.
+// one. It may be repeated, as long as nobody else declares that job. An empty namespace is "default", an empty name the processor's.
 func (s *State) PutJob(ctx context.Context, spec job.Spec) error {
 	if spec.Name == "" {
 		spec.Name = spec.Processor
@@ -241,7 +325,21 @@ func (s *State) change(ctx context.Context, id job.RunID, c wire.Command) (job.R
 	if err != nil {
 		return job.Run{}, err
 	}
-	return readRun(s.kv, id, r.status)
+	return s.present(id, r.status)
+}
+
+// present returns a run with the status that a command left it with.
+func (s *State) present(id job.RunID, st *wire.RunStatus) (job.Run, error) {
+	v, err := s.view()
+	if err != nil {
+		return job.Run{}, fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	defer v.Close()
+	run, err := readRun(v, id, st)
+	if errors.Is(err, store.ErrNotFound) {
+		return job.Run{}, fmt.Errorf("%w: %q was forgotten meanwhile", ErrNoRun, id)
+	}
+	return run, err
 }
 
 func encode(v any) ([]byte, error) {
@@ -293,9 +391,10 @@ func stepLen(entries [][]byte) int {
 	return len(entries)
 }
 
-func cut(reason string) string {
-	if len(reason) > maxReason {
-		reason = reason[:maxReason]
+// cut returns text without what is beyond the limit, in valid UTF-8.
+func cut(text string, limit int) string {
+	if len(text) > limit {
+		text = text[:limit]
 	}
-	return strings.ToValidUTF8(reason, "\uFFFD")
+	return strings.ToValidUTF8(text, "\uFFFD")
 }

@@ -19,18 +19,20 @@ func TestCreatedRunIsReadAsItWasGiven(t *testing.T) {
 	s := open(t, t.TempDir())
 	run := newRun("reports/nightly@20260329T120000Z")
 	run.Plan = job.Plan{Keyed: true, Reduces: 4, Sample: bytes.Repeat([]byte("s"), 700<<10)}
-	must(t, s.Create(t.Context(), run, blobs("c0", "c1")))
+	create(t, s, run, blobs("c0", "c1"))
 
 	got, err := s.Run(run.ID)
 	must(t, err)
-	run.Created, run.Plan.Chunks = noon, 2
+	run.Created, run.Plan.Chunks, run.Attempt = noon, 2, 1
+	run.History = []job.Happening{{At: noon, What: "created"}}
 	if !reflect.DeepEqual(got, run) {
 		t.Fatalf("got %+v, want %+v", got, run)
 	}
 	if got, want := journal(t, s, run.ID, 0), []string{"c0", "c1"}; !slices.Equal(got, want) {
 		t.Fatalf("got journal %q, want %q", got, want)
 	}
-	refused(t, s.Create(t.Context(), run, nil), ErrExists)
+	run.Fire = noon.Add(1)
+	refuseCreate(t, s, run, ErrExists)
 }
 
 func TestCreateWithMasterBeginsUnderEpochOne(t *testing.T) {
@@ -50,7 +52,7 @@ func TestLargeInputIsStagedAndWhole(t *testing.T) {
 		chunks = append(chunks, bytes.Repeat([]byte{byte('a' + i)}, 300<<10+i))
 	}
 	chunks = append(chunks, bytes.Repeat([]byte("z"), MaxEntry), nil)
-	must(t, s.Create(t.Context(), newRun("d/j@1"), chunks))
+	create(t, s, newRun("d/j@1"), chunks)
 	for i, want := range chunks {
 		got, err := s.Entry("d/j@1", uint64(i))
 		must(t, err)
@@ -89,9 +91,9 @@ func TestStagedInputBelongsToTheRunOnceItIsCreated(t *testing.T) {
 	refused(t, s.Append(ctx, run.ID, 1, 2, blobs("x")), ErrNoRun)
 
 	run.Plan.Chunks = 3
-	refused(t, s.Create(ctx, run, nil), ErrConflict)
+	refuseCreate(t, s, run, ErrConflict)
 	run.Plan.Chunks = 2
-	must(t, s.Create(ctx, run, nil))
+	create(t, s, run, nil)
 	if got, want := journal(t, s, run.ID, 0), []string{"c0", "c1"}; !slices.Equal(got, want) {
 		t.Fatalf("got journal %q, want %q", got, want)
 	}
@@ -103,7 +105,7 @@ func TestOldMasterIsFenced(t *testing.T) {
 	s, ctx := open(t, t.TempDir()), t.Context()
 	id := created(t, s, "d/j@1", []byte("c"))
 	must(t, s.Append(ctx, id, 1, 1, blobs("by m1")))
-	run, err := s.Assign(ctx, id, "m2")
+	run, err := s.Assign(ctx, id, 1, "m2", "")
 	must(t, err)
 	if run.Epoch != 2 || run.Master != "m2" || run.State != job.Running {
 		t.Fatalf("got epoch %d, master %q, %v", run.Epoch, run.Master, run.State)
@@ -150,7 +152,7 @@ func TestFinalStateIsAbsorbing(t *testing.T) {
 	refused(t, s.Finish(ctx, id, 1, job.Failed, "", job.Progress{}), ErrFinal)
 	refused(t, s.Append(ctx, id, 1, 1, blobs("b")), ErrFinal)
 	must(t, s.Append(ctx, id, 1, 0, blobs("a")))
-	_, err := s.Assign(ctx, id, "m2")
+	_, err := s.Assign(ctx, id, 1, "m2", "")
 	refused(t, err, ErrFinal)
 	run, err := s.Cancel(ctx, id, "too late")
 	must(t, err)
@@ -222,7 +224,7 @@ func TestFullDiskRefusesNewWorkByName(t *testing.T) {
 	s, err := Open(t.Context(), cfg)
 	must(t, err)
 	defer closed(t, s)
-	err = s.Create(t.Context(), newRun("d/j@1"), nil)
+	_, err = s.Create(t.Context(), newRun("d/j@1"), nil)
 	refused(t, err, ErrFull)
 	refused(t, err, store.ErrFull)
 	if !strings.Contains(err.Error(), dir) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/musterhq/muster/internal/codec"
 	"github.com/musterhq/muster/pkg/job"
@@ -15,7 +16,6 @@ import (
 // nobody who merely stores or replicates them opens.
 
 const (
-	commandVersion = 1
 	// MaxCommand bounds a command in bytes, its blobs included.
 	MaxCommand = 4 << 20
 	// MaxBlobs bounds how many blobs a command has.
@@ -39,6 +39,22 @@ type CreateRun struct {
 	Run    job.RunID `msgpack:"r"`
 	Master string    `msgpack:"m,omitempty"`
 	Chunks uint64    `msgpack:"c,omitempty"`
+	// What the state itself has to know of the run. Times are nanoseconds
+	// since 1970.
+	Namespace string        `msgpack:"n,omitempty"`
+	Job       string        `msgpack:"j,omitempty"`
+	Priority  int           `msgpack:"p,omitempty"`
+	Created   int64         `msgpack:"t,omitempty"`
+	NotBefore int64         `msgpack:"b,omitempty"`
+	Key       string        `msgpack:"k,omitempty"` // as the state stores it
+	KeyFor    time.Duration `msgpack:"kf,omitempty"`
+	Epoch     uint64        `msgpack:"e,omitempty"` // that the run goes on from
+	Of        job.RunID     `msgpack:"of,omitempty"`
+	Attempt   int           `msgpack:"at,omitempty"`
+	// MaxQueued and MaxQueuedAll are how many runs of the job and of the
+	// cluster may wait, this one included. Zero means any number.
+	MaxQueued    uint64 `msgpack:"q,omitempty"`
+	MaxQueuedAll uint64 `msgpack:"qa,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`
@@ -48,20 +64,32 @@ type CreateRun struct {
 type StageEntry struct {
 	Run   job.RunID `msgpack:"r"`
 	Seq   uint64    `msgpack:"q"`
+	At    int64     `msgpack:"a,omitempty"`
 	Entry []byte    `msgpack:"-"`
 }
 
-// DiscardStaged removes at most Limit entries that were staged for a run that
-// was never created, the last ones first.
+// DiscardStaged removes at most Limit entries that belong to no run, the last
+// ones first: what was staged for a run that was never created, or what is
+// left of one that was forgotten. With Before it leaves alone what was staged
+// at that time or later.
 type DiscardStaged struct {
-	Run   job.RunID `msgpack:"r"`
-	Limit uint64    `msgpack:"l"`
+	Run    job.RunID `msgpack:"r"`
+	Limit  uint64    `msgpack:"l"`
+	Before int64     `msgpack:"b,omitempty"`
 }
 
-// AssignRun gives a run its next master.
+// AdmitRun lets a run that waits for a time wait for a master instead.
+type AdmitRun struct {
+	Run job.RunID `msgpack:"r"`
+}
+
+// AssignRun gives a run that has epoch After its next master.
 type AssignRun struct {
 	Run    job.RunID `msgpack:"r"`
 	Master string    `msgpack:"m"`
+	After  uint64    `msgpack:"e,omitempty"`
+	At     int64     `msgpack:"a,omitempty"`
+	Why    string    `msgpack:"w,omitempty"`
 }
 
 // AppendEntries appends to a run's journal, the first entry as number First.
@@ -87,6 +115,51 @@ type FinishRun struct {
 type CancelRun struct {
 	Run    job.RunID `msgpack:"r"`
 	Reason string    `msgpack:"w"`
+	At     int64     `msgpack:"a,omitempty"`
+}
+
+// KillRun ends a run as canceled, whoever conducts it.
+type KillRun struct {
+	Run    job.RunID `msgpack:"r"`
+	Reason string    `msgpack:"w"`
+	At     int64     `msgpack:"a"`
+}
+
+// NoteRun adds a line to the history of a run.
+type NoteRun struct {
+	Run   job.RunID `msgpack:"r"`
+	Epoch uint64    `msgpack:"e"`
+	Text  string    `msgpack:"w"`
+	At    int64     `msgpack:"a"`
+}
+
+// RewriteEntries replaces entries of the journal of a run that has ended, the
+// one numbered Seqs[i] by Entries[i].
+type RewriteEntries struct {
+	Run     job.RunID `msgpack:"r"`
+	Seqs    []uint64  `msgpack:"q"`
+	Entries [][]byte  `msgpack:"-"`
+}
+
+// CompactedRun records that the journal of a run that has ended is as small
+// as it gets.
+type CompactedRun struct {
+	Run job.RunID `msgpack:"r"`
+}
+
+// ForgetRun removes a run that has ended, except for its journal, which is
+// left to DiscardStaged.
+type ForgetRun struct {
+	Run job.RunID `msgpack:"r"`
+	At  int64     `msgpack:"a"`
+}
+
+// FreeKey removes the key of a run that has ended once its time is over.
+type FreeKey struct {
+	Namespace string `msgpack:"n"`
+	Job       string `msgpack:"j"`
+	Key       string `msgpack:"k"` // as the state stores it
+	At        int64  `msgpack:"a"`
 }
 
 // PutJob records a declaration in place of the one of that name, if any.
@@ -103,25 +176,57 @@ type DeleteJob struct {
 	Name      string `msgpack:"j"`
 }
 
-func (*CreateRun) kind() byte     { return 'c' }
-func (*StageEntry) kind() byte    { return 's' }
-func (*DiscardStaged) kind() byte { return 'd' }
-func (*AssignRun) kind() byte     { return 'a' }
-func (*AppendEntries) kind() byte { return 'j' }
-func (*FinishRun) kind() byte     { return 'f' }
-func (*CancelRun) kind() byte     { return 'x' }
-func (*PutJob) kind() byte        { return 'p' }
-func (*DeleteJob) kind() byte     { return 'D' }
+// PauseJob records that no run of a job is to begin.
+type PauseJob struct {
+	Namespace string `msgpack:"n"`
+	Name      string `msgpack:"j"`
+	Reason    string `msgpack:"w,omitempty"`
+	At        int64  `msgpack:"a"`
+}
 
-func (c *CreateRun) blobs() [][]byte     { return append([][]byte{c.Record}, c.Entries...) }
-func (c *StageEntry) blobs() [][]byte    { return [][]byte{c.Entry} }
-func (c *DiscardStaged) blobs() [][]byte { return nil }
-func (c *AssignRun) blobs() [][]byte     { return nil }
-func (c *AppendEntries) blobs() [][]byte { return c.Entries }
-func (c *FinishRun) blobs() [][]byte     { return [][]byte{c.Progress} }
-func (c *CancelRun) blobs() [][]byte     { return nil }
-func (c *PutJob) blobs() [][]byte        { return [][]byte{c.Record} }
-func (c *DeleteJob) blobs() [][]byte     { return nil }
+// ResumeJob takes PauseJob back.
+type ResumeJob struct {
+	Namespace string `msgpack:"n"`
+	Name      string `msgpack:"j"`
+}
+
+func (*CreateRun) kind() byte      { return 'c' }
+func (*StageEntry) kind() byte     { return 's' }
+func (*DiscardStaged) kind() byte  { return 'd' }
+func (*AdmitRun) kind() byte       { return 'w' }
+func (*AssignRun) kind() byte      { return 'a' }
+func (*AppendEntries) kind() byte  { return 'j' }
+func (*FinishRun) kind() byte      { return 'f' }
+func (*CancelRun) kind() byte      { return 'x' }
+func (*KillRun) kind() byte        { return 'k' }
+func (*NoteRun) kind() byte        { return 'n' }
+func (*RewriteEntries) kind() byte { return 'r' }
+func (*CompactedRun) kind() byte   { return 'C' }
+func (*ForgetRun) kind() byte      { return 'F' }
+func (*FreeKey) kind() byte        { return 'K' }
+func (*PutJob) kind() byte         { return 'p' }
+func (*DeleteJob) kind() byte      { return 'D' }
+func (*PauseJob) kind() byte       { return 'P' }
+func (*ResumeJob) kind() byte      { return 'R' }
+
+func (c *CreateRun) blobs() [][]byte      { return append([][]byte{c.Record}, c.Entries...) }
+func (c *StageEntry) blobs() [][]byte     { return [][]byte{c.Entry} }
+func (*DiscardStaged) blobs() [][]byte    { return nil }
+func (*AdmitRun) blobs() [][]byte         { return nil }
+func (*AssignRun) blobs() [][]byte        { return nil }
+func (c *AppendEntries) blobs() [][]byte  { return c.Entries }
+func (c *FinishRun) blobs() [][]byte      { return [][]byte{c.Progress} }
+func (*CancelRun) blobs() [][]byte        { return nil }
+func (*KillRun) blobs() [][]byte          { return nil }
+func (*NoteRun) blobs() [][]byte          { return nil }
+func (c *RewriteEntries) blobs() [][]byte { return c.Entries }
+func (*CompactedRun) blobs() [][]byte     { return nil }
+func (*ForgetRun) blobs() [][]byte        { return nil }
+func (*FreeKey) blobs() [][]byte          { return nil }
+func (c *PutJob) blobs() [][]byte         { return [][]byte{c.Record} }
+func (*DeleteJob) blobs() [][]byte        { return nil }
+func (*PauseJob) blobs() [][]byte         { return nil }
+func (*ResumeJob) blobs() [][]byte        { return nil }
 
 func (c *CreateRun) take(b [][]byte) error {
 	if len(b) == 0 {
@@ -131,14 +236,30 @@ func (c *CreateRun) take(b [][]byte) error {
 	return nil
 }
 
+func (c *RewriteEntries) take(b [][]byte) error {
+	if len(b) != len(c.Seqs) {
+		return fmt.Errorf("wire: command with %d blobs for %d entries", len(b), len(c.Seqs))
+	}
+	c.Entries = b
+	return nil
+}
+
 func (c *AppendEntries) take(b [][]byte) error { c.Entries = b; return nil }
 func (c *StageEntry) take(b [][]byte) error    { return only(b, &c.Entry) }
+func (*DiscardStaged) take(b [][]byte) error   { return only(b) }
+func (*AdmitRun) take(b [][]byte) error        { return only(b) }
+func (*AssignRun) take(b [][]byte) error       { return only(b) }
 func (c *FinishRun) take(b [][]byte) error     { return only(b, &c.Progress) }
+func (*CancelRun) take(b [][]byte) error       { return only(b) }
+func (*KillRun) take(b [][]byte) error         { return only(b) }
+func (*NoteRun) take(b [][]byte) error         { return only(b) }
+func (*CompactedRun) take(b [][]byte) error    { return only(b) }
+func (*ForgetRun) take(b [][]byte) error       { return only(b) }
+func (*FreeKey) take(b [][]byte) error         { return only(b) }
 func (c *PutJob) take(b [][]byte) error        { return only(b, &c.Record) }
-func (c *DiscardStaged) take(b [][]byte) error { return only(b) }
-func (c *AssignRun) take(b [][]byte) error     { return only(b) }
-func (c *CancelRun) take(b [][]byte) error     { return only(b) }
-func (c *DeleteJob) take(b [][]byte) error     { return only(b) }
+func (*DeleteJob) take(b [][]byte) error       { return only(b) }
+func (*PauseJob) take(b [][]byte) error        { return only(b) }
+func (*ResumeJob) take(b [][]byte) error       { return only(b) }
 
 // only stores the blobs in dst if there is exactly one for each.
 func only(blobs [][]byte, dst ...*[]byte) error {
@@ -169,7 +290,7 @@ func EncodeCommand(c Command) ([]byte, error) {
 	}
 	const prefix = 4 // the length, which is known last
 	b := make([]byte, prefix, prefix+size)
-	b = append(b, commandVersion, c.kind())
+	b = append(b, VersionOf(c), c.kind())
 	b = appendBytes(b, head)
 	b = binary.AppendUvarint(b, uint64(len(blobs)))
 	for _, blob := range blobs {
@@ -213,7 +334,7 @@ func decodeCommand(b []byte) (Command, error) {
 		return nil, r.err
 	}
 	c := newCommand(kind)
-	if version != commandVersion || c == nil {
+	if version == 0 || version > MaxCommandVersion || c == nil {
 		return nil, fmt.Errorf("%w: version %d, kind %q: upgrade this node", ErrUnknownCommand, version, kind)
 	}
 	head := r.bytes(maxHead)
@@ -249,6 +370,8 @@ func newCommand(kind byte) Command {
 		return &StageEntry{}
 	case 'd':
 		return &DiscardStaged{}
+	case 'w':
+		return &AdmitRun{}
 	case 'a':
 		return &AssignRun{}
 	case 'j':
@@ -257,28 +380,28 @@ func newCommand(kind byte) Command {
 		return &FinishRun{}
 	case 'x':
 		return &CancelRun{}
+	case 'k':
+		return &KillRun{}
+	case 'n':
+		return &NoteRun{}
+	case 'r':
+		return &RewriteEntries{}
+	case 'C':
+		return &CompactedRun{}
+	case 'F':
+		return &ForgetRun{}
+	case 'K':
+		return &FreeKey{}
 	case 'p':
 		return &PutJob{}
 	case 'D':
 		return &DeleteJob{}
+	case 'P':
+		return &PauseJob{}
+	case 'R':
+		return &ResumeJob{}
 	}
 	return nil
-}
-
-// RunStatus is what changes of a run, as the state stores it beside the run as
-// it was created.
-type RunStatus struct {
-	Master string    `msgpack:"m,omitempty"`
-	Epoch  uint64    `msgpack:"e,omitempty"`
-	State  job.State `msgpack:"s,omitempty"`
-	Reason string    `msgpack:"w,omitempty"`
-	Cancel string    `msgpack:"c,omitempty"` // the reason somebody gave
-	// Next is how many entries the journal has.
-	Next uint64 `msgpack:"n,omitempty"`
-	// Staged says that there is no run yet, only entries of one.
-	Staged   bool   `msgpack:"g,omitempty"`
-	Finished int64  `msgpack:"f,omitempty"` // nanoseconds since 1970
-	Progress []byte `msgpack:"p,omitempty"` // EncodeRecord
 }
 
 // EncodeRecord returns v, a part of the vocabulary, as the state stores it.

@@ -23,6 +23,23 @@ func commands() []Command {
 		&CancelRun{Run: "a/b@1", Reason: "why"},
 		&PutJob{Namespace: "a", Name: "b", Record: []byte("spec")},
 		&DeleteJob{Namespace: "a", Name: "b"},
+		&CreateRun{
+			Run: "a/b@1#2", Namespace: "a", Job: "b", Priority: -3, Created: 5, NotBefore: 6, Key: "k", KeyFor: 7,
+			Epoch: 8, Of: "a/b@1", Attempt: 2, MaxQueued: 9, MaxQueuedAll: 10, Record: []byte("run"), Entries: [][]byte{},
+		},
+		&StageEntry{Run: "a/b@1", At: 5, Entry: []byte{}},
+		&DiscardStaged{Run: "a/b@1", Limit: 64, Before: 5},
+		&AssignRun{Run: "a/b@1", Master: "m", After: 3, At: 5, Why: "why"},
+		&CancelRun{Run: "a/b@1", Reason: "why", At: 5},
+		&AdmitRun{Run: "a/b@1"},
+		&KillRun{Run: "a/b@1", Reason: "why", At: 5},
+		&NoteRun{Run: "a/b@1", Epoch: 3, Text: "what", At: 5},
+		&RewriteEntries{Run: "a/b@1", Seqs: []uint64{1, 7}, Entries: [][]byte{[]byte("x"), {}}},
+		&CompactedRun{Run: "a/b@1"},
+		&ForgetRun{Run: "a/b@1", At: 5},
+		&FreeKey{Namespace: "a", Job: "b", Key: "k", At: 5},
+		&PauseJob{Namespace: "a", Name: "b", Reason: "why", At: 5},
+		&ResumeJob{Namespace: "a", Name: "b"},
 	}
 }
 
@@ -73,6 +90,23 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000001301780f82a172a5612f624031a177a377687900",
 		"0000001201700982a16ea161a16aa162010473706563",
 		"0000000d01440982a16ea161a16aa16200",
+		"0000004301633b8da172a7612f6240312332a16ea161a16aa162a170fda17405a16206a16ba16ba26b6607a16508a26f66a5612f624031a2617402a17109a271610a010372756e",
+		"0000001401730f83a172a5612f624031a17100a161050100",
+		"0000001301640f83a172a5612f624031a16c40a1620500",
+		"0000001d01611985a172a5612f624031a16da16da16503a16105a177a377687900",
+		"0000001601781283a172a5612f624031a177a3776879a1610500",
+		"0000000d01770981a172a5612f62403100",
+		"00000016016b1283a172a5612f624031a177a3776879a1610500",
+		"0000001a016e1684a172a5612f624031a16503a177a477686174a1610500",
+		"0000001501720e82a172a5612f624031a17192010702017800",
+		"0000000d01430981a172a5612f62403100",
+		"0000001001460c82a172a5612f624031a1610500",
+		"00000014014b1084a16ea161a16aa162a16ba16ba1610500",
+		"0000001601501284a16ea161a16aa162a177a3776879a1610500",
+		"0000000d01520982a16ea161a16aa16200",
+	}
+	if got := len(commands()); got != len(want) {
+		t.Fatalf("%d commands are pinned, there are %d", len(want), got)
 	}
 	for i, c := range commands() {
 		if got := hex.EncodeToString(encoded(t, c)); got != want[i] {

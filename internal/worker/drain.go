@@ -88,9 +88,15 @@ func (w *Worker) release() error {
 	return nil
 }
 
-// quietLocked tells Drain if it has nothing to wait for.
+// quietLocked tells Drain and Rest if they have nothing to wait for.
 func (w *Worker) quietLocked() {
-	if !w.stopping || w.runners > 0 || w.errands > 0 {
+	if w.runners > 0 || w.errands > 0 {
+		return
+	}
+	if w.resting != nil {
+		w.resting.settle()
+	}
+	if !w.stopping {
 		return
 	}
 	select {

@@ -93,6 +93,8 @@ func (w *Worker) admitLocked(r *job.Run) (now, old *run, why string) {
 	switch old = w.runs[r.ID]; {
 	case w.stopping:
 		return nil, nil, ErrStopping.Error()
+	case w.resting != nil:
+		return nil, nil, ErrResting.Error()
 	case w.over.has(r.ID, r.Created):
 		return nil, nil, fmt.Sprintf("worker: run %s is over", r.ID)
 	case old == nil:

@@ -31,7 +31,7 @@ func (w *Worker) Window(id job.RunID) int {
 }
 
 func (w *Worker) windowLocked(r *run) int {
-	if w.stopping {
+	if w.stopping || w.resting != nil {
 		return 0
 	}
 	if r == nil || r.limit == 0 {

@@ -161,6 +161,7 @@ type Worker struct {
 	strays  map[*attempt]struct{} // guarded by mu: abandoned, and not back yet
 	total   Totals                // guarded by mu
 
+	resting  *rest         // nil unless it takes no tasks for now; guarded by mu
 	stopping bool          // guarded by mu
 	quiet    chan struct{} // closed once the worker is stopping and has no goroutine left
 	drained  drained

@@ -13,6 +13,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,6 +64,12 @@ type Spec struct {
 	// NoBackups turns off the second attempt that is started elsewhere for a
 	// task that is slow when most of its kind are done.
 	NoBackups bool `msgpack:"nb,omitempty"`
+
+	// Priority says which run begins first where several wait: the one of the
+	// higher number, from -100 to 100. Among equals it is the older one.
+	Priority int `msgpack:"pri,omitempty"`
+	// Retain says how long finished runs are kept.
+	Retain Retention `msgpack:"ret,omitempty"`
 
 	// Concurrency bounds how many attempts of a run execute on one node at a
 	// time. Zero means the node's slots.
@@ -151,9 +158,9 @@ type Output struct {
 	// from the one attempt of each task that counts.
 	Dir string `msgpack:"d,omitempty"`
 	// Format makes a MapReduce run write its pairs to files part-00000 and so
-	// on in Dir, one per partition: "tsv" is key, tab, value; "json" is an
-	// object with key and value on each line. Empty means that the pairs are
-	// returned and not written.
+	// on in Dir, one per partition, in place of all such files of an earlier
+	// run: "tsv" is key, tab, value; "json" is an object with key and value on
+	// each line. Empty means that the pairs are returned and not written.
 	Format string `msgpack:"f,omitempty"`
 }
 
@@ -163,6 +170,28 @@ type Retry struct {
 	Attempts int `msgpack:"a,omitempty"`
 	// Backoff is the wait between attempts.
 	Backoff trigger.Backoff `msgpack:"b,omitempty"`
+}
+
+// Retention is how long the finished runs of a job are kept. A run that is
+// over either bound is removed, the oldest first.
+type Retention struct {
+	// Age is how long after its end a run is kept. Zero means 7 days; a
+	// negative value means for ever.
+	Age time.Duration `msgpack:"a,omitempty"`
+	// Runs is how many runs are kept. Zero means 1000; a negative value means
+	// all.
+	Runs int `msgpack:"n,omitempty"`
+}
+
+// The retention of a job that does not say.
+const (
+	DefaultRetainAge  = 7 * 24 * time.Hour
+	DefaultRetainRuns = 1000
+)
+
+// WithDefaults returns r with its zeros filled in.
+func (r Retention) WithDefaults() Retention {
+	return Retention{Age: cmp.Or(r.Age, DefaultRetainAge), Runs: cmp.Or(r.Runs, DefaultRetainRuns)}
 }
 
 // Tolerance is how many tasks of a run may fail for good, by number or by

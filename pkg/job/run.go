@@ -32,10 +32,21 @@ type Run struct {
 	// Fire is when the run was due, in UTC. For a run that was submitted it is
 	// when it was.
 	Fire time.Time `msgpack:"f"`
-	// Key is what the caller named the run by.
+	// Key is what the caller named the run by. While it is taken, whoever asks
+	// for a run of the same job and key gets this one.
 	Key string `msgpack:"k,omitempty"`
+	// KeyFor is how long after its creation the key stays taken. It is taken
+	// while the run lives in any case, which is all that zero means.
+	KeyFor time.Duration `msgpack:"kf,omitempty"`
+	// NotBefore is when the run may begin. Zero means at once.
+	NotBefore time.Time `msgpack:"nb,omitempty"`
 	// Extra are values the caller passes to every task.
 	Extra map[string]string `msgpack:"x,omitempty"`
+
+	// Of is the run that this one tries again, the first of the row. Empty for
+	// that one itself. Attempt is the place in the row: 1 for the first.
+	Of      RunID `msgpack:"of,omitempty"`
+	Attempt int   `msgpack:"at,omitempty"`
 
 	// Trace is the span that the run came from, so that what happens elsewhere
 	// can be linked to it.
@@ -55,6 +66,26 @@ type Run struct {
 	Finished time.Time `msgpack:"fi,omitempty"`
 	// Progress is as of the end of the run.
 	Progress Progress `msgpack:"pr,omitempty"`
+	// History is what happened to the run, oldest first. It is bounded: of a
+	// long story the latest is kept, and how much is missing is said first. It
+	// is left out where runs are listed.
+	History []Happening `msgpack:"h,omitempty"`
+}
+
+// Happening is something that happened to a run, and when by the clock of the
+// node that said so.
+type Happening struct {
+	At   time.Time `msgpack:"a"`
+	What string    `msgpack:"w"`
+}
+
+// Again returns the ID of attempt n at the run first, as in
+// "reports/nightly@20260329T030000Z#2". The first attempt is first itself.
+func Again(first RunID, n int) RunID {
+	if n <= 1 {
+		return first
+	}
+	return RunID(fmt.Sprintf("%s#%d", first, n))
 }
 
 // Plan is how the master goes about a run: what is known once the processor's

@@ -15,6 +15,8 @@ const (
 	MaxPartitions = 10_000
 	// MaxParams is the most bytes that Params may have.
 	MaxParams = 64 << 10
+	// MaxPriority bounds Priority on either side of zero.
+	MaxPriority = 100
 	// MaxGlobs is the most bytes that the patterns of an Input may have
 	// together.
 	MaxGlobs = 128 << 10
@@ -82,6 +84,9 @@ func (s *Spec) validateNumbers() error {
 		if d.value < 0 {
 			return fmt.Errorf("job: %s %v: want a positive duration, or 0 for no bound", d.field, d.value)
 		}
+	}
+	if s.Priority < -MaxPriority || s.Priority > MaxPriority {
+		return fmt.Errorf("job: Priority %d: want a number from %d to %d, or 0 for the middle", s.Priority, -MaxPriority, MaxPriority)
 	}
 	if s.Partitions > MaxPartitions {
 		return fmt.Errorf("job: Partitions %d: want at most %d, or 0 for four per slot", s.Partitions, MaxPartitions)

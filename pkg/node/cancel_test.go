@@ -161,6 +161,34 @@ func TestAStopThatMayNotWaitGivesTheRunToTheNextLife(t *testing.T) {
 	}
 }
 
+// TestAfterAStopEveryMethodSaysSo has one who waits when the stop begins, and
+// others who come later.
+func TestAfterAStopEveryMethodSaysSo(t *testing.T) {
+	w := newWaits()
+	n, err := node.Start(t.Context(), node.Config{Logger: quiet, Grace: time.Second, Processors: mapreduce.Registry{"task": w}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := submit(t, n, job.Spec{Processor: "task"})
+	<-w.at
+	waited := make(chan error, 1)
+	go func() { _, err := r.Wait(context.Background()); waited <- err }()
+	stopNow(t, n)
+	wait := func() error { _, err := r.Wait(t.Context()); return err }
+	get := func() error { _, err := r.Get(t.Context()); return err }
+	progress := func() error { _, err := r.Progress(t.Context()); return err }
+	runs := func() error { _, err := n.Runs(t.Context(), "", 0); return err }
+	for name, err := range map[string]error{
+		"the Wait that was there": <-waited, "Wait": wait(), "Get": get(), "Progress": progress(), "Runs": runs(), "Cancel": r.Cancel(t.Context(), ""),
+	} {
+		if !errors.Is(err, node.ErrStopped) {
+			t.Errorf("%s: got %v, want ErrStopped", name, err)
+			continue
+		}
+		says(t, err)
+	}
+}
+
 func stopNow(t *testing.T, n *node.Node) {
 	t.Helper()
 	over, cancel := context.WithCancel(t.Context())

@@ -45,6 +45,11 @@ func (c *conductor) commitFiles() error {
 	if err := os.Remove(filepath.Join(dir, "_SUCCESS")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("node: Output.Dir: %w", err) // of an earlier run, whose files are replaced
 	}
+	if c.run.Spec.Output.Format != "" {
+		if err := dropParts(dir, from); err != nil {
+			return fmt.Errorf("node: Output.Dir: %w", err)
+		}
+	}
 	for name, staged := range from {
 		to := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
@@ -68,6 +73,22 @@ func (c *conductor) commitFiles() error {
 	}
 	c.dropFiles()
 	return syncDir(dir)
+}
+
+// dropParts removes the parts that an earlier run with more partitions left in
+// dir: whoever reads all parts would count its keys too.
+func dropParts(dir string, keep map[string]string) error {
+	old, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range old {
+		part, _ := filepath.Match("part-[0-9][0-9][0-9][0-9][0-9]", e.Name())
+		if _, ours := keep[e.Name()]; part && !ours {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // dropFiles removes what attempts left that do not count.

@@ -63,8 +63,9 @@ func (n *Node) closeLeader(context.Context) error {
 // create records a run and has it begun.
 func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
 	run := c.Run
-	run.State, run.Epoch, run.Master = job.Running, 1, l.choose("")
-	if err := l.state.Create(ctx, run, c.Chunks); err != nil {
+	run.Epoch, run.Master = 0, l.choose("")
+	run, err := l.state.Create(ctx, run, c.Chunks)
+	if err != nil || run.ID != c.Run.ID || run.State.Done() {
 		return run, err
 	}
 	l.note(run.ID, run.Master)
@@ -83,7 +84,10 @@ func (l *leader) appoint(run job.Run) {
 
 func (l *leader) assign(id job.RunID, not string) (job.Run, bool) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		run, err := l.state.Assign(l.ctx, id, l.choose(not))
+		run, err := l.state.Run(id)
+		if err == nil {
+			run, err = l.state.Assign(l.ctx, id, run.Epoch, l.choose(not), "")
+		}
 		if err == nil {
 			l.note(id, run.Master)
 			return run, true

@@ -124,7 +124,7 @@ func TestARunThatWaitsCanBeCancelledAndTimesOut(t *testing.T) {
 		}
 		fails(t, r, job.Canceled, "no use")
 	}
-	fails(t, late, job.Failed, "RunTimeout of 30ms")
+	fails(t, late, job.Failed, "RunTimeout of 30ms", "it waited: no worker: 1 lacks tag nobody")
 	stillWorks(t, n)
 }
 

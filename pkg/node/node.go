@@ -128,7 +128,7 @@ func (n *Node) Gossip() string { return n.members.Self().Addr }
 // Members returns the members that this node sees alive, itself included.
 func (n *Node) Members() []membership.Member { return n.members.Members() }
 
-func (n *Node) openDir(context.Context) (err error) {
+func (n *Node) openDir(ctx context.Context) (err error) {
 	if n.temporary = n.cfg.Dir == ""; n.temporary {
 		n.cfg.Dir, err = os.MkdirTemp("", "muster-")
 	} else {
@@ -141,7 +141,7 @@ func (n *Node) openDir(context.Context) (err error) {
 		return fmt.Errorf("node: Dir %q: %w", n.cfg.Dir, err)
 	}
 	if n.id, err = membership.Identity(n.cfg.Dir); err != nil {
-		return errors.Join(err, n.closeDir(nil))
+		return errors.Join(err, n.closeDir(ctx))
 	}
 	n.log = n.cfg.Logger.With(telemetry.Node(n.cfg.Name))
 	if n.temporary {

@@ -87,6 +87,32 @@ func TestPairsGoToFiles(t *testing.T) {
 	}
 }
 
+// TestPartsOfAnEarlierRunGo runs a job again, into the same directory, with
+// fewer partitions. What is no part stays.
+func TestPartsOfAnEarlierRunGo(t *testing.T) {
+	n, dir := one(t, mapreduce.Registry{"lines": mapreduce.Of(countLines{})}), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "part-list"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, partitions := range []int{6, 2} {
+		r := submit(t, n, job.Spec{
+			Processor: "lines", Input: job.Values("a", "b", "c", "d", "e", "f"), Partitions: partitions, Output: job.Output{Dir: dir, Format: "tsv"},
+		})
+		if _, err := r.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		files, lines := tree(t, dir), 0
+		for name, text := range files {
+			if name != "_SUCCESS" {
+				lines += strings.Count(text, "\n")
+			}
+		}
+		if lines != 6 || len(files) != partitions+2 {
+			t.Errorf("got %d lines in %q, want 6 in %d parts, _SUCCESS and part-list", lines, slices.Sorted(maps.Keys(files)), partitions)
+		}
+	}
+}
+
 func parse(t *testing.T, format, line string) (string, int) {
 	t.Helper()
 	if format == "json" {

@@ -30,7 +30,11 @@ func (n *Node) Run(id job.RunID) *Run { return &Run{n: n, id: id} }
 // Runs returns at most limit runs in the order of their IDs, after the one
 // named. A limit of 0 means 100; it is never above 1000.
 func (n *Node) Runs(ctx context.Context, after job.RunID, limit int) ([]job.Run, error) {
-	return lead[[]job.Run](ctx, n, wire.MethodRuns, wire.Page{After: after, Limit: limit})
+	runs, err := lead[[]job.Run](ctx, n, wire.MethodRuns, wire.Page{After: after, Limit: limit})
+	if err != nil && n.ctx.Err() != nil {
+		return nil, ErrStopped
+	}
+	return runs, err
 }
 
 // ID returns the run's ID.
@@ -49,6 +53,8 @@ func (r *Run) explain(err error) error {
 		return nil
 	case is(err, state.ErrNoRun):
 		return fmt.Errorf("%w: %.200q: see Runs for those there are", ErrNoRun, r.id)
+	case r.n.ctx.Err() != nil: // whatever it was that the stop broke
+		return fmt.Errorf("%w: run %.200q: ask another node, or this one when it is started again", ErrStopped, r.id)
 	}
 	return fmt.Errorf("node: run %.200q: %w", r.id, plain(err))
 }
@@ -94,7 +100,8 @@ func (r *Run) await(ctx context.Context) (job.Run, error) {
 }
 
 // Progress returns where the run stands: from its master while it has one,
-// then as it ended.
+// then as it ended. Between two masters nobody counts, and it says that the run
+// waits for one.
 func (r *Run) Progress(ctx context.Context) (job.Progress, error) {
 	run, err := r.Get(ctx)
 	if err != nil || run.State.Done() {
@@ -102,14 +109,21 @@ func (r *Run) Progress(ctx context.Context) (job.Progress, error) {
 	}
 	p, err := call[job.Progress](ctx, r.n, run.Master, wire.MethodProgress, wire.RunRef{Run: r.id})
 	if err != nil { // it is between two masters, or has just ended
-		run, err = r.Get(ctx)
+		if run, err = r.Get(ctx); err == nil && !run.State.Done() {
+			run.Progress.Waiting = "it has no master that answers"
+		}
 		return run.Progress, err
 	}
 	return p, nil
 }
 
+// unheard is how long Watch waits for the state before it says so.
+const unheard = 2 * time.Second
+
 // Watch yields the run's progress about once in every, and a last time when it
-// is over. It ends early with ctx. If every is not positive it is a second.
+// is over. While neither the master nor the state can be asked, it yields
+// what it last knew and says in Waiting what is missing. It ends early with
+// ctx. If every is not positive it is a second.
 func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progress] {
 	if every <= 0 {
 		every = time.Second
@@ -123,23 +137,43 @@ func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progr
 			}
 		})
 		defer cancel()
-		for tick := time.NewTicker(every); ; {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for last := (job.Progress{}); ; {
 			select {
 			case run := <-over:
-				tick.Stop()
 				yield(run.Progress)
 				return
 			case <-ctx.Done():
-				tick.Stop()
 				return
 			case <-tick.C:
 			}
-			if p, err := r.Progress(ctx); err == nil && !yield(p) {
-				tick.Stop()
+			p, err := r.latest(ctx, last)
+			if err != nil {
+				continue
+			}
+			if last = p; !yield(p) {
 				return
 			}
 		}
 	}
+}
+
+// latest is Progress, or the last one there was with the reason why there is
+// none now.
+func (r *Run) latest(ctx context.Context, last job.Progress) (job.Progress, error) {
+	asked, cancel := context.WithTimeout(ctx, unheard)
+	defer cancel()
+	p, err := r.Progress(asked)
+	switch {
+	case ctx.Err() == nil && (asked.Err() != nil || broken(err)):
+		p, err = last, nil
+		p.Waiting = "neither its master nor the node with the state answers"
+	case err == nil && p.Tasks == 0 && p.Waiting != "":
+		last.Waiting = p.Waiting
+		p = last
+	}
+	return p, err
 }
 
 // Cancel asks for the run to end early and returns when that is recorded: a

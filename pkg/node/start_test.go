@@ -201,7 +201,9 @@ func TestAStartSaysWhatWentWrongInOneLine(t *testing.T) {
 	up := start(t, node.Config{Logger: quiet, Dir: t.TempDir()})
 	for _, cfg := range []node.Config{
 		{Join: []string{"127.0.0.1:1", "127.0.0.1:2"}, JoinTimeout: 100 * time.Millisecond},
-		{RPC: up.Members()[0].RPC}, {Gossip: up.Gossip()}, {Dir: "/dev/null"},
+		{RPC: up.Members()[0].RPC},
+		{Gossip: up.Gossip()},
+		{Dir: "/dev/null"},
 	} {
 		cfg.Logger = quiet
 		_, err := node.Start(t.Context(), cfg)

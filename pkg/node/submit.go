@@ -21,7 +21,8 @@ import (
 // Option is something a caller says of one run rather than of its job.
 type Option func(*job.Run)
 
-// Key names the run for the caller; tasks see it.
+// Key names the run for the caller; tasks see it. While that run lives, a
+// second submit with the same job and key returns it.
 func Key(key string) Option { return func(r *job.Run) { r.Key = key } }
 
 // Extra passes a value along to every task of the run.
@@ -63,10 +64,11 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 	if err != nil {
 		return nil, err
 	}
-	if err := n.record(ctx, run, p.entries); err != nil {
+	accepted, err := n.record(ctx, run, p.entries)
+	if err != nil {
 		return nil, fmt.Errorf("node: submit %s: %w", run.ID, plain(err))
 	}
-	return &Run{n: n, id: run.ID}, nil
+	return &Run{n: n, id: accepted.ID}, nil
 }
 
 // maxExtra bounds what the caller passes to every task, in bytes.
@@ -84,8 +86,9 @@ func checkExtra(run *job.Run) error {
 }
 
 // record hands the run and its input to the state: in one message if they fit,
-// else the input first.
-func (n *Node) record(ctx context.Context, run job.Run, entries [][]byte) error {
+// else the input first. It returns the run that was accepted, or the one that
+// has its key.
+func (n *Node) record(ctx context.Context, run job.Run, entries [][]byte) (job.Run, error) {
 	create := wire.Create{Run: run}
 	if size := total(entries); size <= maxDispatch {
 		create.Chunks = entries
@@ -97,12 +100,11 @@ func (n *Node) record(ctx context.Context, run job.Run, entries [][]byte) error 
 				size += len(entries[at])
 			}
 			if _, err := lead[wire.Nothing](ctx, n, wire.MethodInput, j); err != nil {
-				return err
+				return job.Run{}, err
 			}
 		}
 	}
-	_, err := lead[job.Run](ctx, n, wire.MethodCreate, create)
-	return err
+	return lead[job.Run](ctx, n, wire.MethodCreate, create)
 }
 
 func total(entries [][]byte) (n int) {

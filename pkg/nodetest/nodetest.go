@@ -187,10 +187,17 @@ func (c *Cluster) Slow(i, j int, delay, jitter time.Duration) {
 }
 
 // Heal undoes every Cut, Isolate and Slow.
-func (c *Cluster) Heal() { c.net.Heal() }
+func (c *Cluster) Heal() {
+	for i := range c.slots {
+		for j := range i {
+			c.Slow(i, j, 0, 0)
+		}
+	}
+	c.net.Heal()
+}
 
 func (c *Cluster) stop() {
-	c.net.Heal()
+	c.Heal()
 	for i := range slices.Backward(c.slots) {
 		if c.slots[i].node != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

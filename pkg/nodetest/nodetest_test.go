@@ -336,6 +336,77 @@ func TestLostMapOutputIsMadeAnew(t *testing.T) {
 	}
 }
 
+// TestARunThatNobodyCountsSaysSo watches a run from a worker while the node
+// that holds the state, and conducts the run, is away.
+func TestARunThatNobodyCountsSaysSo(t *testing.T) {
+	p := newNumbers(500)
+	c := start(t, 2, mapreduce.Registry{"numbers": p})
+	run, err := c.Node(1).Submit(t.Context(), job.Spec{Processor: "numbers", Params: "1000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.reached
+	known, waited := 0, false
+	for now := range run.Watch(t.Context(), 10*time.Millisecond) {
+		if now.Tasks < known {
+			t.Errorf("got %d tasks after %d", now.Tasks, known)
+		}
+		switch {
+		case known == 0 && now.Tasks > 1:
+			known = now.Tasks
+			c.Kill(0)
+		case known > 0 && !waited && now.Waiting != "":
+			waited = true
+			c.Restart(0)
+			close(p.open)
+		}
+	}
+	if !waited {
+		t.Error("the run did not say that it waits")
+	}
+	out, err := run.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := mapreduce.Value[int](t.Context(), out); err != nil || got != 1000 {
+		t.Errorf("got %d tasks, %v, want 1000", got, err)
+	}
+}
+
+// TestTheNetworkDoesWhatItIsTold asks the node with the state across a link
+// that is cut, is slow, and is as it was again.
+func TestTheNetworkDoesWhatItIsTold(t *testing.T) {
+	c := start(t, 2, nil)
+	ask := func(patience time.Duration) (time.Duration, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		began := time.Now()
+		_, err := c.Node(1).Runs(ctx, "", 1)
+		return time.Since(began), err
+	}
+	for name, cut := range map[string]func(){
+		"cut": func() { c.Cut(0, 1) }, "isolated": func() { c.Isolate(0) },
+	} {
+		cut()
+		if took, err := ask(100 * time.Millisecond); err == nil {
+			t.Errorf("%s: got an answer after %v, want none", name, took)
+		}
+		c.Heal()
+		if _, err := ask(time.Minute); err != nil {
+			t.Errorf("%s and healed: %v", name, err)
+		}
+	}
+	const there = 500 * time.Millisecond
+	c.Slow(0, 1, there, 0)
+	if took, err := ask(time.Minute); err != nil || took < 2*there {
+		t.Errorf("slow: got an answer after %v, %v, want one after %v at least", took, err, 2*there)
+	}
+	c.Heal()
+	if took, err := ask(time.Minute); err != nil || took >= 2*there {
+		t.Errorf("healed: got an answer after %v, %v, want it to be fast again", took, err)
+	}
+}
+
 // TestRunsOutliveTheirCluster stops all nodes in the middle of a run and
 // starts them again.
 func TestRunsOutliveTheirCluster(t *testing.T) {

@@ -1,0 +1,297 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// Runs that have ended are listed by their job in the order in which they did,
+// so that the oldest are found when there are too many, and by that time alone
+// until their journals are compacted.
+
+// Ended is a run that has ended, at its place in the order.
+type Ended struct {
+	ID    job.RunID
+	At    time.Time
+	State job.State
+}
+
+// JobCount is how many of something a job has.
+type JobCount struct {
+	Namespace, Job string
+	N              int
+}
+
+// Finished returns at most limit of a job's runs that have ended, the first to
+// end first. It goes on behind after, of which the zero value is the
+// beginning. A limit of zero or less means 100.
+func (s *State) Finished(namespace, name string, after Ended, limit int) ([]Ended, error) {
+	prefix := named('e', namespace, name)
+	var from []byte
+	if after.ID != "" {
+		from = append(endedKey(namespace, name, after.ID, after.At.UnixNano()), 0)
+	}
+	return s.ended(prefix, from, limit)
+}
+
+// Uncompacted returns at most limit of the runs that have ended and for which
+// Compacted was not called, the first to end first. A limit of zero or less
+// means 100.
+func (s *State) Uncompacted(limit int) ([]Ended, error) { return s.ended([]byte("w"), nil, limit) }
+
+// ended reads an index whose keys have a time and a run behind prefix.
+func (s *State) ended(prefix, from []byte, limit int) ([]Ended, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	var all []Ended
+	for p, err := range v.ScanFrom(prefix, from) {
+		if err != nil {
+			return nil, err
+		}
+		k := p.Key[len(prefix):]
+		if len(k) < 10 || len(p.Value) != 1 {
+			return nil, fmt.Errorf("state: record %q of a run that has ended: %w", p.Key, store.ErrCorrupt)
+		}
+		all = append(all, Ended{ID: job.RunID(k[8 : len(k)-1]), At: timeOf(disordered(k)), State: job.State(p.Value[0])})
+		if len(all) == limit {
+			break
+		}
+	}
+	return all, nil
+}
+
+// FinishedJobs yields the jobs that have runs that have ended, with how many,
+// in the order of namespace and name. An error is the last it yields.
+func (s *State) FinishedJobs() iter.Seq2[JobCount, error] { return s.counts('f') }
+
+// QueuedJobs yields the jobs that have runs that wait for a master, with how
+// many, in the order of namespace and name. An error is the last it yields.
+func (s *State) QueuedJobs() iter.Seq2[JobCount, error] { return s.counts('q') }
+
+func (s *State) counts(kind byte) iter.Seq2[JobCount, error] {
+	return func(yield func(JobCount, error) bool) {
+		v, err := s.view()
+		if err != nil {
+			yield(JobCount{}, err)
+			return
+		}
+		defer v.Close()
+		for p, err := range v.Scan([]byte{kind}) {
+			var c JobCount
+			if err == nil {
+				c, err = decodeJobCount(p)
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func decodeJobCount(p store.Pair) (JobCount, error) {
+	n, err := decodeCount(p.Key, p.Value)
+	names := bytes.Split(p.Key[1:], []byte{0})
+	if err == nil && len(names) != 3 {
+		err = fmt.Errorf("state: count %q: %w", p.Key, store.ErrCorrupt)
+	}
+	if err != nil {
+		return JobCount{}, err
+	}
+	return JobCount{Namespace: string(names[0]), Job: string(names[1]), N: int(n)}, nil
+}
+
+// rewriteStep is how many entries one command rewrites at most.
+const rewriteStep = 64
+
+// Rewrite replaces entries of the journal of a run that has ended by others
+// that are not larger, in the order of their numbers; what else there is
+// stays. It may be repeated. ErrNotFinal says that the run has not ended,
+// ErrInvalid that an entry is unknown or larger than the one it replaces; the
+// entries before it may have been replaced.
+func (s *State) Rewrite(ctx context.Context, id job.RunID, entries []Entry) error {
+	if err := checkName("run", string(id)); err != nil {
+		return err
+	}
+	var cuts [][]Entry
+	for left := entries; len(left) > 0; {
+		n, size := 0, 0
+		for n < min(len(left), rewriteStep) && (n == 0 || size+len(left[n].Data)+perEntry <= maxStep) {
+			size += len(left[n].Data) + perEntry
+			n++
+		}
+		cuts, left = append(cuts, left[:n]), left[n:]
+	}
+	return s.steps(ctx, len(cuts), func(i int) wire.Command {
+		c := &wire.RewriteEntries{Run: id}
+		for _, e := range cuts[i] {
+			c.Seqs, c.Entries = append(c.Seqs, e.Seq), append(c.Entries, e.Data)
+		}
+		return c
+	})
+}
+
+// Compacted records that the journal of a run that has ended is as small as it
+// gets: Uncompacted leaves it out from then on. It may be repeated.
+// ErrNotFinal says that the run has not ended.
+func (s *State) Compacted(ctx context.Context, id job.RunID) error {
+	_, err := s.change(ctx, id, &wire.CompactedRun{Run: id})
+	return err
+}
+
+// Forget removes a run that has ended with all that belongs to it, except that
+// its key stays taken for as long as was promised. The run is gone at once;
+// its journal follows in steps. If it is cut short, repeating it goes on, and
+// so does Sweep; of a run that is not there nothing is removed. ErrNotFinal
+// says that the run has not ended.
+func (s *State) Forget(ctx context.Context, id job.RunID) error {
+	if err := checkName("run", string(id)); err != nil {
+		return err
+	}
+	r, err := s.propose(ctx, &wire.ForgetRun{Run: id, At: s.now().UnixNano()})
+	if err != nil || r.left == 0 {
+		return err
+	}
+	return s.Discard(ctx, id)
+}
+
+func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
+	old, r, err := tx.final(c.Run)
+	if err != nil || r.err != nil {
+		return r, err
+	}
+	if len(c.Seqs) != len(c.Entries) || len(c.Seqs) > rewriteStep {
+		return refuse(ErrInvalid, "run %q: %d entries to rewrite, the limit is %d", c.Run, len(c.Seqs), rewriteStep)
+	}
+	// Nothing is written before all is known to be right.
+	epochs, firsts := make([]uint64, len(c.Seqs)), make([]byte, len(c.Seqs))
+	same := make([]bool, len(c.Seqs))
+	for i, seq := range c.Seqs {
+		if seq >= old.Next || i > 0 && seq <= c.Seqs[i-1] {
+			return refuse(ErrInvalid, "run %q: journal entry %d of %d to rewrite is unknown or out of order", c.Run, seq, old.Next)
+		}
+		first, err := tx.batch.Get(entryKey(c.Run, seq))
+		if err != nil {
+			return result{}, missing(err)
+		}
+		epoch, data, err := readEntry(tx.batch, c.Run, seq)
+		if err != nil {
+			return result{}, err
+		}
+		if len(c.Entries[i]) > len(data) {
+			return refuse(ErrInvalid, "run %q: journal entry %d has %d bytes and can't be rewritten to %d", c.Run, seq, len(data), len(c.Entries[i]))
+		}
+		epochs[i], firsts[i], same[i] = epoch, first[0], bytes.Equal(data, c.Entries[i])
+	}
+	st := *old
+	for i, seq := range c.Seqs {
+		if same[i] {
+			continue
+		}
+		st.Rewritten = true
+		if err := errors.Join(
+			deleteParts(tx.batch, entryKey(c.Run, seq), firsts[i:i+1]),
+			putEntry(tx.batch, c.Run, seq, epochs[i], c.Entries[i]),
+		); err != nil {
+			return result{}, err
+		}
+	}
+	return tx.update(c.Run, &st)
+}
+
+func (tx *change) compacted(c *wire.CompactedRun) (result, error) {
+	old, r, err := tx.final(c.Run)
+	if err != nil || r.err != nil || old.Compacted {
+		return r, err
+	}
+	if err := tx.batch.Delete(uncompactedKey(c.Run, old.Finished)); err != nil {
+		return result{}, err
+	}
+	st := *old
+	st.Compacted = true
+	return tx.update(c.Run, &st)
+}
+
+func (tx *change) forget(c *wire.ForgetRun) (result, error) {
+	old, err := tx.status(c.Run)
+	if err != nil || old == nil {
+		return result{}, err
+	}
+	if old.Staged {
+		if old.Gone {
+			return result{left: old.Next}, nil
+		}
+		return result{}, nil // a run that is not there
+	}
+	if !old.State.Done() {
+		return refuse(ErrNotFinal, "run %q is %v", c.Run, old.State)
+	}
+	key := recordKey(c.Run)
+	first, err := tx.batch.Get(key)
+	if err != nil {
+		return result{}, missing(err)
+	}
+	_, counted := tx.count(finishedKey(old.Namespace, old.Job), -1)
+	if err := errors.Join(
+		counted,
+		deleteParts(tx.batch, key, first),
+		tx.dropHistory(c.Run, old),
+		tx.batch.Delete(endedKey(old.Namespace, old.Job, c.Run, old.Finished)),
+	); err != nil {
+		return result{}, err
+	}
+	if !old.Compacted {
+		err = errors.Join(err, tx.batch.Delete(uncompactedKey(c.Run, old.Finished)))
+	}
+	if old.Of != "" {
+		err = errors.Join(err, tx.batch.Delete(attemptKey(old.Of, old.Attempt)))
+	}
+	if err != nil {
+		return result{}, err
+	}
+	if old.Next == 0 {
+		tx.set(c.Run, nil)
+		return result{}, nil
+	}
+	tx.set(c.Run, &wire.RunStatus{Staged: true, Gone: true, Next: old.Next})
+	return result{left: old.Next}, tx.batch.Put(stagedKey(c.Run))
+}
+
+// conclude records that a run has ended as st says, which is going to be set.
+func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
+	var begun error
+	if st.Waits == wire.WaitsForNothing {
+		begun = tx.batch.Delete(unfinishedKey(id))
+	}
+	_, counted := tx.count(finishedKey(st.Namespace, st.Job), 1)
+	return errors.Join(
+		begun, counted,
+		tx.leave(id, st),
+		tx.release(id, st),
+		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), []byte{byte(st.State)}),
+		tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)}),
+		tx.happened(id, st, st.Finished, "%s", because(st.State.String(), st.Reason)),
+	)
+}
+
+// final returns the status of a run that must have ended.
+func (tx *change) final(id job.RunID) (*wire.RunStatus, result, error) {
+	st, r, err := tx.existing(id)
+	if err == nil && r.err == nil && !st.State.Done() {
+		r, err = refuse(ErrNotFinal, "run %q is %v", id, st.State)
+	}
+	return st, r, err
+}

@@ -1,0 +1,54 @@
+package wire
+
+import "github.com/musterhq/muster/pkg/job"
+
+// RunStatus is what changes of a run, and what the state itself has to know of
+// it, as it is stored beside the run as it was created. Times are nanoseconds
+// since 1970.
+type RunStatus struct {
+	Master string    `msgpack:"m,omitempty"`
+	Epoch  uint64    `msgpack:"e,omitempty"`
+	State  job.State `msgpack:"s,omitempty"`
+	Reason string    `msgpack:"w,omitempty"`
+	Cancel string    `msgpack:"c,omitempty"` // the reason somebody gave
+	// Next is how many entries the journal has, of which the run was created
+	// with the first Chunks.
+	Next   uint64 `msgpack:"n,omitempty"`
+	Chunks uint64 `msgpack:"nc,omitempty"`
+	// Staged says that there is no run, only entries: of one that is going to
+	// be created or, if it is Gone, of one that was forgotten.
+	Staged   bool   `msgpack:"g,omitempty"`
+	Gone     bool   `msgpack:"gg,omitempty"`
+	Finished int64  `msgpack:"f,omitempty"`
+	Progress []byte `msgpack:"p,omitempty"` // EncodeRecord
+
+	// Created is when the run was or, of what is Staged, the last entry.
+	Created   int64     `msgpack:"t,omitempty"`
+	Namespace string    `msgpack:"ns,omitempty"`
+	Job       string    `msgpack:"j,omitempty"`
+	Priority  int       `msgpack:"pr,omitempty"`
+	NotBefore int64     `msgpack:"nb,omitempty"`
+	Key       string    `msgpack:"k,omitempty"`
+	Of        job.RunID `msgpack:"of,omitempty"`
+	Attempt   int       `msgpack:"at,omitempty"`
+	// Waits says what the run waits for before it begins.
+	Waits Waits `msgpack:"wt,omitempty"`
+	// Happened is how many happenings the run's history had.
+	Happened uint64 `msgpack:"h,omitempty"`
+	// Killed says that the run was ended without its master.
+	Killed bool `msgpack:"kl,omitempty"`
+	// Rewritten says that entries of the journal are not as they were written.
+	Rewritten bool `msgpack:"rw,omitempty"`
+	// Compacted says that nobody is going to rewrite the journal any more.
+	Compacted bool `msgpack:"cd,omitempty"`
+}
+
+// Waits is what a run waits for before it begins.
+type Waits byte
+
+// The reasons to wait.
+const (
+	WaitsForNothing Waits = iota
+	WaitsForMaster        // it is in the order in which runs begin
+	WaitsForTime          // it is not due yet
+)

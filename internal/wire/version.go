@@ -1,0 +1,18 @@
+package wire
+
+// The versions of commands. A server carries out what others have decided, so
+// a command may be proposed only once every server understands it: those who
+// propose ask VersionOf and compare it with the least MaxCommandVersion of all
+// servers.
+//
+// A field may be added to a command as it is if those who skip it, as older
+// servers do, still make the same state of it. Whatever makes another state,
+// a new kind or a field that matters, is a new version for the commands that
+// use it, and for no others: VersionOf tells them apart by what is in them.
+
+// MaxCommandVersion is the latest version of commands that this program
+// carries out.
+const MaxCommandVersion = 1
+
+// VersionOf returns the version in which all that c asks for was there first.
+func VersionOf(Command) byte { return 1 }
