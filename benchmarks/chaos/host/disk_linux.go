@@ -44,6 +44,14 @@ func (d *Disk) Squeeze(free int64) error {
 // Release gives the disk its size back.
 func (d *Disk) Release() error { return d.resize(d.size) }
 
+// Close takes the disk away, with what is on it.
+func (d *Disk) Close() error {
+	if err := syscall.Unmount(d.dir, syscall.MNT_DETACH); err != nil {
+		return fmt.Errorf("host: disk at %s: %w", d.dir, err)
+	}
+	return nil
+}
+
 func (d *Disk) resize(size int64) error {
 	if err := syscall.Mount("disk", d.dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_NOATIME, options(size)); err != nil {
 		return fmt.Errorf("host: disk at %s of %d bytes: %w", d.dir, size, err)

@@ -144,7 +144,7 @@ func (w *World) Split(some []*Host) error {
 
 // Heal undoes all cuts.
 func (w *World) Heal() error {
-	var errs []error
+	errs := make([]error, 0, len(w.hosts))
 	for _, h := range w.hosts {
 		var lost []*Host
 		for _, o := range w.hosts {
@@ -226,11 +226,12 @@ func (w *World) Close() error {
 		if h.port != "" {
 			errs = append(errs, w.base.ip(space{}, "link del "+h.port))
 		}
-		errs = append(errs, h.space.close())
+		h.space.close()
 	}
 	if Isolated() {
 		errs = append(errs, w.base.ip(space{}, "link del "+bridge))
 	}
+	w.base.close()
 	w.hosts = nil
-	return errors.Join(append(errs, w.base.close())...)
+	return errors.Join(errs...)
 }

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if !over {
 		code = m.Run()
 	}
-	os.Exit(code) //nolint:forbidigo // a TestMain is a main
+	os.Exit(code)
 }
 
 func two(t *testing.T) (w *World, a, b *Host) {
@@ -123,7 +123,7 @@ func TestADiskIsAsFullAsOneLikes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
+	defer d.Close()
 	write := func(name string) error { return os.WriteFile(filepath.Join(dir, name), make([]byte, 1<<20), 0o600) }
 	if err := errors.Join(write("first"), d.Squeeze(64<<10)); err != nil {
 		t.Fatal(err)

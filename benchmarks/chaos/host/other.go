@@ -13,7 +13,7 @@ type space struct{}
 func thisSpace() (space, error)         { return space{}, ErrNot }
 func newSpace() (space, error)          { return space{}, ErrNot }
 func (space) do(f func() error) error   { return f() }
-func (space) close() error              { return nil }
+func (space) close()                    {}
 func (space) ip(space, ...string) error { return ErrNot }
 
 const there = ""
@@ -29,3 +29,6 @@ func (*Disk) Squeeze(int64) error { return ErrNot }
 
 // Release says that there is no such thing here.
 func (*Disk) Release() error { return ErrNot }
+
+// Close does nothing.
+func (*Disk) Close() error { return nil }

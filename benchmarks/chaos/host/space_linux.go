@@ -79,11 +79,10 @@ func (s space) enter() error {
 	return nil
 }
 
-func (s space) close() error {
-	if s.f == nil {
-		return nil
+func (s space) close() {
+	if s.f != nil {
+		_ = s.f.Close() // it was only held
 	}
-	return s.f.Close()
 }
 
 // there is the name of the other namespace in the lines that ip is given.

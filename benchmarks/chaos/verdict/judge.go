@@ -53,9 +53,15 @@ func (c Complaint) String() string {
 // OK reports whether all promises were kept.
 func (v *Verdict) OK() bool { return len(v.Complaints) == 0 }
 
-// Settled is after how long without a fault an attempt that has ended is
-// certainly recorded, and a run that has ended is known to all.
-const Settled = 2 * time.Second
+const (
+	// Settled is after how long without a fault an attempt that has ended is
+	// certainly recorded, and a run that has ended is known to all.
+	Settled = 2 * time.Second
+	// Aftermath is how long a fault may have consequences after its end:
+	// rumours of who is dead have to be put right, and tasks may have been
+	// placed anew that others still hold.
+	Aftermath = 3 * time.Second
+)
 
 // Judge says what the evidence shows.
 func Judge(e Evidence) Verdict {
@@ -242,15 +248,16 @@ func (j *judge) executions(r *Run) {
 // task judges the attempts at one task, in the order in which they began, and
 // reports whether any of them came to a good end.
 func (j *judge) task(r *Run, task string, attempts []ledger.Execution) bool {
-	var first time.Time
+	var done *ledger.Execution
 	for i := range attempts {
-		if x := &attempts[i]; x.Done() && (first.IsZero() || x.Ended.Before(first)) {
-			first = x.Ended
+		if x := &attempts[i]; x.Done() && (done == nil || x.Ended.Before(done.Ended)) {
+			done = x
 		}
 	}
-	if first.IsZero() {
+	if done == nil {
 		return false
 	}
+	first := done.Ended
 	var late *ledger.Execution
 	for i := range attempts {
 		if x := &attempts[i]; x.Began.After(first) {
@@ -259,7 +266,7 @@ func (j *judge) task(r *Run, task string, attempts []ledger.Execution) bool {
 		}
 	}
 	recorded := first.Add(Settled)
-	if r.Keyed || !j.quiet(first, recorded) {
+	if r.Keyed || !j.quiet(done.Began.Add(-Aftermath), recorded) {
 		return true
 	}
 	if j.succeeded(r.ID, recorded) {
@@ -267,7 +274,7 @@ func (j *judge) task(r *Run, task string, attempts []ledger.Execution) bool {
 		if late != nil && late.Began.After(recorded) {
 			j.Rerun++
 			j.complain(r.ID, "task %s was done on %s and recorded, and was executed again %v later on %s as attempt %d",
-				task, attempts[0].Node, late.Began.Sub(first).Round(time.Millisecond), late.Node, late.Attempt)
+				task, done.Node, late.Began.Sub(first).Round(time.Millisecond), late.Node, late.Attempt)
 		}
 	} else if late != nil && late.Began.After(recorded) {
 		j.complain(r.ID, "task %s was done and recorded, and was executed again %v later on %s as attempt %d under the same master",
