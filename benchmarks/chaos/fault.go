@@ -57,10 +57,17 @@ var faults = []fault{
 	{kind: "restart-all", calm: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.roll(ctx, kind) }},
 }
 
-// possible returns the faults that can be done here.
-func possible(servers int) []fault {
+func kinds() (all []string) {
+	for _, f := range faults {
+		all = append(all, f.kind)
+	}
+	return all
+}
+
+// possible returns the faults that can be done here, of those asked for.
+func possible(o options) []fault {
 	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
-		return f.isolate && !host.Isolated() || f.many && servers == 1
+		return f.isolate && !host.Isolated() || f.many && o.servers == 1 || len(o.faults) > 0 && !slices.Contains(o.faults, f.kind)
 	})
 }
 
@@ -68,7 +75,11 @@ func possible(servers int) []fault {
 // order drawn by chance, then all in another.
 func (n *nemesis) run(ctx context.Context) {
 	for {
-		deck := possible(n.c.o.servers)
+		deck := possible(n.c.o)
+		if len(deck) == 0 {
+			<-ctx.Done() // nothing of what was asked for can be done here
+			return
+		}
 		n.rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		for _, f := range deck {
 			gap := n.between(2500, 6000)

@@ -43,6 +43,7 @@ type options struct {
 	slots            int
 	scenario         string
 	tasks            int
+	faults           []string
 	dir              string
 	keep             bool
 	log              string
@@ -94,6 +95,15 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.slots, "slots", 4, "attempts at a time on each node")
 	f.StringVar(&o.scenario, "scenario", "", "tell one `story` instead:"+about())
 	f.IntVar(&o.tasks, "tasks", 1_000_000, "tasks of the run in the scenarios million and blackout")
+	f.Func("faults", "comma-separated kinds to break nothing but: "+strings.Join(kinds(), ", "), func(list string) error {
+		o.faults = strings.Split(list, ",")
+		for _, kind := range o.faults {
+			if !slices.Contains(kinds(), kind) {
+				return fmt.Errorf("%q is none of them", kind)
+			}
+		}
+		return nil
+	})
 	f.StringVar(&o.dir, "dir", "", "where to keep data, logs and ledgers (default: the system's temporary directory)")
 	f.BoolVar(&o.keep, "keep", false, "keep them if all went well, too")
 	f.StringVar(&o.log, "log", "info", "least level of the agents' log lines: debug, info, warn or error")
