@@ -13,6 +13,11 @@ FUZZTIME ?= 10s
 # Which benchmarks run, and how often, for benchstat.
 BENCH    ?= .
 COUNT    ?= 1
+# How long make chaos breaks things, and what decides in which order. No seed
+# means one drawn by chance, which it prints. SCENARIO tells one story instead.
+DURATION ?= 45s
+SEED     ?=
+SCENARIO ?=
 
 .DEFAULT_GOAL := help
 
@@ -58,6 +63,10 @@ fuzz: ## Run every fuzz target for FUZZTIME
 .PHONY: bench
 bench: ## Run the benchmarks that match BENCH, COUNT times, in a form that benchstat reads
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+.PHONY: chaos
+chaos: ## Break a cluster of processes for DURATION while it works, by SEED, and check that nothing is lost
+	$(GO) run ./benchmarks/chaos -duration $(DURATION) $(if $(SEED),-seed $(SEED)) $(if $(SCENARIO),-scenario $(SCENARIO))
 
 .PHONY: verify
 verify: ## Check that generated files, go.mod and go.sum are up to date

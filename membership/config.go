@@ -63,8 +63,9 @@ type Config struct {
 	// it counts as dead, more in large clusters. Zero means 3.
 	SuspicionMult int
 	// RejoinInterval is how often, give or take a quarter, seeds and last
-	// known members that are not here are dialled; those that do not answer
-	// ever more rarely, down to a sixth. Zero means 10 s.
+	// known members that are not here are dialled: at first 32 times as often,
+	// then, while they do not answer, ever more rarely, down to a sixth. Zero
+	// means 10 s.
 	RejoinInterval time.Duration
 }
 

@@ -13,8 +13,10 @@ const (
 	// answers brings all that it knows.
 	tryAtOnce = 3
 	// rarest is how many rejoin intervals lie between two calls at an address
-	// where nobody answers.
-	rarest = 6
+	// where nobody answers. The first calls follow each other in a soonest part
+	// of one: nodes that are started together need not wait for each other.
+	rarest  = 6
+	soonest = 32
 )
 
 // A missing is an address at which there may be a node that is not here.
@@ -56,7 +58,7 @@ func (l *List) rejoin() {
 				}
 			}
 			// Rounds keep their distance even if many addresses are due.
-			if first := round.Add(l.cfg.RejoinInterval / 8); next.Before(first) {
+			if first := round.Add(l.cfg.RejoinInterval / soonest); next.Before(first) {
 				next = first
 			}
 			timer.Reset(next.Sub(now))
@@ -90,7 +92,7 @@ func (l *List) review(gone map[string]*missing, now time.Time) {
 	}
 	for addr := range want {
 		if gone[addr] == nil {
-			gone[addr] = &missing{next: now.Add(jitter(l.cfg.RejoinInterval))}
+			gone[addr] = &missing{next: now.Add(jitter(l.cfg.RejoinInterval / soonest))}
 		}
 	}
 }
@@ -121,14 +123,14 @@ func (l *List) call(gone map[string]*missing) {
 	}
 	for i, addr := range due {
 		m := gone[addr]
-		wait := l.cfg.RejoinInterval
+		wait := l.cfg.RejoinInterval / soonest
 		if errs[i] == nil {
 			// It answered and is none of the members by that address, or it
 			// will be removed from the missing in a moment.
 			m.fails = 0
-			wait *= rarest
+			wait = rarest * l.cfg.RejoinInterval
 		} else {
-			wait = min(wait<<min(m.fails, 8), rarest*wait)
+			wait = min(wait<<min(m.fails, 8), rarest*l.cfg.RejoinInterval)
 			m.fails++
 			l.log.Debug("missing member does not answer", slog.String("addr", addr), slog.Int("fails", m.fails), slog.Any("err", errs[i]))
 		}

@@ -141,6 +141,24 @@ func TestARestartedNodeFindsBackWithoutSeeds(t *testing.T) {
 	awaitIDs(t, b, "a", "b")
 }
 
+// Nodes that are started all at once find each other within seconds, although
+// the first of them called at a door behind which nobody was yet.
+func TestASeedThatComesSoonAfterIsFoundSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFabric()
+		cfg := hostIn(f, "a", "b:7946")
+		cfg.Lonely = true
+		a := startIn(t, cfg)
+		time.Sleep(time.Second)
+		b := startIn(t, hostIn(f, "b"))
+		time.Sleep(2 * time.Second)
+		if got := idsOf(a.Members()); got != "a b" {
+			t.Errorf("a sees %q, want a b", got)
+		}
+		_, _ = a.Close(), b.Close()
+	})
+}
+
 // Nodes that nobody misses are not dialled, and one that does not answer is
 // dialled ever more rarely.
 func TestTheMissingAreCalledEverMoreRarely(t *testing.T) {

@@ -1,0 +1,414 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/benchmarks/chaos/verdict"
+	"github.com/musterhq/muster/benchmarks/chaos/work"
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/pkg/node"
+)
+
+// load is what is asked of the cluster, and what comes of it.
+type load struct {
+	c    *cluster
+	text *work.Text
+
+	mu       sync.Mutex
+	last     int              // number of the last submission; guarded by mu
+	going    int              // runs that are submitted and not over; guarded by mu
+	asked    []*submission    // guarded by mu
+	progress []verdict.Sample // guarded by mu
+	writes   []verdict.Write  // guarded by mu
+	wg       sync.WaitGroup   // what is submitted and not over
+}
+
+// submission is a run that was submitted.
+type submission struct {
+	verdict.Run
+	work work.Work
+	read []verdict.Item // what it returned when it was first over
+}
+
+const (
+	keyFor        = time.Hour // for which a submission makes one run, however often it is made
+	submitTimeout = 5 * time.Second
+	lookTimeout   = time.Second
+	lookEvery     = 150 * time.Millisecond
+	probeEvery    = 100 * time.Millisecond
+	probeTimeout  = 2 * time.Second
+	mostGoing     = 12 // runs at a time
+)
+
+func newLoad(c *cluster, rng *rand.Rand) (l *load, err error) {
+	l = &load{c: c}
+	l.text, err = work.NewText(c.texts(), rng)
+	return l, err
+}
+
+// run submits runs of all kinds until ctx ends, and returns when none of them
+// goes on or patience ends.
+func (l *load) run(ctx, patience context.Context, rng *rand.Rand) {
+	for rest(ctx, time.Duration(200+rng.IntN(900))*time.Millisecond) {
+		if l.count() < mostGoing {
+			l.begin(ctx, patience, l.draw(rng))
+		}
+	}
+	l.wg.Wait()
+}
+
+// draw chooses what to submit next.
+func (l *load) draw(rng *rand.Rand) work.Work {
+	ms := func(least, most int) time.Duration {
+		return time.Duration(least+rng.IntN(most-least)) * time.Millisecond
+	}
+	switch n := rng.IntN(100); {
+	case n < 30:
+		return work.Fan(0, 20+rng.IntN(200), ms(5, 100), 0)
+	case n < 45: // long enough to be met by more than one fault
+		return work.Fan(0, 60+rng.IntN(120), ms(600, 1500), 0)
+	case n < 55:
+		return work.Fan(0, 50+rng.IntN(100), ms(10, 60), 7)
+	case n < 65:
+		return work.Fan(3+rng.IntN(10), 5+rng.IntN(20), ms(10, 100), 0)
+	case n < 73:
+		return work.Squares(10+rng.IntN(60), ms(10, 200), false)
+	case n < 78:
+		return work.Squares(8+rng.IntN(16), ms(10, 300), true)
+	case n < 85:
+		return work.Everywhere(ms(50, 400))
+	default:
+		return l.text.Count(1+rng.IntN(6), ms(20, 400))
+	}
+}
+
+func (l *load) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.going
+}
+
+// add makes a submission of what is to be done.
+func (l *load) add(w work.Work) *submission {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last++
+	s := &submission{work: w, Run: verdict.Run{
+		Kind: w.Kind, Key: fmt.Sprintf("%s-%d", w.Kind, l.last), Want: w.Want, Tasks: w.Tasks, Noted: w.Noted, Keyed: w.Keyed,
+		Submitted: now(),
+	}}
+	l.asked = append(l.asked, s)
+	return s
+}
+
+// now is the wall clock's time, as the ledgers have it.
+func now() time.Time { return time.Now().Round(0) }
+
+// submit submits s once.
+func (l *load) submit(ctx context.Context, n *node.Node, s *submission) (*node.Run, error) {
+	spec := s.work.Spec
+	spec.Retain = job.Retention{Age: -1, Runs: -1}
+	r, err := n.Submit(ctx, spec, func(r *job.Run) { r.Key, r.KeyFor = s.Key, keyFor })
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.ID, s.Accepted = r.ID(), now()
+	return r, nil
+}
+
+// begin submits a run and follows it, as long as patience lasts. While ctx
+// lasts it submits it again if it does not know whether it was accepted.
+func (l *load) begin(ctx, patience context.Context, w work.Work) *submission {
+	s := l.add(w)
+	l.mu.Lock()
+	l.going++
+	l.mu.Unlock()
+	l.wg.Go(func() {
+		defer func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.going--
+		}()
+		for {
+			once, cancel := context.WithTimeout(patience, submitTimeout)
+			r, err := l.submit(once, l.c.client, s)
+			cancel()
+			if err == nil {
+				l.follow(patience, r, s)
+				return
+			}
+			if !rest(ctx, 300*time.Millisecond) {
+				return
+			}
+		}
+	})
+	return s
+}
+
+// follow looks at a run again and again until it is over, and reads what it
+// returned.
+func (l *load) follow(ctx context.Context, r *node.Run, s *submission) {
+	defer l.c.over(r.ID())
+	for rest(ctx, lookEvery) {
+		run, err := l.look(ctx, r)
+		if err != nil || !run.State.Done() {
+			continue
+		}
+		l.mu.Lock()
+		s.Seen = &run
+		l.mu.Unlock()
+		if run.State != job.Succeeded {
+			return
+		}
+		// It is read here and at the end: what it returned stays as it is.
+		for {
+			if got, err := l.readOnce(ctx, r, s); err == nil {
+				l.mu.Lock()
+				s.read = got.Items
+				l.mu.Unlock()
+				return
+			}
+			if !rest(ctx, lookEvery) {
+				return
+			}
+		}
+	}
+}
+
+// look asks where the run stands and takes note of the answer.
+func (l *load) look(ctx context.Context, r *node.Run) (job.Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	run, err := r.Get(ctx)
+	if err != nil {
+		return run, err
+	}
+	l.c.heard(&run)
+	p := run.Progress
+	if !run.State.Done() {
+		if p, err = r.Progress(ctx); err != nil {
+			return run, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.progress = append(l.progress, verdict.Sample{At: now(), Run: run.ID, Epoch: run.Epoch, Done: p.Done, Over: run.State.Done()})
+	return run, nil
+}
+
+const readTimeout = 20 * time.Second
+
+func (l *load) readOnce(ctx context.Context, r *node.Run, s *submission) (got work.Got, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	out, err := r.Wait(ctx)
+	if err != nil {
+		return got, err
+	}
+	return s.work.Read(ctx, out)
+}
+
+// probe submits the smallest run there is, ten times a second until ctx ends,
+// to learn when that is accepted and when not.
+func (l *load) probe(ctx, patience context.Context) {
+	var wg sync.WaitGroup
+	for rest(ctx, probeEvery) {
+		wg.Go(func() { l.write(patience, l.c.client, probeTimeout) })
+	}
+	wg.Wait()
+}
+
+// write submits one small run once.
+func (l *load) write(ctx context.Context, n *node.Node, timeout time.Duration) verdict.Write {
+	s := l.add(work.Echo("a probe"))
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	w := verdict.Write{Began: s.Submitted}
+	_, err := l.submit(ctx, n, s)
+	if w.Ended = now(); err != nil {
+		w.Err = err.Error()
+	}
+	if n == l.c.client {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.writes = append(l.writes, w)
+	}
+	return w
+}
+
+// probeCut submits from the side that is cut off, until ctx ends, and takes
+// note of what is known by then.
+func (l *load) probeCut(ctx, patience context.Context) {
+	for rest(ctx, 3*probeEvery) {
+		l.wg.Go(func() {
+			w := l.write(patience, l.c.outcast, probeTimeout)
+			if w.Cut = true; ctx.Err() != nil {
+				return // others may have heard of it
+			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.writes = append(l.writes, w)
+		})
+	}
+}
+
+// evidence asks the cluster, which is whole again, for its account, and adds
+// ours.
+func (l *load) evidence(ctx context.Context) (e verdict.Evidence, err error) {
+	if e.Listed, err = l.ended(ctx); err != nil {
+		return e, fmt.Errorf("list the runs: %w", err)
+	}
+	byKey := map[string]*job.Run{}
+	for i := range e.Listed {
+		byKey[e.Listed[i].Key] = &e.Listed[i]
+	}
+	l.mu.Lock()
+	asked := slices.Clone(l.asked)
+	e.Progress, e.Writes = slices.Clone(l.progress), slices.Clone(l.writes)
+	l.mu.Unlock()
+	slices.SortStableFunc(e.Writes, func(a, b verdict.Write) int { return a.Began.Compare(b.Began) })
+	slices.SortStableFunc(e.Progress, func(a, b verdict.Sample) int { return a.At.Compare(b.At) })
+	tokens := make(chan struct{}, 8)
+	var wg sync.WaitGroup
+	for _, s := range asked {
+		tokens <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-tokens }()
+			l.settle(ctx, s, byKey[s.Key])
+		})
+	}
+	wg.Wait()
+	for _, s := range asked {
+		e.Runs = append(e.Runs, s.Run)
+	}
+	l.c.mu.Lock()
+	e.Faults = slices.Clone(l.c.faults)
+	l.c.mu.Unlock()
+	return e, nil
+}
+
+// ended returns all runs that the cluster has, when they are all over or had
+// time enough for that.
+func (l *load) ended(ctx context.Context) (all []job.Run, err error) {
+	soon, cancel := context.WithTimeout(ctx, l.c.o.settle)
+	defer cancel()
+	for {
+		all, err = l.list(ctx)
+		going := slices.ContainsFunc(all, func(r job.Run) bool { return !r.State.Done() })
+		if err == nil && !going || !rest(soon, time.Second) {
+			return all, err
+		}
+	}
+}
+
+// list returns all runs that the cluster has.
+func (l *load) list(ctx context.Context) (all []job.Run, err error) {
+	for after := job.RunID(""); ; after = all[len(all)-1].ID {
+		var page []job.Run
+		for range 10 {
+			once, cancel := context.WithTimeout(ctx, readTimeout)
+			page, err = l.c.client.Runs(once, after, 1000)
+			cancel()
+			if err == nil || !rest(ctx, time.Second) {
+				break
+			}
+		}
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		all = append(all, page...)
+	}
+}
+
+// settle completes a submission by what there is at the end.
+func (l *load) settle(ctx context.Context, s *submission, final *job.Run) {
+	if s.Final = final; final == nil {
+		return
+	}
+	s.ID = final.ID
+	if s.work.Everywhere {
+		s.Want = map[string]string{}
+		for _, id := range final.Plan.Nodes {
+			name := l.c.nameOf(id)
+			s.Want[name] = name
+		}
+	}
+	if s.Tasks == 0 {
+		s.Tasks = final.Plan.Roots + final.Plan.Reduces
+		if final.Plan.Before {
+			s.Tasks++
+		}
+	}
+	if final.State != job.Succeeded {
+		return
+	}
+	r := l.c.client.Run(final.ID)
+	got, err := l.readOnce(ctx, r, s)
+	if err != nil && rest(ctx, time.Second) {
+		got, err = l.readOnce(ctx, r, s)
+	}
+	if err != nil {
+		s.Unread = err.Error()
+		return
+	}
+	s.Got = got.Items
+	if s.read != nil && !slices.Equal(sorted(s.read), sorted(got.Items)) {
+		s.Unread = "it is not what it was when the run was over"
+	}
+	if len(got.Failed) > 0 {
+		s.Excused = map[string]string{}
+		for task, why := range got.Failed {
+			if task < len(final.Plan.Nodes) {
+				s.Excused[l.c.nameOf(final.Plan.Nodes[task])] = why
+			}
+		}
+	}
+}
+
+func sorted(items []verdict.Item) []verdict.Item {
+	return slices.SortedFunc(slices.Values(items), func(a, b verdict.Item) int {
+		if a.Key != b.Key {
+			return map[bool]int{true: -1, false: 1}[a.Key < b.Key]
+		}
+		return map[bool]int{true: -1, false: 1}[a.Value < b.Value]
+	})
+}
+
+// nameOf returns the name of the node of an ID.
+func (c *cluster) nameOf(id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if name, ok := c.names[id]; ok {
+		return name
+	}
+	return id
+}
+
+// refusals returns what the writers that were cut off were told, the most
+// frequent first.
+func refusals(writes []verdict.Write) []string {
+	count := map[string]int{}
+	for _, w := range writes {
+		if w.Cut && w.Err != "" {
+			count[anonymous.ReplaceAllString(w.Err, "")]++
+		}
+	}
+	return slices.SortedFunc(maps.Keys(count), func(a, b string) int { return count[b] - count[a] })
+}
+
+// anonymous matches the ID of a run.
+var anonymous = regexp.MustCompile(` [a-z]+/[a-z]+@[0-9TZ]+-[a-z0-9]+`)
+
+var errBroken = errors.New("promises were broken")
