@@ -96,6 +96,7 @@ sleep; to run your own, start a node in your program.`,
 	}
 	f.add(c)
 	c.Flags().StringVar(&f.cfg.Dir, "dir", "", "data directory (default: a temporary one, removed at the end)")
+	c.Flags().IntVar(&f.cfg.Servers, "servers", 0, "how many nodes hold the state: 1, 3 or 5, the same on each of them (default: this node alone without --join, else others)")
 	c.Flags().IntVar(&f.cfg.Slots, "slots", 0, "attempts at a time (default: one per core)")
 	c.Flags().StringSliceVar(&f.cfg.Tags, "tag", nil, "tag that jobs may ask for; repeat for more")
 	c.Flags().Int64Var(&f.cfg.Memory, "memory", 0, "bytes of pairs to hold in memory (default: 256 MiB)")

@@ -78,6 +78,17 @@ func (s *State) ended(prefix, from []byte, limit int) ([]Ended, error) {
 // in the order of namespace and name. An error is the last it yields.
 func (s *State) FinishedJobs() iter.Seq2[JobCount, error] { return s.counts('f') }
 
+// FinishedRuns returns how many runs of a job have ended.
+func (s *State) FinishedRuns(namespace, name string) (int, error) {
+	v, err := s.view()
+	if err != nil {
+		return 0, err
+	}
+	defer v.Close()
+	n, err := readCount(v, finishedKey(namespace, name))
+	return int(n), err
+}
+
 // QueuedJobs yields the jobs that have runs that wait for a master, with how
 // many, in the order of namespace and name. An error is the last it yields.
 func (s *State) QueuedJobs() iter.Seq2[JobCount, error] { return s.counts('q') }

@@ -15,6 +15,12 @@ func Run[S ~string](id S) slog.Attr { return slog.String("run", string(id)) }
 // Epoch is the epoch of a run's master.
 func Epoch(n uint64) slog.Attr { return slog.Uint64("epoch", n) }
 
+// Cluster is the ID of a cluster.
+func Cluster[S ~string](id S) slog.Attr { return slog.String("cluster", string(id)) }
+
+// Term is a time that one node leads.
+func Term(n uint64) slog.Attr { return slog.Uint64("term", n) }
+
 // Task is the ID of a task in its run, as in "m12".
 func Task(id fmt.Stringer) slog.Attr { return slog.Any("task", text{id}) }
 

@@ -1,11 +1,16 @@
 package wire
 
-import "github.com/musterhq/muster/pkg/job"
+import (
+	"time"
+
+	"github.com/musterhq/muster/pkg/job"
+)
 
 // The methods that nodes call on each other. Those of the state are answered
 // by the node that holds it, those of a run by its master or a worker.
 const (
 	MethodDescribe = "node.describe" // Nothing -> Describe
+	MethodDrain    = "node.drain"    // Drain -> Nothing
 
 	MethodDispatch = "worker.dispatch" // Dispatch -> Dispatched
 	MethodRecall   = "worker.recall"   // Recall -> Nothing
@@ -16,6 +21,11 @@ const (
 	MethodConduct  = "master.conduct"  // Create -> Nothing
 	MethodProgress = "master.progress" // RunRef -> job.Progress
 	MethodCancel   = "master.cancel"   // RunRef -> Nothing
+	MethodConducts = "master.conducts" // Nothing -> []RunRef
+	MethodDismiss  = "master.dismiss"  // RunRef -> Nothing
+
+	MethodStanding = "server.standing" // Nothing -> Standing; every server answers
+	MethodPromise  = "server.promise"  // Renew -> Nothing; every server answers
 
 	MethodCreate  = "state.create"  // Create -> job.Run
 	MethodInput   = "state.input"   // Journal -> Nothing
@@ -29,6 +39,11 @@ const (
 	MethodAwait   = "state.await"   // RunRef -> job.Run
 	MethodEntry   = "state.entry"   // EntryRef -> the entry
 	MethodJournal = "state.journal" // stream: JournalRef -> entries
+	MethodRenew   = "state.renew"   // Renew -> Renewed
+	MethodRetry   = "state.retry"   // Retry -> job.Run
+	MethodPause   = "state.pause"   // JobRef -> Nothing
+	MethodResume  = "state.resume"  // JobRef -> Nothing
+	MethodRemove  = "state.remove"  // Renew -> Nothing
 
 	// Between those that hold the state.
 	MethodRaft   = "state.raft"   // RaftRequest -> RaftAnswer, as a call and as a stream
@@ -48,6 +63,49 @@ type Describe struct {
 	Queued     int         `msgpack:"q"`
 	Abandoned  int         `msgpack:"a"` // goroutines that ignored their end
 	Masters    int         `msgpack:"ma"`
+	Servers    int         `msgpack:"s,omitempty"` // Config.Servers
+}
+
+// Standing is what a node that holds the state knows of the cluster.
+type Standing struct {
+	Leader  string `msgpack:"l,omitempty"` // ID, or empty if it knows of none
+	Term    uint64 `msgpack:"t,omitempty"`
+	Cluster string `msgpack:"c,omitempty"`
+	Empty   bool   `msgpack:"e,omitempty"` // it holds no state yet
+	Servers int    `msgpack:"s,omitempty"` // Config.Servers
+	Waiting string `msgpack:"w,omitempty"` // what it waits for, if it is Empty
+}
+
+// Renew tells the leader that a node is there, in which of its lives.
+type Renew struct {
+	Node string `msgpack:"n"`
+	Life uint64 `msgpack:"l"`
+}
+
+// Renewed answers a Renew.
+type Renewed struct {
+	// Fenced says that the leader had given this life of the node up.
+	Fenced bool      `msgpack:"f,omitempty"`
+	Now    time.Time `msgpack:"t"` // by the leader's wall clock
+}
+
+// Drain has a node take no more work, or take work again.
+type Drain struct {
+	Off bool `msgpack:"o,omitempty"`
+}
+
+// JobRef names a job, and says why where a method wants that.
+type JobRef struct {
+	Namespace string `msgpack:"n"`
+	Name      string `msgpack:"j"`
+	Reason    string `msgpack:"w,omitempty"`
+}
+
+// Retry asks for the next attempt of a run that did not succeed.
+type Retry struct {
+	Run job.RunID `msgpack:"r"`
+	// All runs every task again, not only those that did not succeed.
+	All bool `msgpack:"a,omitempty"`
 }
 
 // Processor is what a node tells of a processor it has.
@@ -64,6 +122,8 @@ type RunRef struct {
 	Run    job.RunID `msgpack:"r"`
 	Epoch  uint64    `msgpack:"e,omitempty"`
 	Reason string    `msgpack:"w,omitempty"`
+	// Now ends the run at once, without waiting for its attempts.
+	Now bool `msgpack:"k,omitempty"`
 }
 
 // Dispatch hands tasks to a worker.
@@ -154,6 +214,12 @@ type Note struct {
 type JournalRef struct {
 	Run   job.RunID   `msgpack:"r"`
 	Kinds []EntryKind `msgpack:"k,omitempty"`
+	// From is the first entry that is wanted.
+	From uint64 `msgpack:"f,omitempty"`
+	// Epoch and Done are what the reader knows of the run: a copy of the state
+	// that does not know as much yet has no complete journal.
+	Epoch uint64 `msgpack:"e,omitempty"`
+	Done  bool   `msgpack:"d,omitempty"`
 }
 
 // EntryRef names one entry of a run's journal.

@@ -78,6 +78,12 @@ type Spec struct {
 	// Priority says which run begins first where several wait: the one of the
 	// higher number, from -100 to 100. Among equals it is the older one.
 	Priority int `msgpack:"pri,omitempty"`
+	// MaxRuns bounds how many runs of the job go on at a time; those over it
+	// wait. Zero means any number.
+	MaxRuns int `msgpack:"mr,omitempty"`
+	// MaxQueued bounds how many runs of the job wait to begin; those over it
+	// are refused. Zero means any number, within what the cluster takes.
+	MaxQueued int `msgpack:"mq,omitempty"`
 	// Retain says how long finished runs are kept.
 	Retain Retention `msgpack:"ret,omitempty"`
 

@@ -65,6 +65,8 @@ func (s *Spec) validateNumbers() error {
 		{"Shards", int64(s.Shards), "one per worker"},
 		{"Partitions", int64(s.Partitions), "four per slot"},
 		{"Concurrency", int64(s.Concurrency), "the node's slots"},
+		{"MaxRuns", int64(s.MaxRuns), "any number"},
+		{"MaxQueued", int64(s.MaxQueued), "any number"},
 		{"Retry.Attempts", int64(s.Retry.Attempts), "4"},
 		{"Retry.Losses", int64(s.Retry.Losses), "3"},
 		{"Tolerate.Count", int64(s.Tolerate.Count), "none"},

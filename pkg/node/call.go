@@ -57,24 +57,6 @@ func (n *Node) awaitReady(ctx context.Context) error {
 	}
 }
 
-// lead calls a method of the node that holds the state, and waits for one to
-// be in the pool as long as ctx lasts.
-func lead[Resp, Req any](ctx context.Context, n *Node, method string, req Req) (Resp, error) {
-	to, err := n.leaderID(ctx)
-	if err != nil {
-		var none Resp
-		return none, err
-	}
-	return call[Resp](ctx, n, to, method, req)
-}
-
-func (n *Node) leaderID(ctx context.Context) (string, error) {
-	if n.state != nil {
-		return n.id, nil
-	}
-	return n.peers.server(ctx)
-}
-
 // is reports whether err, or what another node said, is the sentinel with the
 // given code.
 func is(err, sentinel error) bool {

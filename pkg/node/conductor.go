@@ -157,7 +157,7 @@ func (c *conductor) candidate(p peer) master.Member {
 // replay tells the master what the journal holds.
 func (c *conductor) replay() error {
 	c.began = time.Now()
-	for e, err := range c.n.journal(c.ctx, c.run.ID) {
+	for e, err := range c.n.journal(c.ctx, &c.run) {
 		if err != nil {
 			return err
 		}

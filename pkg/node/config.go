@@ -38,6 +38,13 @@ type Config struct {
 	// of.
 	Join []string
 
+	// Servers is how many nodes are to hold the state of the cluster: 1, 3 or
+	// 5, the same number on each of them. With 3 any one of them may be lost,
+	// with 5 any two. A new cluster begins when as many are in the pool. Zero
+	// means that a node without Join holds it alone, and that one with Join
+	// holds none of it and only works.
+	Servers int
+
 	// JoinTimeout is how long Start tries to reach any of Join before it gives
 	// up. Zero means 15 s; a negative value means that Start does not wait and
 	// the node keeps trying.
@@ -82,6 +89,21 @@ type Config struct {
 	// it is abandoned. Zero means 10 s.
 	Grace time.Duration
 
+	// FenceAfter is how long a node that finds no leader goes on with the
+	// attempts it executes. Then it cancels them, with the cause
+	// mapreduce.ErrFenced: if it was cut off, others have begun them anew.
+	// More saves work when the leader is away for a while; less ends earlier
+	// what counts for nothing. Zero means 30 s.
+	FenceAfter time.Duration
+
+	// MaxRuns bounds how many runs go on in the cluster at a time; those over
+	// it wait their turn, on disk. Zero means 10,000.
+	MaxRuns int
+
+	// MaxQueued bounds how many runs wait in the cluster; those over it are
+	// refused. Zero means 10,000,000.
+	MaxQueued int
+
 	// Logger receives the node's log. Nil means slog.Default.
 	Logger *slog.Logger
 
@@ -116,6 +138,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.JoinTimeout == 0 {
 		c.JoinTimeout = 15 * time.Second
+	}
+	if c.FenceAfter == 0 {
+		c.FenceAfter = 30 * time.Second
+	}
+	if c.MaxRuns == 0 {
+		c.MaxRuns = 10_000
+	}
+	if c.MaxQueued == 0 {
+		c.MaxQueued = 10_000_000
 	}
 	if c.Slots == 0 {
 		c.Slots = runtime.GOMAXPROCS(0)
@@ -159,6 +190,23 @@ func (c Config) validate() error {
 	}
 	if c.Client && len(c.Join) == 0 {
 		return fmt.Errorf("node: Client is set and Join is empty: name a node of the cluster to submit to")
+	}
+	switch c.Servers {
+	case 0, 1, 3, 5:
+	default:
+		return fmt.Errorf("node: Servers %d: want 1, 3 or 5, or 0 for a node that holds the state alone or not at all", c.Servers)
+	}
+	if c.Client && c.Servers > 0 {
+		return fmt.Errorf("node: Client is set and Servers is %d: a client holds no state; leave one of them out", c.Servers)
+	}
+	if c.FenceAfter < 0 {
+		return fmt.Errorf("node: FenceAfter %v: want a positive duration, or 0 for 30s", c.FenceAfter)
+	}
+	if c.MaxRuns < 0 {
+		return fmt.Errorf("node: MaxRuns %d: want at least 1, or 0 for 10000", c.MaxRuns)
+	}
+	if c.MaxQueued < 0 {
+		return fmt.Errorf("node: MaxQueued %d: want at least 1, or 0 for 10000000", c.MaxQueued)
 	}
 	if c.Memory < 0 {
 		return fmt.Errorf("node: Memory %d: want a number of bytes, or 0 for 256 MiB", c.Memory)

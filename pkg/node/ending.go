@@ -31,6 +31,17 @@ func (c *conductor) end(f master.Finish) {
 	}
 	c.log.Info("run ended", telemetry.State(f.State), slog.String("reason", f.Reason),
 		slog.Int("tasks", p.Tasks), slog.Int("attempts", p.Attempts), telemetry.Took(time.Since(c.began)))
+	c.forget()
+	if f.State == job.Succeeded {
+		telemetry.End(c.span, nil)
+	} else {
+		telemetry.End(c.span, &RunError{ID: c.run.ID, State: f.State, Reason: f.Reason})
+	}
+	c.cancel(errRunOver)
+}
+
+// forget tells those who worked on the run that it is over.
+func (c *conductor) forget() {
 	for member := range c.told {
 		c.n.wg.Go(func() {
 			ctx, cancel := context.WithTimeout(c.n.ctx, describeTimeout)
@@ -41,11 +52,16 @@ func (c *conductor) end(f master.Finish) {
 			}
 		})
 	}
-	if f.State == job.Succeeded {
-		telemetry.End(c.span, nil)
-	} else {
-		telemetry.End(c.span, &RunError{ID: c.run.ID, State: f.State, Reason: f.Reason})
+}
+
+// dismissed stops to conduct a run that the leader has ended.
+func (c *conductor) dismissed(reason string) {
+	if c.ctx.Err() != nil {
+		return
 	}
+	c.log.Info("run was ended", slog.String("reason", reason))
+	c.dropFiles()
+	c.forget()
 	c.cancel(errRunOver)
 }
 
@@ -104,12 +120,12 @@ func (c *conductor) refuseAll() {
 func (c *conductor) resign() {
 	cause := context.Cause(c.ctx)
 	telemetry.End(c.span, cause) // does nothing if the run is over
-	if c.isOver() || c.n.leader != nil && c.n.isStopping() {
-		return
+	if c.isOver() || c.n.isStopping() && !c.n.othersWork() {
+		return // nobody needs to, or can, go on with it
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)
 	defer cancel()
-	if _, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch}); err != nil {
+	if _, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch, Reason: cause.Error()}); err != nil {
 		c.log.Warn("the leader could not be told that the run needs another master", telemetry.Err(err))
 	}
 }

@@ -54,6 +54,13 @@ func (h *host) master(run job.RunID, epoch uint64) (string, bool) {
 	return m.node, m.epoch == epoch
 }
 
+// epoch returns the latest epoch of a run that this node has heard of.
+func (h *host) epoch(run job.RunID) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.masters[run].epoch
+}
+
 // maxReport bounds the outcomes in one message.
 const maxReport = 1 << 20
 
@@ -153,7 +160,7 @@ func (h *host) stage(ctx context.Context, a job.AttemptID, index int, kind wire.
 func (h *host) Results(ctx context.Context, run job.RunID) iter.Seq2[mapreduce.Result, error] {
 	return func(yield func(mapreduce.Result, error) bool) {
 		var seen numbers
-		for e, err := range h.n.journal(ctx, run, wire.EntryOutcomes) {
+		for e, err := range h.n.journal(ctx, &job.Run{ID: run, Epoch: h.epoch(run)}, wire.EntryOutcomes) {
 			if err != nil {
 				yield(mapreduce.Result{}, err)
 				return

@@ -10,6 +10,7 @@ import (
 	"iter"
 
 	"github.com/musterhq/muster/internal/codec"
+	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
@@ -24,40 +25,50 @@ type entry struct {
 // maxEntry bounds a journal entry.
 const maxEntry = 8 << 20
 
-// journal yields the entries of the given kinds from a run's journal.
-func (n *Node) journal(ctx context.Context, run job.RunID, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
+// journal yields the entries of the given kinds from the journal of a run, of
+// which the caller knows what run says. When the leader goes away in the
+// middle, it goes on where it was with the next one.
+func (n *Node) journal(ctx context.Context, run *job.Run, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		fail := func(err error) { yield(entry{}, fmt.Errorf("node: journal of %s: %w", run, err)) }
-		leader, err := n.leaderID(ctx)
-		if err != nil {
-			fail(err)
-			return
+		ref := wire.JournalRef{Run: run.ID, Kinds: kinds, Epoch: run.Epoch, Done: run.State.Done()}
+		over := false // the caller has had enough
+		err := n.leaders.try(ctx, func(ctx context.Context, leader string) error {
+			return n.readJournal(ctx, leader, &ref, func(e entry) bool {
+				over = !yield(e, nil)
+				return !over
+			})
+		})
+		if err != nil && !over {
+			yield(entry{}, fmt.Errorf("node: journal of %s: %w", run.ID, err))
 		}
-		req, err := codec.Marshal(wire.JournalRef{Run: run, Kinds: kinds})
-		if err != nil {
-			fail(err)
-			return
+	}
+}
+
+// readJournal reads entries from a leader until there are no more or each has
+// had enough. It keeps in ref how far it came.
+func (n *Node) readJournal(ctx context.Context, leader string, ref *wire.JournalRef, each func(entry) bool) error {
+	req, err := codec.Marshal(ref)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := n.transport.Open(ctx, leader, wire.MethodJournal, req)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for r := bufio.NewReader(s); ; {
+		e, err := readEntry(r)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		s, err := n.transport.Open(ctx, leader, wire.MethodJournal, req)
 		if err != nil {
-			fail(err)
-			return
+			return err
 		}
-		defer s.Close()
-		for r := bufio.NewReader(s); ; {
-			e, err := readEntry(r)
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				fail(err)
-				return
-			}
-			if !yield(e, nil) {
-				return
-			}
+		ref.From = e.Seq + 1
+		if !each(e) {
+			return nil
 		}
 	}
 }
@@ -82,17 +93,26 @@ func readEntry(r *bufio.Reader) (entry, error) {
 }
 
 // serveJournal streams journals to masters, workers and readers of results.
-func (l *leader) serveJournal() {
-	l.n.transport.HandleStream(wire.MethodJournal, func(ctx context.Context, _ string, req []byte, s transport.Stream) error {
-		if err := l.n.awaitReady(ctx); err != nil {
+func (s *server) serveJournal() {
+	s.n.transport.HandleStream(wire.MethodJournal, func(ctx context.Context, _ string, req []byte, out transport.Stream) error {
+		if err := s.n.awaitReady(ctx); err != nil {
 			return err
 		}
 		var ref wire.JournalRef
 		if err := codec.Unmarshal(req, &ref); err != nil {
 			return err
 		}
-		w := bufio.NewWriter(s)
-		for e, err := range l.state.Journal(ref.Run, 0) {
+		// A copy that has seen the reader's epoch has all that was recorded
+		// before it, whoever leads now.
+		run, err := s.state.Run(ref.Run)
+		if err != nil {
+			return err
+		}
+		if run.Epoch < ref.Epoch || ref.Done && !run.State.Done() {
+			return state.ErrNotLeader
+		}
+		w := bufio.NewWriter(out)
+		for e, err := range s.state.Journal(ref.Run, ref.From) {
 			switch {
 			case err != nil:
 				return err

@@ -1,98 +1,139 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// leader holds the state for the cluster: it answers for it, and sees to it
-// that every run that has not ended has a master.
+// leader is a term of leadership: it sees to it that every run that was
+// accepted begins, and that every run that has begun has a master.
 type leader struct {
 	n      *Node
 	state  *state.State
 	ctx    context.Context // ends when the node leads no more
-	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
+	leases *leases
+	poke   chan struct{} // holds one if a run may begin that could not before
+	litter chan struct{} // holds one if a run has ended since it was cleared away
 
-	mu   sync.Mutex
-	runs map[job.RunID]string // who conducts what has not ended, by ID; guarded by mu
+	mu    sync.Mutex
+	runs  map[job.RunID]string // who conducts what has begun, by ID; guarded by mu
+	admit *scheduler.Admission // of what has begun; guarded by mu
+	fresh map[string]bool      // jobs of which runs have ended since that was cleared away; guarded by mu
 }
 
-// newLeader makes a leader that answers but does nothing by itself yet.
-func newLeader(n *Node) *leader {
-	l := &leader{n: n, state: n.state, runs: map[job.RunID]string{}}
-	l.ctx, l.cancel = context.WithCancelCause(n.ctx)
-	l.serve()
-	l.serveJournal()
-	return l
-}
-
-// openLeader begins to see to the runs.
-func (n *Node) openLeader(context.Context) error {
-	l := n.leader
-	if l == nil {
-		return nil
+func newLeader(s *server, ctx context.Context) *leader {
+	return &leader{
+		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
+		runs: map[job.RunID]string{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
 	}
-	_, stop := n.peers.watch(func(peer) {}, func(id string) { l.left(id) })
-	context.AfterFunc(l.ctx, stop)
-	// Whoever conducted these may have gone with the last life of this node.
+}
+
+// establish takes over the runs that have begun, and begins to see to all.
+func (l *leader) establish() error {
 	runs, err := l.state.Unfinished()
+	if err != nil {
+		return err
+	}
+	begun := map[string][]job.Run{}
 	for _, run := range runs {
-		l.appoint(run)
+		l.note(&run)
+		begun[run.Master] = append(begun[run.Master], run)
+		if run.CancelReason != "" {
+			l.wg.Go(func() { l.enforce(run) })
+		}
 	}
-	return err
-}
-
-func (n *Node) closeLeader(context.Context) error {
-	if n.leader != nil {
-		n.leader.cancel(ErrStopped)
-		n.leader.wg.Wait()
+	_, stop := l.n.peers.watch(func(peer) {}, func(id string) { l.left(id) })
+	context.AfterFunc(l.ctx, stop)
+	for master, runs := range begun {
+		l.wg.Go(func() { l.confirm(master, runs) })
 	}
+	l.wg.Go(l.watchLeases)
+	l.wg.Go(l.tend)
+	l.wg.Go(l.beginAll)
+	l.wg.Go(l.clean)
 	return nil
 }
 
-// create records a run and has it begun.
-func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
-	run := c.Run
-	run.Epoch, run.Master = 0, l.choose("")
-	run, err := l.state.Create(ctx, run, c.Chunks)
-	if err != nil || run.ID != c.Run.ID || run.State.Done() {
-		return run, err
+// end waits for what the leader began.
+func (l *leader) end() { l.wg.Wait() }
+
+// confirm asks a master which of the runs it is said to conduct it does, and
+// gives the others another. One that does not answer in the time of a lease is
+// taken to be gone.
+func (l *leader) confirm(master string, runs []job.Run) {
+	ctx, cancel := context.WithTimeout(l.ctx, leaseTime)
+	defer cancel()
+	conducts := map[job.RunID]uint64{}
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		refs, err := call[[]wire.RunRef](ctx, l.n, master, wire.MethodConducts, wire.Nothing{})
+		for _, r := range refs {
+			conducts[r.Run] = r.Epoch
+		}
+		if err == nil || !pause(ctx, wait) {
+			break
+		}
 	}
-	l.note(run.ID, run.Master)
-	l.wg.Go(func() { l.tell(run) })
-	return run, nil
+	for _, run := range runs {
+		if conducts[run.ID] != run.Epoch {
+			l.appoint(run.ID, master, "its master is gone")
+		}
+	}
 }
 
-// appoint gives a run another master, in the next epoch.
-func (l *leader) appoint(run job.Run) {
+// create records a run, and has it begun if there is room.
+func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
+	run := c.Run
+	run.Master = ""
+	if !run.NotBefore.After(time.Now()) && l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, run.Spec.MaxRuns) {
+		run.Master = l.choose("")
+	}
+	made, err := l.state.CreateWithin(ctx, state.Limits{Job: run.Spec.MaxQueued, Cluster: l.n.cfg.MaxQueued}, run, c.Chunks)
+	switch {
+	case err != nil || made.ID != run.ID || made.Master == "":
+		l.release(run.ID)
+	case made.Epoch == run.Epoch+1 && made.Master == run.Master:
+		l.wg.Go(func() { l.tell(made) })
+	}
+	return made, err
+}
+
+// appoint gives a run that has begun another master, in the next epoch.
+func (l *leader) appoint(id job.RunID, not, why string) {
 	l.wg.Go(func() {
-		if run, ok := l.assign(run.ID, run.Master); ok {
+		if run, ok := l.assign(id, not, why); ok {
 			l.tell(run)
 		}
 	})
 }
 
-func (l *leader) assign(id job.RunID, not string) (job.Run, bool) {
+func (l *leader) assign(id job.RunID, not, why string) (job.Run, bool) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		run, err := l.state.Run(id)
-		if err == nil {
-			run, err = l.state.Assign(l.ctx, id, run.Epoch, l.choose(not), "")
+		if err == nil && run.Master != not {
+			return run, false // it has another already
 		}
 		if err == nil {
-			l.note(id, run.Master)
+			run, err = l.state.Assign(l.ctx, id, run.Epoch, l.choose(not), why)
+		}
+		if err == nil {
+			l.note(&run)
 			return run, true
 		}
-		if is(err, state.ErrFinal) || is(err, state.ErrNoRun) || l.ctx.Err() != nil {
+		switch {
+		case is(err, state.ErrFinal), is(err, state.ErrNoRun):
+			l.release(id)
+			return run, false
+		case is(err, state.ErrFenced), l.ctx.Err() != nil:
 			return run, false
 		}
 		l.n.log.Error("run could not be given a master", telemetry.Run(id), telemetry.Err(err))
@@ -108,7 +149,7 @@ func (l *leader) tell(run job.Run) {
 		ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
 		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodConduct, wire.Create{Run: run})
 		cancel()
-		if err == nil {
+		if err == nil || l.ctx.Err() != nil {
 			return
 		}
 		l.n.log.Warn("a master did not take its run", telemetry.Run(run.ID), telemetry.Member(run.Master), telemetry.Err(err))
@@ -116,7 +157,7 @@ func (l *leader) tell(run job.Run) {
 			return
 		}
 		var ok bool
-		if run, ok = l.assign(run.ID, run.Master); !ok {
+		if run, ok = l.assign(run.ID, run.Master, "its master did not take it"); !ok {
 			return
 		}
 	}
@@ -127,7 +168,7 @@ func (l *leader) tell(run job.Run) {
 func (l *leader) choose(not string) string {
 	load := map[string]int{l.n.id: 0}
 	for _, p := range l.n.peers.list() {
-		if p.member.Has(roleWorker) {
+		if p.member.Has(roleWorker) && !p.member.Has(roleDraining) {
 			load[p.member.ID] = 0
 		}
 	}
@@ -141,102 +182,106 @@ func (l *leader) choose(not string) string {
 	if len(load) > 1 {
 		delete(load, not)
 	}
-	return slices.MinFunc(slices.Collect(maps.Keys(load)), func(a, b string) int {
-		if c := cmp.Compare(load[a], load[b]); c != 0 {
-			return c
+	if len(load) > 1 && l.n.isDraining() {
+		delete(load, l.n.id)
+	}
+	best := l.n.id
+	for _, id := range slices.Sorted(maps.Keys(load)) {
+		if n, ok := load[best]; !ok || load[id] < n {
+			best = id
 		}
-		if a == l.n.id || b == l.n.id {
-			return map[bool]int{true: -1, false: 1}[a == l.n.id]
-		}
-		return cmp.Compare(a, b)
-	})
+	}
+	return best
 }
 
-func (l *leader) note(id job.RunID, master string) {
+// note remembers who conducts a run that has begun.
+func (l *leader) note(run *job.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.runs[id] = master
+	if _, ok := l.runs[run.ID]; !ok {
+		l.admit.Begin(jobOf(run))
+	}
+	l.runs[run.ID] = run.Master
+}
+
+// mastersAt returns the nodes that conduct runs.
+func (l *leader) mastersAt() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := map[string]bool{}
+	for _, id := range l.runs {
+		ids[id] = true
+	}
+	return slices.Sorted(maps.Keys(ids))
 }
 
 // left finds other masters for the runs of a member that is gone.
 func (l *leader) left(id string) {
+	l.leases.giveUp(id)
 	l.mu.Lock()
 	var orphans []job.RunID
 	for run, master := range l.runs {
 		if master == id {
 			orphans = append(orphans, run)
+			l.runs[run] = "" // until it has another
 		}
 	}
 	l.mu.Unlock()
+	slices.Sort(orphans)
 	for _, run := range orphans {
 		l.n.log.Warn("the master of a run is gone; it gets another", telemetry.Run(run), telemetry.Member(id))
-		l.appoint(job.Run{ID: run, Master: id})
+		l.appoint(run, id, "its master "+l.n.nameOf(id)+" is gone")
 	}
 }
 
 // resign gives a run another master because its own asks for that.
-func (l *leader) resign(r wire.RunRef) (wire.Nothing, error) {
+func (l *leader) resign(_ context.Context, r wire.RunRef) (wire.Nothing, error) {
 	run, err := l.state.Run(r.Run)
 	if err == nil && run.Epoch == r.Epoch && !run.State.Done() {
-		l.appoint(run)
+		l.appoint(run.ID, run.Master, "its master handed it over: "+r.Reason)
 	}
 	return wire.Nothing{}, err
 }
 
-// end records that a run should end early, and tells its master.
-func (l *leader) end(ctx context.Context, r wire.RunRef) (job.Run, error) {
-	run, err := l.state.Cancel(ctx, r.Run, r.Reason)
-	if err != nil || run.State.Done() {
-		return run, err
-	}
-	l.wg.Go(func() {
-		for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-			ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
-			_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodCancel, wire.RunRef{Run: r.Run, Reason: r.Reason})
-			cancel()
-			if err == nil || !pause(l.ctx, wait) {
-				return
-			}
-			// A master that comes after the record sees it by itself.
-			if now, err := l.state.Run(r.Run); err != nil || now.State.Done() || now.Epoch != run.Epoch {
-				return
-			}
+// input takes in the first part of what a run is going to be created with.
+func (l *leader) input(ctx context.Context, j wire.Journal) (none wire.Nothing, err error) {
+	for i, b := range j.Entries {
+		if err = l.state.Stage(ctx, j.Run, j.First+uint64(i), b); err != nil {
+			break
 		}
-	})
-	return run, nil
+	}
+	return none, err
 }
 
-// serve answers for the state.
-func (l *leader) serve() {
-	handle(l.n, wire.MethodCreate, func(ctx context.Context, _ string, c wire.Create) (job.Run, error) { return l.create(ctx, c) })
-	handle(l.n, wire.MethodInput, func(ctx context.Context, _ string, j wire.Journal) (none wire.Nothing, err error) {
-		for i, b := range j.Entries {
-			if err = l.state.Stage(ctx, j.Run, j.First+uint64(i), b); err != nil {
-				break
-			}
-		}
-		return none, err
-	})
-	handle(l.n, wire.MethodAppend, func(ctx context.Context, _ string, j wire.Journal) (wire.Nothing, error) {
-		return wire.Nothing{}, l.state.Append(ctx, j.Run, j.Epoch, j.First, j.Entries)
-	})
-	handle(l.n, wire.MethodFinish, func(ctx context.Context, _ string, f wire.Finish) (wire.Nothing, error) {
-		err := l.state.Finish(ctx, f.Run, f.Epoch, f.State, f.Reason, f.Progress)
-		if err == nil {
-			l.mu.Lock()
-			delete(l.runs, f.Run)
-			l.mu.Unlock()
-		}
-		return wire.Nothing{}, err
-	})
-	handle(l.n, wire.MethodEnd, func(ctx context.Context, _ string, r wire.RunRef) (job.Run, error) { return l.end(ctx, r) })
-	handle(l.n, wire.MethodResign, func(_ context.Context, _ string, r wire.RunRef) (wire.Nothing, error) { return l.resign(r) })
-	handle(l.n, wire.MethodRun, func(_ context.Context, _ string, r wire.RunRef) (job.Run, error) { return l.state.Run(r.Run) })
-	handle(l.n, wire.MethodRuns, func(_ context.Context, _ string, p wire.Page) ([]job.Run, error) {
-		return l.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
-	})
-	handle(l.n, wire.MethodAwait, func(ctx context.Context, _ string, r wire.RunRef) (job.Run, error) { return l.state.Await(ctx, r.Run) })
-	handle(l.n, wire.MethodEntry, func(_ context.Context, _ string, e wire.EntryRef) ([]byte, error) { return l.state.Entry(e.Run, e.Seq) })
+func (l *leader) append(ctx context.Context, j wire.Journal) (wire.Nothing, error) {
+	return wire.Nothing{}, l.state.Append(ctx, j.Run, j.Epoch, j.First, j.Entries)
+}
+
+func (l *leader) finish(ctx context.Context, f wire.Finish) (wire.Nothing, error) {
+	err := l.state.Finish(ctx, f.Run, f.Epoch, f.State, f.Reason, f.Progress)
+	if err == nil {
+		l.release(f.Run)
+		l.finished(f.Run)
+	}
+	return wire.Nothing{}, err
+}
+
+// record adds a line to the history of a run.
+func (l *leader) record(ctx context.Context, n wire.Note) (wire.Nothing, error) {
+	return wire.Nothing{}, l.state.Note(ctx, n.Run, n.Epoch, n.Text)
+}
+
+// run returns a run as people see it: one that waits says what it waits for.
+func (l *leader) run(id job.RunID) (job.Run, error) {
+	run, err := l.state.Run(id)
+	if err == nil && run.State == job.Pending {
+		run.Reason = l.waitsFor(&run)
+	}
+	return run, err
+}
+
+func (l *leader) renew(_ context.Context, r wire.Renew) (wire.Renewed, error) {
+	return wire.Renewed{Fenced: l.leases.renew(r.Node, r.Life), Now: time.Now()}, nil
 }
 
 // pause waits and reports whether ctx goes on.

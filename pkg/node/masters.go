@@ -31,6 +31,8 @@ var (
 	errNoMaster = &coded{"no-master", "node: this node is not the run's master"}
 	// errRefused says that what an attempt hands over does not count.
 	errRefused = &coded{"refused", "node: the attempt does not count any more"}
+	// errHandedOver is why a node stops to conduct a run that another can.
+	errHandedOver = &coded{"handed-over", "node: this node takes no more work"}
 )
 
 func newMasters(n *Node) *masters {
@@ -63,6 +65,40 @@ func (m *masters) conduct(run job.Run) {
 			delete(m.runs, run.ID)
 		}
 	})
+}
+
+// handOver gives every run that is conducted here back to the leader, which
+// finds it another master, if there is a member that can be one.
+func (m *masters) handOver() {
+	if !m.n.othersWork() {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.runs {
+		c.cancel(errHandedOver)
+	}
+}
+
+// dismiss stops to conduct a run that was ended without its master.
+func (m *masters) dismiss(r wire.RunRef) {
+	m.mu.Lock()
+	c := m.runs[r.Run]
+	m.mu.Unlock()
+	if c != nil && c.run.Epoch <= r.Epoch {
+		c.inbox.put(func() { c.dismissed(r.Reason) })
+	}
+}
+
+// list names the runs that are conducted here.
+func (m *masters) list() []wire.RunRef {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	refs := make([]wire.RunRef, 0, len(m.runs))
+	for id, c := range m.runs {
+		refs = append(refs, wire.RunRef{Run: id, Epoch: c.run.Epoch})
+	}
+	return refs
 }
 
 // find returns the conductor of a run.
@@ -123,10 +159,15 @@ func (m *masters) serve() {
 		return wire.Nothing{}, c.stage(ctx, s)
 	})
 	handle(m.n, wire.MethodConduct, func(_ context.Context, _ string, c wire.Create) (wire.Nothing, error) {
-		if m.n.isStopping() {
+		if m.n.isDraining() && m.n.othersWork() || m.n.isStopping() {
 			return wire.Nothing{}, ErrStopped
 		}
 		m.conduct(c.Run)
+		return wire.Nothing{}, nil
+	})
+	handle(m.n, wire.MethodConducts, func(context.Context, string, wire.Nothing) ([]wire.RunRef, error) { return m.list(), nil })
+	handle(m.n, wire.MethodDismiss, func(_ context.Context, _ string, r wire.RunRef) (wire.Nothing, error) {
+		m.dismiss(r)
 		return wire.Nothing{}, nil
 	})
 	handle(m.n, wire.MethodProgress, func(ctx context.Context, _ string, r wire.RunRef) (job.Progress, error) {

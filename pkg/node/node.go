@@ -41,7 +41,7 @@ import (
 // ErrStopped is returned by the methods of a node that has been stopped, and
 // is the cause of what it cancels. A run that was accepted goes on elsewhere,
 // or when the node is started again.
-var ErrStopped = errors.New("node: stopped")
+var ErrStopped error = &coded{"stopped", "node: stopped"}
 
 // Version is the version of the software, which members tell each other.
 const Version = "0.1.0"
@@ -63,7 +63,9 @@ type Node struct {
 	members   *membership.List
 	peers     *peers
 	masters   *masters
-	leader    *leader // nil unless the node holds the state
+	leaders   *leaders
+	server    *server // nil unless the node holds the state
+	skew      skew
 
 	ready  chan struct{} // closed once other nodes may call this one
 	parts  lifecycle.Stack
@@ -73,6 +75,7 @@ type Node struct {
 
 	mu       sync.Mutex
 	stopping bool // guarded by mu
+	draining bool // guarded by mu
 }
 
 // Start brings a node up. When it returns the node is a member and ready to
@@ -88,6 +91,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: MeterProvider: %w", err)
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	n.leaders = newLeaders(n)
 	up := func(name string, start, stop func(context.Context) error) {
 		if err == nil {
 			err = n.parts.Up(ctx, name, func(ctx context.Context) error { return bare(start(ctx)) }, stop)
@@ -100,7 +104,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	up("worker", n.openWorker, n.closeWorker)
 	up("masters", n.openMasters, n.closeMasters)
 	up("membership", n.openMembership, n.closeMembership)
-	up("leader", n.openLeader, n.closeLeader)
+	up("server", n.openServer, n.closeServer)
 	up("work", n.open, n.drain)
 	if err != nil {
 		n.cancel(ErrStopped)
@@ -160,7 +164,7 @@ func (n *Node) closeDir(context.Context) error {
 
 func (n *Node) openTransport(context.Context) (err error) {
 	cfg := transport.Config{
-		ID: n.id, Cluster: n.cfg.Cluster, Addr: n.cfg.RPC, Resolve: n.resolve, Logger: n.log,
+		ID: n.id, Cluster: n.cfg.Cluster, Addr: n.cfg.RPC, Resolve: n.resolve, Lost: n.lost, Logger: n.log,
 	}
 	if n.cfg.Network != nil {
 		cfg.Network = n.cfg.Network
@@ -199,6 +203,15 @@ func (n *Node) closeTransport(context.Context) error {
 	return err
 }
 
+// lost hears from the transport that the last session with a member is gone.
+func (n *Node) lost(id string) {
+	select {
+	case <-n.ready:
+		n.peers.doubt(id)
+	default:
+	}
+}
+
 // resolve tells the transport where a member is.
 func (n *Node) resolve(id string) (string, bool) {
 	select {
@@ -208,33 +221,6 @@ func (n *Node) resolve(id string) (string, bool) {
 	}
 	m, ok := n.members.Member(id)
 	return m.RPC, ok && m.RPC != ""
-}
-
-// openState opens the state if this node is to hold it: it starts a cluster,
-// or did so in an earlier life.
-func (n *Node) openState(ctx context.Context) (err error) {
-	dir := filepath.Join(n.cfg.Dir, "state")
-	if _, err := os.Stat(dir); len(n.cfg.Join) > 0 && errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	n.state, err = state.Open(ctx, state.Config{Dir: dir, ID: n.id, Logger: n.log, Now: time.Now, Transport: n.transport})
-	if err == nil && n.state.Empty() {
-		err = n.state.Bootstrap()
-	}
-	if err == nil {
-		err = n.state.WaitLead(ctx)
-	}
-	if err != nil && n.state != nil {
-		err = errors.Join(err, n.state.Close())
-	}
-	return err
-}
-
-func (n *Node) closeState(context.Context) error {
-	if n.state == nil {
-		return nil
-	}
-	return n.state.Close()
 }
 
 func (n *Node) openShuffle(context.Context) (err error) {
@@ -265,7 +251,7 @@ func (n *Node) openMasters(context.Context) error {
 	n.masters = newMasters(n)
 	n.masters.serve()
 	if n.state != nil {
-		n.leader = newLeader(n)
+		n.server = newServer(n)
 	}
 	return nil
 }
@@ -296,6 +282,7 @@ func (n *Node) openMembership(ctx context.Context) (err error) {
 		defer cancel()
 	}
 	n.serveDescribe()
+	n.serveDrain()
 	if n.members, err = membership.Start(ctx, cfg); err != nil {
 		return err
 	}
@@ -314,6 +301,10 @@ func (n *Node) closeMembership(ctx context.Context) error {
 // open lets other nodes in.
 func (n *Node) open(ctx context.Context) error {
 	close(n.ready)
+	n.wg.Go(n.renew)
+	if err := n.checkCluster(ctx); err != nil {
+		return err
+	}
 	return n.meet(ctx)
 }
 
@@ -338,6 +329,7 @@ func (n *Node) drain(ctx context.Context) error {
 	n.mu.Lock()
 	n.stopping = true
 	n.mu.Unlock()
+	n.masters.handOver()
 	n.masters.wait(ctx)
 	err := n.worker.Drain(ctx)
 	n.cancel(ErrStopped)
@@ -351,8 +343,9 @@ func (n *Node) isStopping() bool {
 }
 
 const (
-	roleServer = "server"
-	roleWorker = "worker"
+	roleServer   = "server"
+	roleWorker   = "worker"
+	roleDraining = "draining"
 )
 
 // A RunError says that a run ended and did not succeed.

@@ -22,6 +22,7 @@ import (
 // there is comes by gossip; what they can do is asked of them.
 type peers struct {
 	n      *Node
+	ctx    context.Context // ends with stop
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -31,6 +32,7 @@ type peers struct {
 	changed  chan struct{}         // closed at the next change; guarded by mu
 	news     []func(*watcher)      // not told yet, in order; guarded by mu
 	tell     chan struct{}         // holds one if there are news
+	doubted  map[string]bool       // asked whether they are there at this moment; guarded by mu
 }
 
 // peer is a member that has described itself.
@@ -55,10 +57,10 @@ const (
 func newPeers(n *Node) *peers {
 	p := &peers{
 		n: n, known: map[string]*peer{}, watchers: map[*watcher]struct{}{},
-		changed: make(chan struct{}), tell: make(chan struct{}, 1),
+		changed: make(chan struct{}), tell: make(chan struct{}, 1), doubted: map[string]bool{},
 	}
 	ctx, cancel := context.WithCancel(n.ctx)
-	p.cancel = cancel
+	p.ctx, p.cancel = ctx, cancel
 	events, stop := n.members.Watch()
 	p.wg.Go(func() {
 		defer stop()
@@ -94,6 +96,60 @@ func (p *peers) take(ctx context.Context, e membership.Event) {
 		return
 	}
 	p.wg.Go(func() { p.describe(ctx, e.Member) })
+}
+
+const (
+	// probeTimeout and probes are how often, and how long each time, a member
+	// is asked whether it is there after the last session with it broke.
+	probeTimeout = 700 * time.Millisecond
+	probes       = 2
+)
+
+// doubt is told that there is no session with a member any more. Gossip takes
+// seconds to notice that a node is gone; whoever had a session knows at once
+// that something happened. A member that does not answer when it is asked is
+// taken to be gone until it does.
+func (p *peers) doubt(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := p.known[id]
+	if k == nil || p.doubted[id] || id == p.n.id {
+		return
+	}
+	p.doubted[id] = true
+	p.wg.Go(func() {
+		defer func() {
+			p.mu.Lock()
+			delete(p.doubted, id)
+			p.mu.Unlock()
+		}()
+		for range probes {
+			ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
+			_, err := call[wire.Describe](ctx, p.n, id, wire.MethodDescribe, wire.Nothing{})
+			cancel()
+			if err == nil || !pause(p.ctx, 50*time.Millisecond) {
+				return
+			}
+		}
+		if p.drop(k) {
+			p.n.log.Warn("member does not answer and is taken to be gone", telemetry.Member(k.member.Name))
+			p.describe(p.ctx, k.member)
+		}
+	})
+}
+
+// drop forgets a member unless there is a newer life of it. It reports whether
+// it did.
+func (p *peers) drop(k *peer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := k.member.ID
+	if now := p.known[id]; now == nil || now.member.Incarnation != k.member.Incarnation {
+		return false
+	}
+	delete(p.known, id)
+	p.changedLocked(func(w *watcher) { w.left(id) })
+	return true
 }
 
 // describe asks a member about itself until it answers or is gone.
@@ -206,34 +262,13 @@ func (p *peers) refresh() {
 	}
 }
 
-// server returns the ID of the member that holds the state.
-func (p *peers) server(ctx context.Context) (string, error) {
-	for {
-		p.mu.Lock()
-		changed := p.changed
-		p.mu.Unlock()
-		for _, m := range p.n.members.Members() {
-			if m.Has(roleServer) {
-				return m.ID, nil
-			}
-		}
-		select {
-		case <-changed:
-		case <-p.n.ctx.Done():
-			return "", context.Cause(p.n.ctx)
-		case <-ctx.Done():
-			return "", fmt.Errorf("node: no member of the pool holds the state: start the node that was started without Join, or correct Join: %w", ctx.Err())
-		}
-	}
-}
-
 // serveDescribe answers what this node tells of itself.
 func (n *Node) serveDescribe() {
 	handle(n, wire.MethodDescribe, func(context.Context, string, wire.Nothing) (wire.Describe, error) {
 		s := n.worker.Stats()
 		d := wire.Describe{
 			CPU: runtime.NumCPU(), Memory: freeMemory(), Disk: freeDisk(n.cfg.Dir),
-			Running: s.Running, Queued: s.Queued, Abandoned: s.Abandoned, Masters: n.masters.count(),
+			Running: s.Running, Queued: s.Queued, Abandoned: s.Abandoned, Masters: n.masters.count(), Servers: n.cfg.Servers,
 		}
 		for _, name := range slices.Sorted(maps.Keys(n.cfg.Processors)) {
 			powers := mapreduce.PowersOf(n.cfg.Processors[name])
@@ -265,6 +300,8 @@ func (k *peer) candidate(processor, version string) master.Member {
 	switch p, ok := k.processor(processor); {
 	case !k.member.Has(roleWorker):
 		m.Unfit = "is no worker"
+	case k.member.Has(roleDraining):
+		m.Unfit = "is being drained"
 	case !ok:
 		m.Unfit = fmt.Sprintf("lacks processor %q", processor)
 	case p.Version != version:

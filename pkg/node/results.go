@@ -28,7 +28,7 @@ func (r *Run) pairs(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item, 
 	return func(yield func(mapreduce.Item, error) bool) {
 		staged := map[job.AttemptID][]uint64{}
 		winner := make([]job.AttemptID, run.Plan.Reduces)
-		for e, err := range r.n.journal(ctx, r.id, wire.EntryPairs, wire.EntryOutcomes) {
+		for e, err := range r.n.journal(ctx, &run, wire.EntryPairs, wire.EntryOutcomes) {
 			if err != nil {
 				yield(mapreduce.Item{}, err)
 				return
@@ -74,7 +74,7 @@ func (r *Run) values(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item,
 			kind = job.KindReduce
 		}
 		var at []uint32 // by task: one more than the number of the entry that has its outcome
-		for e, err := range r.n.journal(ctx, r.id, wire.EntryOutcomes) {
+		for e, err := range r.n.journal(ctx, &run, wire.EntryOutcomes) {
 			if err != nil {
 				yield(mapreduce.Item{}, err)
 				return

@@ -63,16 +63,16 @@ func (r *Run) explain(err error) error {
 func plain(err error) error {
 	var remote *transport.RemoteError
 	if errors.As(err, &remote) {
-		return answer{remote}
+		return answered{remote}
 	}
 	return err
 }
 
-// answer is what another node answered, in its words.
-type answer struct{ *transport.RemoteError }
+// answered is what another node answered, in its words.
+type answered struct{ *transport.RemoteError }
 
-func (a answer) Error() string { return a.Message }
-func (a answer) Unwrap() error { return a.RemoteError }
+func (a answered) Error() string { return a.Message }
+func (a answered) Unwrap() error { return a.RemoteError }
 
 // Wait blocks until the run is over and returns what it returned; see
 // mapreduce.Collect and its like. The error is a *RunError if the run did not
@@ -88,12 +88,12 @@ func (r *Run) Wait(ctx context.Context) (mapreduce.Output, error) {
 	return r.output(run), nil
 }
 
-// await asks the state, and asks again if the node that holds it goes away
-// for a while.
+// await asks the leader, and the next one if it goes away, for as long as
+// there may be one.
 func (r *Run) await(ctx context.Context) (job.Run, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		run, err := lead[job.Run](ctx, r.n, wire.MethodAwait, wire.RunRef{Run: r.id})
-		if err == nil || !broken(err) || !pause(ctx, wait) {
+		if err == nil || !broken(err) && !errors.Is(err, ErrNoLeader) || !pause(ctx, wait) {
 			return run, err
 		}
 	}
@@ -106,6 +106,10 @@ func (r *Run) Progress(ctx context.Context) (job.Progress, error) {
 	run, err := r.Get(ctx)
 	if err != nil || run.State.Done() {
 		return run.Progress, err
+	}
+	if run.State == job.Pending {
+		run.Progress.Waiting = run.Reason
+		return run.Progress, nil
 	}
 	p, err := call[job.Progress](ctx, r.n, run.Master, wire.MethodProgress, wire.RunRef{Run: r.id})
 	if err != nil { // it is between two masters, or has just ended
@@ -166,7 +170,7 @@ func (r *Run) latest(ctx context.Context, last job.Progress) (job.Progress, erro
 	defer cancel()
 	p, err := r.Progress(asked)
 	switch {
-	case ctx.Err() == nil && (asked.Err() != nil || broken(err)):
+	case ctx.Err() == nil && (asked.Err() != nil || broken(err) || errors.Is(err, ErrNoLeader)):
 		p, err = last, nil
 		p.Waiting = "neither its master nor the node with the state answers"
 	case err == nil && p.Tasks == 0 && p.Waiting != "":
@@ -177,10 +181,38 @@ func (r *Run) latest(ctx context.Context, last job.Progress) (job.Progress, erro
 }
 
 // Cancel asks for the run to end early and returns when that is recorded: a
-// run that has not ended by then ends as cancelled. Attempts that execute are
-// cancelled through their context. Cancelling a run that is over does nothing.
+// run that has not ended by then ends as cancelled, whatever becomes of its
+// master. Attempts that execute are cancelled through their context, and may
+// take the time of grace to come to their end. Cancelling a run that is over
+// does nothing.
 func (r *Run) Cancel(ctx context.Context, reason string) error {
-	ref := wire.RunRef{Run: r.id, Reason: cmp.Or(reason, "no reason was given")}
+	return r.end(ctx, wire.RunRef{Run: r.id, Reason: cmp.Or(reason, "no reason was given")})
+}
+
+// Stop is Cancel for those who can't wait: when it returns the run is over.
+// Attempts that execute are cancelled too, and count for nothing.
+func (r *Run) Stop(ctx context.Context, reason string) error {
+	return r.end(ctx, wire.RunRef{Run: r.id, Reason: cmp.Or(reason, "no reason was given"), Now: true})
+}
+
+func (r *Run) end(ctx context.Context, ref wire.RunRef) error {
 	_, err := lead[job.Run](ctx, r.n, wire.MethodEnd, ref)
 	return r.explain(err)
+}
+
+// Retry makes the next attempt of a run that failed or was cancelled: a run of
+// its own, whose tasks are those that did not succeed. What has succeeded is
+// not run again, except for the tasks of a keyed or broadcast run, which all
+// are. The runs before it stay as they are.
+func (r *Run) Retry(ctx context.Context) (*Run, error) { return r.retry(ctx, false) }
+
+// RetryAll is Retry with all tasks.
+func (r *Run) RetryAll(ctx context.Context) (*Run, error) { return r.retry(ctx, true) }
+
+func (r *Run) retry(ctx context.Context, all bool) (*Run, error) {
+	made, err := lead[job.Run](ctx, r.n, wire.MethodRetry, wire.Retry{Run: r.id, All: all})
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	return &Run{n: r.n, id: made.ID}, nil
 }

@@ -21,9 +21,18 @@ import (
 // Option is something a caller says of one run rather than of its job.
 type Option func(*job.Run)
 
-// Key names the run for the caller; tasks see it. While that run lives, a
-// second submit with the same job and key returns it.
+// Key names the run for the caller; tasks see it. While a run of the job has
+// the key and has not ended, submitting another one with it returns that run.
 func Key(key string) Option { return func(r *job.Run) { r.Key = key } }
+
+// KeyFor is Key for a key that stays taken for d after the submit, or while
+// the run lives if that is longer.
+func KeyFor(key string, d time.Duration) Option {
+	return func(r *job.Run) { r.Key, r.KeyFor = key, d }
+}
+
+// NotBefore lets the run wait, on disk, until t.
+func NotBefore(t time.Time) Option { return func(r *job.Run) { r.NotBefore = t.UTC() } }
 
 // Extra passes a value along to every task of the run.
 func Extra(name, value string) Option {
@@ -64,11 +73,11 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := n.record(ctx, run, p.entries)
+	id, err := n.record(ctx, run, p.entries)
 	if err != nil {
 		return nil, fmt.Errorf("node: submit %s: %w", run.ID, plain(err))
 	}
-	return &Run{n: n, id: accepted.ID}, nil
+	return &Run{n: n, id: id}, nil
 }
 
 // maxExtra bounds what the caller passes to every task, in bytes.
@@ -79,16 +88,19 @@ func checkExtra(run *job.Run) error {
 	for name, value := range run.Extra {
 		size += len(name) + len(value)
 	}
+	if run.KeyFor < 0 {
+		return fmt.Errorf("node: KeyFor %v: want a positive duration, or 0 for as long as the run lives", run.KeyFor)
+	}
 	if size > maxExtra {
 		return fmt.Errorf("node: Key and Extra have %d bytes, over the limit of %d: put what is large into a file or the input", size, maxExtra)
 	}
 	return nil
 }
 
-// record hands the run and its input to the state: in one message if they fit,
-// else the input first. It returns the run that was accepted, or the one that
-// has its key.
-func (n *Node) record(ctx context.Context, run job.Run, entries [][]byte) (job.Run, error) {
+// record hands the run and its input to the state, in one message if they fit,
+// else the input first, and returns the ID of the run that there is then: the
+// run's own, or that of the one that has its key.
+func (n *Node) record(ctx context.Context, run job.Run, entries [][]byte) (job.RunID, error) {
 	create := wire.Create{Run: run}
 	if size := total(entries); size <= maxDispatch {
 		create.Chunks = entries
@@ -100,11 +112,12 @@ func (n *Node) record(ctx context.Context, run job.Run, entries [][]byte) (job.R
 				size += len(entries[at])
 			}
 			if _, err := lead[wire.Nothing](ctx, n, wire.MethodInput, j); err != nil {
-				return job.Run{}, err
+				return "", err
 			}
 		}
 	}
-	return lead[job.Run](ctx, n, wire.MethodCreate, create)
+	made, err := lead[job.Run](ctx, n, wire.MethodCreate, create)
+	return made.ID, err
 }
 
 func total(entries [][]byte) (n int) {

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/musterhq/muster/pkg/node"
+)
+
+// visit makes a verb of f, which joins the cluster as a client for as long as
+// f takes.
+func visit(c *cobra.Command, f func(ctx context.Context, n *node.Node, args []string) error) *cobra.Command {
+	var flags nodeFlags
+	flags.add(c)
+	_ = c.Flags().Set("log", "warn")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(flags.cfg.Join) == 0 {
+			return fmt.Errorf("--join is missing: name the gossip address of a node of the cluster: %w", errUsage)
+		}
+		cfg, err := flags.config()
+		if err != nil {
+			return err
+		}
+		cfg.Client = true
+		n, err := node.Start(c.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), 5*time.Second)
+			defer cancel()
+			_ = n.Stop(ctx) // it holds nothing
+		}()
+		return f(c.Context(), n, args)
+	}
+	return c
+}
+
+// listing shows rows as a table for people or as one JSON value for programs.
+type listing struct{ output string }
+
+func (l *listing) add(c *cobra.Command) *cobra.Command {
+	c.Flags().StringVarP(&l.output, "output", "o", "table", "table or json")
+	return c
+}
+
+// show writes value as JSON, or calls rows for a table with the given heads.
+func (l *listing) show(value any, heads string, rows func(row func(cells ...any))) error {
+	switch l.output {
+	case "json":
+		return json.NewEncoder(os.Stdout).Encode(value)
+	case "table":
+	default:
+		return fmt.Errorf("-o %q: want table or json: %w", l.output, errUsage)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, heads)
+	rows(func(cells ...any) {
+		for i, cell := range cells {
+			if i > 0 {
+				fmt.Fprint(w, "\t")
+			}
+			fmt.Fprint(w, cell)
+		}
+		fmt.Fprintln(w)
+	})
+	return w.Flush()
+}

@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// cancelGrace is how long a run that somebody cancelled may take to come to
+// its end before it is ended without its master.
+const cancelGrace = 45 * time.Second
+
+// cancelRun records that a run should end early, and sees to it that it does.
+func (l *leader) cancelRun(ctx context.Context, r wire.RunRef) (job.Run, error) {
+	if r.Now {
+		run, err := l.state.Kill(ctx, r.Run, r.Reason)
+		if err == nil {
+			l.ended(run)
+		}
+		return run, err
+	}
+	run, err := l.state.Cancel(ctx, r.Run, r.Reason)
+	switch {
+	case err != nil || run.State.Done():
+		return run, err
+	case run.Master == "": // it has not begun, so there is nothing to wait for
+		run, err = l.state.Kill(ctx, r.Run, r.Reason)
+		if err == nil {
+			l.ended(run)
+		}
+		return run, err
+	}
+	l.wg.Go(func() { l.enforce(run) })
+	return run, nil
+}
+
+// enforce tells the master of a run that it was cancelled, and ends the run if
+// that has no effect.
+func (l *leader) enforce(run job.Run) {
+	grace, cancel := context.WithTimeout(l.ctx, cancelGrace)
+	defer cancel()
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		ctx, cancel := context.WithTimeout(grace, describeTimeout)
+		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodCancel, wire.RunRef{Run: run.ID, Reason: run.CancelReason})
+		cancel()
+		if err == nil || !pause(grace, wait) {
+			break
+		}
+		// A master that comes after the record sees it by itself.
+		if now, err := l.state.Run(run.ID); err == nil && (now.State.Done() || now.Epoch != run.Epoch) {
+			break
+		}
+	}
+	if _, err := l.state.Await(grace, run.ID); err == nil || l.ctx.Err() != nil {
+		return
+	}
+	l.n.log.Warn("a cancelled run did not come to its end and is ended without its master", telemetry.Run(run.ID), telemetry.Member(run.Master))
+	if killed, err := l.state.Kill(l.ctx, run.ID, run.CancelReason); err == nil {
+		l.ended(killed)
+	} else if l.ctx.Err() == nil {
+		l.n.log.Error("a cancelled run can't be ended", telemetry.Run(run.ID), telemetry.Err(err))
+	}
+}
+
+// ended does what follows the end of a run that was ended without its master,
+// and tells that.
+func (l *leader) ended(run job.Run) {
+	l.release(run.ID)
+	l.finished(run.ID)
+	if run.Master == "" {
+		return
+	}
+	l.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
+		defer cancel()
+		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodDismiss, wire.RunRef{Run: run.ID, Epoch: run.Epoch, Reason: run.Reason})
+		if err != nil {
+			l.n.log.Debug("a master could not be told that its run was ended", telemetry.Member(run.Master), telemetry.Err(err))
+		}
+	})
+}

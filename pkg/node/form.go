@@ -1,0 +1,131 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/membership"
+)
+
+// A cluster of several servers is founded once, by one of them. When as many
+// servers as the cluster is to begin with are in the pool and none has a state
+// yet, the one with the lowest ID asks each of the others for its promise to
+// follow, and makes the cluster when it has them all. A server gives its
+// promise to one founder at a time, so two can't both succeed with a server in
+// common. A server that comes later waits until the leader takes it in.
+
+// formEvery is how often a server without a state looks around.
+const formEvery = 250 * time.Millisecond
+
+// form returns when the node is part of a cluster.
+func (s *server) form(ctx context.Context) {
+	for s.state.Empty() {
+		if founders, why := s.founders(ctx); founders != nil {
+			if err := s.found(ctx, founders); err == nil {
+				return
+			} else if ctx.Err() == nil {
+				s.wait(fmt.Sprintf("waits to found a cluster: %v", err))
+			}
+		} else {
+			s.wait(why)
+		}
+		if !pause(ctx, formEvery) {
+			return
+		}
+	}
+	s.wait("")
+	s.n.log.Info("this node is part of the cluster", telemetry.Cluster(s.state.Cluster()))
+}
+
+// wait says what the node waits for, in its log once.
+func (s *server) wait(why string) {
+	s.mu.Lock()
+	news := s.waiting != why
+	s.waiting = why
+	s.mu.Unlock()
+	if news && why != "" {
+		s.n.log.Info("this node holds no state yet", slog.String("reason", why))
+	}
+}
+
+// founders returns the servers that make a cluster if this node is to ask them
+// for that, or else what is waited for.
+func (s *server) founders(ctx context.Context) (ids []string, why string) {
+	servers := s.n.servers()
+	var empty []membership.Member
+	for _, m := range servers {
+		about, err := s.ask(ctx, m)
+		switch {
+		case err != nil:
+			continue
+		case !about.Empty:
+			return nil, fmt.Sprintf("waits to be taken in by cluster %s, of which %s is a server", cmp.Or(about.Cluster, "(not named yet)"), m.Name)
+		}
+		empty = append(empty, m)
+	}
+	want := s.n.cfg.Servers
+	if len(empty) < want {
+		return nil, fmt.Sprintf("waits for %d of %d servers: there %s so far", want-len(empty), want, names(empty))
+	}
+	slices.SortFunc(empty, func(a, b membership.Member) int { return cmp.Compare(a.ID, b.ID) })
+	if first := empty[0]; first.ID != s.n.id {
+		return nil, fmt.Sprintf("waits for %s to found the cluster", first.Name)
+	}
+	for _, m := range empty[:want] {
+		ids = append(ids, m.ID)
+	}
+	return ids, ""
+}
+
+func (s *server) ask(ctx context.Context, m membership.Member) (wire.Standing, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return call[wire.Standing](ctx, s.n, m.ID, wire.MethodStanding, wire.Nothing{})
+}
+
+func names(members []membership.Member) string {
+	var all []string
+	for _, m := range members {
+		all = append(all, m.Name)
+	}
+	slices.Sort(all)
+	return "are " + strings.Join(all, ", ")
+}
+
+// found makes a cluster of ids, which all promise to follow.
+func (s *server) found(ctx context.Context, ids []string) error {
+	for _, id := range ids {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		_, err := call[wire.Nothing](ctx, s.n, id, wire.MethodPromise, wire.Renew{Node: s.n.id, Life: s.n.members.Self().Incarnation})
+		cancel()
+		if err != nil {
+			return fmt.Errorf("server %s: %w", s.n.nameOf(id), plain(err))
+		}
+	}
+	s.n.log.Info("this node founds a cluster", slog.Int("servers", len(ids)))
+	return s.state.Bootstrap(ids...)
+}
+
+// promise gives this node's promise to follow a founder, unless another has it
+// who is still there.
+func (s *server) promise(_ context.Context, _ string, founder wire.Renew) (none wire.Nothing, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.state.Empty() {
+		return none, fmt.Errorf("node: this server has a state already")
+	}
+	if to := s.promised; to.Node != "" && to != founder {
+		if m, ok := s.n.members.Member(to.Node); ok && m.Incarnation == to.Life {
+			return none, fmt.Errorf("node: this server has promised to follow %s", m.Name)
+		}
+	}
+	s.promised = founder
+	return none, nil
+}

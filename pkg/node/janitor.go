@@ -1,0 +1,246 @@
+package node
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// What a run leaves behind is made small soon after its end, and forgotten
+// when the job's retention says so.
+
+const (
+	// worthCompacting is how many tasks a run must have had for its journal to
+	// be worth rewriting: that of a smaller one is small.
+	worthCompacting = 4096
+	// sweepEvery is how often the leader looks for runs that are too old.
+	sweepEvery = 10 * time.Minute
+)
+
+// finished has the janitor look at a run that has ended, and at the others of
+// its job.
+func (l *leader) finished(id job.RunID) {
+	l.mu.Lock()
+	l.fresh[id.Namespace()+"/"+id.Job()] = true
+	l.mu.Unlock()
+	select {
+	case l.litter <- struct{}{}:
+	default:
+	}
+}
+
+// clean makes room for as long as the node leads.
+func (l *leader) clean() {
+	l.tidied(l.sweep())
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-tick.C:
+			l.tidied(l.sweep())
+		case <-l.litter:
+			// What ends within a second is cleared away together.
+			if !pause(l.ctx, time.Second) {
+				return
+			}
+			l.tidied(l.tidyEnded())
+		}
+	}
+}
+
+// tidyEnded compacts what has ended, and applies the retention of its jobs.
+func (l *leader) tidyEnded() error {
+	for {
+		ended, err := l.state.Uncompacted(queuePage)
+		if err != nil || len(ended) == 0 {
+			break
+		}
+		for _, e := range ended {
+			if err := l.compact(e.ID); err != nil {
+				return err
+			}
+		}
+	}
+	l.mu.Lock()
+	jobs := l.fresh
+	l.fresh = map[string]bool{}
+	l.mu.Unlock()
+	for of := range jobs {
+		namespace, name, _ := strings.Cut(of, "/")
+		n, err := l.state.FinishedRuns(namespace, name)
+		if err == nil {
+			err = l.retain(namespace, name, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *leader) tidied(err error) {
+	if err != nil && l.ctx.Err() == nil {
+		l.n.log.Warn("what ended runs leave behind could not be cleared away", telemetry.Err(err))
+	}
+}
+
+// compact drops from the journal of a run that has succeeded what nobody will
+// ask for again: the payloads of its tasks, the results that its reduce step
+// has seen, and the output of attempts that did not count. A run that did not
+// succeed keeps all of it, so that it can be tried again.
+func (l *leader) compact(id job.RunID) error {
+	run, err := l.state.Run(id)
+	if err != nil {
+		return err
+	}
+	if run.State != job.Succeeded || run.Progress.Tasks < worthCompacting {
+		return l.state.Compacted(l.ctx, id)
+	}
+	won, err := l.winners(&run)
+	if err != nil {
+		return err
+	}
+	var batch []state.Entry
+	write := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		err := l.state.Rewrite(l.ctx, id, batch)
+		batch = nil
+		return err
+	}
+	for e, err := range l.state.Journal(id, 0) {
+		if err != nil {
+			return err
+		}
+		b, changed, err := compacted(&run, e.Data, won)
+		if err != nil {
+			return err
+		}
+		if !changed {
+			continue
+		}
+		if batch = append(batch, state.Entry{Seq: e.Seq, Data: b}); len(batch) == queuePage {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	return l.state.Compacted(l.ctx, id)
+}
+
+// winners returns the attempts at reduce tasks that counted.
+func (l *leader) winners(run *job.Run) (map[job.AttemptID]bool, error) {
+	won := map[job.AttemptID]bool{}
+	for e, err := range l.state.Journal(run.ID, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if len(e.Data) == 0 || wire.EntryKind(e.Data[0]) != wire.EntryOutcomes {
+			continue
+		}
+		entry, err := wire.DecodeEntry(e.Data)
+		if err != nil {
+			return nil, err
+		}
+		for o, err := range wire.Outcomes(entry.Blob) {
+			if err != nil {
+				return nil, err
+			}
+			if o.Task.Kind == job.KindReduce && o.Failure == nil {
+				won[job.AttemptID{Run: run.ID, Task: o.Task, Epoch: entry.Epoch, N: o.Attempt}] = true
+			}
+		}
+	}
+	return won, nil
+}
+
+// compacted returns what is left of a journal entry.
+func compacted(run *job.Run, b []byte, won map[job.AttemptID]bool) (left []byte, changed bool, err error) {
+	e, err := wire.DecodeEntry(b)
+	if err != nil || len(e.Blob) == 0 {
+		return b, false, err
+	}
+	switch e.Kind {
+	case wire.EntryTasks:
+	case wire.EntryPairs:
+		if won[job.AttemptID{Run: run.ID, Task: e.Task, Epoch: e.Epoch, N: e.Attempt}] {
+			return b, false, nil
+		}
+	case wire.EntryOutcomes:
+		if run.Plan.Reduces == 0 {
+			return b, false, nil // the results are what the run returned
+		}
+		for o, err := range wire.Outcomes(e.Blob) {
+			if err != nil || o.Task.Kind == job.KindReduce || o.Failure != nil {
+				return b, false, err
+			}
+		}
+	default:
+		return b, false, nil
+	}
+	e.N, e.Members, e.Blob = 0, nil, nil
+	left, err = wire.EncodeEntry(e)
+	return left, true, err
+}
+
+// sweep applies the retention of every job.
+func (l *leader) sweep() error {
+	var jobs []state.JobCount
+	for j, err := range l.state.FinishedJobs() {
+		if err != nil {
+			return err
+		}
+		jobs = append(jobs, j)
+	}
+	for _, j := range jobs {
+		if err := l.retain(j.Namespace, j.Job, j.N); err != nil {
+			return err
+		}
+	}
+	return l.state.Sweep(l.ctx)
+}
+
+// retain forgets those of the n ended runs of a job that are too old or too
+// many, each by what its own spec says.
+func (l *leader) retain(namespace, name string, n int) error {
+	for {
+		ended, err := l.state.Finished(namespace, name, state.Ended{}, queuePage)
+		if err != nil {
+			return err
+		}
+		for _, e := range ended {
+			run, err := l.state.Run(e.ID)
+			if err != nil {
+				return err
+			}
+			keep := run.Spec.Retain.WithDefaults()
+			old := keep.Age >= 0 && time.Since(e.At) > keep.Age
+			if many := keep.Runs >= 0 && n > keep.Runs; !old && !many {
+				return nil
+			}
+			if err := l.state.Forget(l.ctx, e.ID); err != nil {
+				return err
+			}
+			n--
+		}
+		if len(ended) < queuePage {
+			return nil
+		}
+	}
+}
+
+// remove takes a server out of the cluster for good.
+func (l *leader) remove(ctx context.Context, r wire.Renew) (wire.Nothing, error) {
+	return wire.Nothing{}, l.state.Remove(ctx, r.Node)
+}

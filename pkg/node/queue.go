@@ -1,0 +1,183 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// Runs that may not begin yet wait in the state, on disk, in the order in
+// which they are to begin. The leader reads from the front whenever something
+// has changed that a run may have waited for.
+
+// queuePage is how many waiting runs are looked at together.
+const queuePage = 256
+
+// jobOf names the job of a run in its namespace.
+func jobOf(run *job.Run) string { return run.Spec.Namespace + "/" + run.Spec.Name }
+
+// reserve counts a run as begun if it may begin now.
+func (l *leader) reserve(id job.RunID, namespace, name string, limit int) bool {
+	if _, paused, err := l.state.Paused(namespace, name); err != nil || paused {
+		return false
+	}
+	of := namespace + "/" + name
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, begun := l.runs[id]; begun || !l.admit.May(of, limit) {
+		return false
+	}
+	l.admit.Begin(of)
+	l.runs[id] = ""
+	return true
+}
+
+// release counts a run as ended, or as not begun after all.
+func (l *leader) release(id job.RunID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, begun := l.runs[id]; !begun {
+		return
+	}
+	delete(l.runs, id)
+	l.admit.End(id.Namespace() + "/" + id.Job())
+	l.wakeQueue()
+}
+
+// wakeQueue has the queue looked at.
+func (l *leader) wakeQueue() {
+	select {
+	case l.poke <- struct{}{}:
+	default:
+	}
+}
+
+// beginAll begins what waits, as it becomes able to.
+func (l *leader) beginAll() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		next, err := l.beginDue()
+		if err != nil && l.ctx.Err() == nil {
+			l.n.log.Error("runs that wait can't be begun", telemetry.Err(err))
+			next = time.Second
+		}
+		timer.Reset(next)
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-l.poke:
+		case <-timer.C:
+		}
+	}
+}
+
+// beginDue begins what may begin now, and returns how long nothing more will
+// be due.
+func (l *leader) beginDue() (next time.Duration, err error) {
+	if err := l.ripen(); err != nil {
+		return 0, err
+	}
+	if err := l.beginPending(); err != nil {
+		return 0, err
+	}
+	at, ok, err := l.state.NextDue()
+	if !ok {
+		return time.Hour, err
+	}
+	return max(time.Until(at), 0), err
+}
+
+// ripen lets the runs whose time has come wait for a master.
+func (l *leader) ripen() error {
+	for {
+		due, err := l.state.Due(time.Now(), queuePage)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		ids := make([]job.RunID, len(due))
+		for i := range due {
+			ids[i] = due[i].ID
+		}
+		if err := l.state.Admit(l.ctx, ids...); err != nil {
+			return err
+		}
+	}
+}
+
+// beginPending begins the runs that wait for a master, as far as there is room.
+func (l *leader) beginPending() error {
+	full := map[string]bool{} // jobs that may not begin another run
+	skip := func(namespace, name string) bool { return full[namespace+"/"+name] }
+	for after := (state.Waiting{}); l.room(); {
+		runs, err := l.state.Pending(after, queuePage, skip)
+		if err != nil || len(runs) == 0 {
+			return err
+		}
+		for _, w := range runs {
+			if skip(w.Namespace, w.Job) {
+				continue
+			}
+			run, err := l.state.Run(w.ID)
+			if is(err, state.ErrNoRun) || err == nil && run.State != job.Pending {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if !l.reserve(w.ID, w.Namespace, w.Job, run.Spec.MaxRuns) {
+				full[w.Namespace+"/"+w.Job] = true
+				continue
+			}
+			l.wg.Go(func() {
+				if run, ok := l.assign(w.ID, "", "it may begin"); ok {
+					l.tell(run)
+				}
+			})
+		}
+		after = runs[len(runs)-1]
+	}
+	return nil
+}
+
+func (l *leader) room() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.admit.Room() && l.ctx.Err() == nil
+}
+
+// waitsFor says what a run waits for that has not begun.
+func (l *leader) waitsFor(run *job.Run) string {
+	if run.NotBefore.After(time.Now()) {
+		return "waits until " + run.NotBefore.Format(time.RFC3339)
+	}
+	if p, paused, err := l.state.Paused(run.Spec.Namespace, run.Spec.Name); err == nil && paused {
+		return fmt.Sprintf("waits: the job is paused since %s: %s", p.At.Format(time.RFC3339), p.Reason)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ofJob, total := l.admit.Running(jobOf(run))
+	switch {
+	case !l.admit.Room():
+		return fmt.Sprintf("waits: %d runs go on, and Config.MaxRuns is %d", total, l.n.cfg.MaxRuns)
+	case run.Spec.MaxRuns > 0 && ofJob >= run.Spec.MaxRuns:
+		return fmt.Sprintf("waits: %d runs of the job go on, and its MaxRuns is %d", ofJob, run.Spec.MaxRuns)
+	}
+	return "is about to begin"
+}
+
+// pauseJob keeps the runs of a job from beginning, and resumeJob lets them.
+func (l *leader) pauseJob(ctx context.Context, r wire.JobRef) (none wire.Nothing, err error) {
+	return none, l.state.PauseJob(ctx, r.Namespace, r.Name, r.Reason)
+}
+
+func (l *leader) resumeJob(ctx context.Context, r wire.JobRef) (none wire.Nothing, err error) {
+	err = l.state.ResumeJob(ctx, r.Namespace, r.Name)
+	l.wakeQueue()
+	return none, err
+}
