@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -90,19 +91,49 @@ func (l *leader) confirm(master string, runs []job.Run) {
 	}
 }
 
-// create records a run, and has it begun if there is room.
+// create records a run, and has it begun if there is room. It goes on when
+// the caller has given up: what was proposed may be recorded all the same, and
+// then somebody has to see to it.
 func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
+	type answer struct {
+		run job.Run
+		err error
+	}
+	answers := make(chan answer, 1)
+	l.wg.Go(func() {
+		run, err := l.admitRun(c)
+		answers <- answer{run, err}
+	})
+	select {
+	case a := <-answers:
+		return a.run, a.err
+	case <-ctx.Done():
+		return job.Run{}, fmt.Errorf("%w: %w", state.ErrUncertain, context.Cause(ctx))
+	}
+}
+
+// admitRun records a run and, if it may begin, makes its master begin it.
+func (l *leader) admitRun(c wire.Create) (job.Run, error) {
 	run := c.Run
 	run.Master = ""
-	if !run.NotBefore.After(time.Now()) && l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, run.Spec.MaxRuns) {
+	reserved := !run.NotBefore.After(time.Now()) && l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, run.Spec.MaxRuns)
+	if reserved {
 		run.Master = l.choose("")
 	}
-	made, err := l.state.CreateWithin(ctx, state.Limits{Job: run.Spec.MaxQueued, Cluster: l.n.cfg.MaxQueued}, run, c.Chunks)
+	limits := state.Limits{Job: run.Spec.MaxQueued, Cluster: l.n.cfg.MaxQueued}
+	made, err := l.state.CreateWithin(l.ctx, limits, run, c.Chunks)
 	switch {
-	case err != nil || made.ID != run.ID || made.Master == "":
-		l.release(run.ID)
-	case made.Epoch == run.Epoch+1 && made.Master == run.Master:
+	case err == nil && made.ID == run.ID && made.Master != "" && !made.State.Done():
+		// It may be an answer that was lost to a caller who asks again, and the
+		// master may know the run. Telling it twice is harmless.
+		l.note(&made)
 		l.wg.Go(func() { l.tell(made) })
+		return made, nil
+	case err == nil && made.State == job.Pending:
+		defer l.wakeQueue()
+	}
+	if reserved && !is(err, state.ErrUncertain) {
+		l.release(run.ID)
 	}
 	return made, err
 }

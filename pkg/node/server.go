@@ -182,13 +182,14 @@ func answer[Req, Resp any](s *server, method string, f func(l *leader, ctx conte
 	})
 }
 
-// confirmed is answer for what is read: it was true while this node led.
+// confirmed is answer for what is read: it saw everything that was
+// acknowledged before it was asked for.
 func confirmed[Req, Resp any](s *server, method string, f func(l *leader, req Req) (Resp, error)) {
-	answer(s, method, func(l *leader, ctx context.Context, req Req) (Resp, error) {
-		resp, err := f(l, req)
-		if err := s.state.Confirm(ctx); err != nil {
-			return resp, err
-		}
+	answer(s, method, func(l *leader, ctx context.Context, req Req) (resp Resp, err error) {
+		err = s.state.Read(ctx, func() (err error) {
+			resp, err = f(l, req)
+			return err
+		})
 		return resp, err
 	})
 }
