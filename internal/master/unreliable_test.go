@@ -98,7 +98,8 @@ type world struct {
 	lives   map[string]uint64
 	wake    time.Duration
 	finish  *Finish
-	mending bool // nothing fails any more
+	cancel  string // why it was cancelled
+	mending bool   // nothing fails any more
 	emitted int
 	log     []string
 
@@ -204,7 +205,7 @@ func (p *world) succeed() {
 	for _, e := range p.journal {
 		p.m.Step(0, e)
 	}
-	begin := Begin{}
+	begin := Begin{Canceled: p.cancel}
 	for _, id := range p.alive {
 		begin.Members = append(begin.Members, p.member(id))
 	}
@@ -235,6 +236,9 @@ func (p *world) happen() {
 		p.emit()
 	case n < 97:
 		p.repeat()
+	case n == 97 && !p.m.done && p.rng.IntN(8) == 0:
+		p.cancel = "enough"
+		p.step(Cancel{Reason: p.cancel})
 	case n == 97:
 		p.flush()
 	case n == 98 && p.rng.IntN(2) == 0:
@@ -577,6 +581,9 @@ func (p *world) judge() error {
 	}
 	if p.calm {
 		return p.judgePoison(total, finals)
+	}
+	if (p.finish.State == job.Canceled) != (p.cancel != "") && p.finish.State != job.Failed {
+		return fmt.Errorf("the run ended %v and was cancelled for %q", p.finish.State, p.cancel)
 	}
 	if p.finish.State != job.Succeeded {
 		if p.finish.Reason == "" {
