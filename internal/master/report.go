@@ -244,6 +244,14 @@ func (m *Master) restore(e Recorded) {
 		return
 	}
 	task, c := t.touch(o.Task.N)
+	if task != nil && task.state == done && t == m.maps && m.run.Plan.Keyed && o.Failure == nil {
+		// Its output was made anew, so that of before is of no use.
+		m.by[task.winner.member]--
+		m.by[e.Member]++
+		m.ended++
+		task.winner = outputRef{member: e.Member, epoch: e.Epoch, attempt: o.Attempt}
+		return
+	}
 	if task == nil || task.state.final() {
 		return
 	}
@@ -290,6 +298,7 @@ func (m *Master) remake(gone func(holder string) bool) (made int) {
 }
 
 func (m *Master) redo(n int, k *task, c *chunk) {
+	m.by[k.winner.member]-- // it counts where it is made anew
 	k.state, k.queued, k.winner = ready, false, outputRef{}
 	m.maps.done--
 	c.open++

@@ -601,6 +601,13 @@ func (p *world) judge() error {
 			return fmt.Errorf("r%d has %d outcomes and the run succeeded", n, finals[job.TaskID{Kind: job.KindReduce, N: n}])
 		}
 	}
+	completed := 0
+	for _, n := range p.m.Progress().Members {
+		completed += n
+	}
+	if pr := p.m.Progress(); completed != pr.Done {
+		return fmt.Errorf("the members completed %d tasks together: want %d", completed, pr.Done)
+	}
 	if pr := p.m.Progress(); pr.Done+pr.Failed != pr.Tasks || pr.Running != 0 {
 		return fmt.Errorf("the run succeeded with %+v", pr)
 	}
