@@ -69,8 +69,8 @@ func (l *leader) establish() error {
 func (l *leader) end() { l.wg.Wait() }
 
 // confirm asks a master which of the runs it is said to conduct it does, and
-// gives the others another. One that does not answer in the time of a lease is
-// taken to be gone.
+// gives the others another. One that the pool has lost, or that does not answer in
+// the time of a lease, is taken to be gone.
 func (l *leader) confirm(master string, runs []job.Run) {
 	ctx, cancel := context.WithTimeout(l.ctx, leaseTime)
 	defer cancel()
@@ -80,7 +80,7 @@ func (l *leader) confirm(master string, runs []job.Run) {
 		for _, r := range refs {
 			conducts[r.Run] = r.Epoch
 		}
-		if err == nil || !pause(ctx, wait) {
+		if err == nil || broken(err) && !l.n.peers.knows(master) || !pause(ctx, wait) {
 			break
 		}
 	}

@@ -227,6 +227,13 @@ func (p *peers) watch(joined func(peer), left func(id string)) (now []peer, stop
 	}
 }
 
+// knows reports whether a member is there, as far as this node knows.
+func (p *peers) knows(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known[id] != nil
+}
+
 // list returns the members that have described themselves, by ID.
 func (p *peers) list() []peer {
 	p.mu.Lock()
