@@ -51,14 +51,10 @@ func ZoneVersion(name string) (string, error) {
 	}
 	h := fnv.New64a()
 	last := time.Date(2060, 1, 1, 0, 0, 0, 0, time.UTC)
-	for t := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC); t.Before(last); {
-		_, offset := t.In(z).Zone()
-		h.Write(binary.AppendVarint(binary.AppendVarint(nil, t.Unix()), int64(offset)))
-		_, end := t.In(z).ZoneBounds()
-		if end.IsZero() {
-			break
-		}
-		t = end
+	for t := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC); !t.IsZero() && t.Before(last); {
+		s := stretchAt(t, z)
+		h.Write(binary.AppendVarint(binary.AppendVarint(nil, t.Unix()), int64(s.off)))
+		t = s.end
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
