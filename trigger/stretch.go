@@ -22,7 +22,7 @@ func (l Local) next(after time.Time, due step, elapsed bool) (Fire, bool) {
 		s := stretchAt(from, z)
 		fire, ok := s.shifted(from, due, elapsed || l.Gap == GapSkip)
 		regular, reading := s.regular(from, due, elapsed, l.Twice)
-		if !regular.At.IsZero() && (!ok || regular.At.Before(fire.At)) {
+		if !regular.At.IsZero() && (!ok || !regular.At.After(fire.At)) {
 			fire, ok = regular, true
 		}
 		if ok || s.end.IsZero() {

@@ -79,6 +79,9 @@ func exactlyOnce(t *testing.T, zone, expr string, from time.Time, years int) (da
 			return dates
 		}
 		got := midnight(wallIn(fire.At, z))
+		if fire.Note&Shifted != 0 { // its date may have ended with the gap, as in Nuuk
+			got = midnight(wall(fire.At, stretchAt(fire.At, z).before))
+		}
 		if dates == 0 && got.Equal(expected.AddDate(0, 0, 1)) {
 			expected = got // the first day's time was over
 		}
