@@ -73,6 +73,10 @@ var texts = []string{
 	"TZ=Europe/Berlin GAP=skip TWICE=both 0 30 2 ? * FRI#3 2027-2030",
 	"H H(1-5) * * *",
 	"daily 09:00-17:30 every 15m on mon-fri",
+	"rrule FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=18;DTSTART=20260101T000000;EXDATE=20260130",
+	"TZ=Europe/Berlin rrule FREQ=DAILY",
+	"every 2 months on last business day at 18:00",
+	"TZ=Asia/Tokyo every month on 15th day at 09:00:30",
 	"TZ=Europe/Berlin daily 22:00-02:00:30 every 24h on mon,wed,sat-sun",
 }
 

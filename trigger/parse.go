@@ -21,6 +21,8 @@ const maxText = 16 << 10
 //	every 5m                           from start to start; also from an instant
 //	delay 5m                           from the end of a run to the next start
 //	daily 09:00-17:30 every 15m on mon-fri
+//	rrule FREQ=MONTHLY;BYDAY=-1FR      of RFC 5545
+//	every 2 months on last business day at 18:00
 //
 // Words before it say where local times are those of, and what to do on days
 // when clocks change: TZ=Europe/Berlin GAP=skip TWICE=both. What Parse returns
@@ -63,6 +65,12 @@ func parseForm(head, tail, whole string, local Local) (Trigger, error) {
 		return parseDelay(tail)
 	case "daily":
 		return parseDaily(tail, local)
+	case "rrule":
+		r, err := ParseRecurrence(tail, local)
+		if err != nil {
+			return nil, err
+		}
+		return r, r.Validate()
 	case "cron":
 		return validCron(tail, local)
 	}
@@ -142,6 +150,9 @@ func parseDelay(rest string) (Trigger, error) {
 // parseEvery reads what follows "every", for the modes that have it.
 func parseEvery(rest string, local Local) (Trigger, error) {
 	w := words(rest)
+	if n := min(2, len(w.rest)); strings.Contains(strings.Join(w.rest[:n], " "), "month") {
+		return parseMonths(rest, local)
+	}
 	d, err := parseSpan(w.next())
 	if err != nil {
 		return nil, fmt.Errorf("trigger: every %w", err)
