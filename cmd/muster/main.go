@@ -50,7 +50,7 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
-	root.AddCommand(agentCommand(), demoCommand(), submitCommand(), benchCommand())
+	root.AddCommand(agentCommand(), demoCommand(), submitCommand(), triggerCommand(), benchCommand())
 	return root
 }
 
