@@ -43,8 +43,8 @@ var safe = []string{"len", "lower", "upper", "trim", "trimPrefix", "trimSuffix",
 // CompileFilter reads an expression whose value is true or false.
 func CompileFilter(text string) (Filter, error) { return compileFilter(text, expr.AsBool()) }
 
-// compileKey reads an expression whose value, as text, is a key.
-func compileKey(text string) (Filter, error) { return compileFilter(text, expr.AsAny()) }
+// CompileKey reads an expression whose value, as text, is a key.
+func CompileKey(text string) (Filter, error) { return compileFilter(text, expr.AsAny()) }
 
 func compileFilter(text string, kind expr.Option) (f Filter, err error) {
 	if strings.TrimSpace(text) == "" || len(text) > maxFilter {
@@ -105,8 +105,8 @@ func (f Filter) Match(a Arrival) (bool, error) {
 	return ok, nil
 }
 
-// key returns the value of the expression as text.
-func (f Filter) key(a Arrival) (string, error) {
+// Key returns the value of the expression as text.
+func (f Filter) Key(a Arrival) (string, error) {
 	v, err := f.run(a)
 	if err != nil {
 		return "", err

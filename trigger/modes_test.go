@@ -76,6 +76,17 @@ var texts = []string{
 	"rrule FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=18;DTSTART=20260101T000000;EXDATE=20260130",
 	"TZ=Europe/Berlin rrule FREQ=DAILY",
 	"every 2 months on last business day at 18:00",
+	"event order.paid",
+	`event order.paid where "data.amount > 100 && data.note == \"(x, y)\"" dedupe(id, 1h) throttle(data.customer, 10/1m) ttl 1h`,
+	`event order.paid debounce(data["customer, id"] + ")", 5s, 1m)`,
+	"event tick batch(100, 500ms)",
+	"upstream all of load on success by nominal",
+	"upstream 2 of reports/load, clean, sum on done by partition retrigger",
+	"upstream any of load, clean on failure by latest within 2h",
+	"workflow nightly on TZ=Europe/Berlin 30 2 * * *",
+	"workflow nightly on event order.paid",
+	"lifecycle join each debounce 30s",
+	"lifecycle form cluster",
 	"TZ=Asia/Tokyo every month on 15th day at 09:00:30",
 	"TZ=Europe/Berlin daily 22:00-02:00:30 every 24h on mon,wed,sat-sun",
 }
@@ -98,10 +109,8 @@ func TestNextOnlyMovesForward(t *testing.T) {
 	for _, text := range texts {
 		for _, zone := range representative {
 			if !strings.Contains(text, "TZ=") {
-				if tr := mustParse(t, text); tr.Mode() != ModeManual {
-					if _, ok := tr.(zoned); ok {
-						text = "TZ=" + zone + " " + text
-					}
+				if _, ok := mustParse(t, text).(zoned); ok {
+					text = "TZ=" + zone + " " + text
 				}
 			}
 			tr := mustParse(t, text)

@@ -23,6 +23,10 @@ const maxText = 16 << 10
 //	daily 09:00-17:30 every 15m on mon-fri
 //	rrule FREQ=MONTHLY;BYDAY=-1FR      of RFC 5545
 //	every 2 months on last business day at 18:00
+//	event order.paid where "data.amount > 100" debounce(data.customer, 5s, 1m)
+//	upstream all of load, clean on success by nominal
+//	workflow nightly on 30 2 * * *     any of the others
+//	lifecycle join each debounce 30s
 //
 // Words before it say where local times are those of, and what to do on days
 // when clocks change: TZ=Europe/Berlin GAP=skip TWICE=both. What Parse returns
@@ -43,7 +47,7 @@ func Parse(text string) (Trigger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := t.(zoned); !ok && local != (Local{}) {
+	if _, ok := t.(zoned); !ok && t.Mode() != ModeWorkflow && local != (Local{}) {
 		return nil, fmt.Errorf("trigger: %q: want no TZ, GAP or TWICE: a trigger of mode %s has no local times", text, t.Mode())
 	}
 	return t, nil
@@ -71,6 +75,14 @@ func parseForm(head, tail, whole string, local Local) (Trigger, error) {
 			return nil, err
 		}
 		return r, r.Validate()
+	case "event":
+		return parseEvent(tail)
+	case "upstream":
+		return parseDependency(tail)
+	case "workflow":
+		return parseWorkflow(tail, local)
+	case "lifecycle":
+		return parseLifecycle(tail)
 	case "cron":
 		return validCron(tail, local)
 	}

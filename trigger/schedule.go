@@ -42,8 +42,9 @@ type Schedule struct {
 	// OverlapGrace is how long OverlapCancelOld waits for the old run to end
 	// before the new one starts all the same. Zero means 30 s.
 	OverlapGrace time.Duration `msgpack:"og,omitempty" json:"overlap_grace,omitempty" yaml:"overlap_grace,omitempty"`
-	// OverlapKey is an expression on the run's input: only runs for which it
-	// has the same value overlap. Empty means that all runs of the trigger do.
+	// OverlapKey is an expression on the run's input, which is data in it: only
+	// runs for which it has the same value overlap. Empty means that all runs
+	// of the trigger do. See CompileKey.
 	OverlapKey string `msgpack:"ok,omitempty" json:"overlap_key,omitempty" yaml:"overlap_key,omitempty"`
 
 	// Misfire is what becomes of fires that nobody noticed in time, because

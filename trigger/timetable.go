@@ -29,6 +29,8 @@ type Timetable struct {
 	days    *days    // nil if every day will do
 	binding Binding
 	local   Local
+
+	workflow string // if it starts one
 }
 
 // Bind makes the schedule ready to be asked. It returns an error that names
@@ -43,6 +45,9 @@ func (s Schedule) Bind(b Binding) (*Timetable, error) {
 		return nil, fmt.Errorf("trigger: When: %s", strings.TrimPrefix(err.Error(), "trigger: "))
 	}
 	table := &Timetable{binding: b, local: Local{s.Zone, s.Gap, s.Twice}}
+	if w, ok := t.(Workflow); ok { // its times are those of what starts it
+		table.workflow, t = w.name, w.on
+	}
 	if t, err = table.place(t); err != nil {
 		return nil, err
 	}
@@ -128,7 +133,12 @@ func (s *Schedule) fits(t Trigger) error {
 
 // Trigger returns what the timetable asks, with nothing left open: its text,
 // parsed again, has the same fires whenever it is saved.
-func (t *Timetable) Trigger() Trigger { return t.trigger }
+func (t *Timetable) Trigger() Trigger {
+	if t.workflow != "" {
+		return Workflow{t.workflow, t.trigger}
+	}
+	return t.trigger
+}
 
 // Schedule returns the schedule, with every field as it takes effect.
 func (t *Timetable) Schedule() Schedule { return t.s }
@@ -136,7 +146,7 @@ func (t *Timetable) Schedule() Schedule { return t.s }
 // timed returns whether the trigger has times of its own.
 func (t *Timetable) timed() bool {
 	switch t.trigger.Mode() {
-	case ModeManual, ModeEvent, ModeDependency, ModeWorkflow, ModeLifecycle:
+	case ModeManual, ModeEvent, ModeDependency, ModeLifecycle:
 		return false
 	}
 	return true

@@ -88,6 +88,11 @@ func (s *Schedule) validatePolicies() error {
 			return fmt.Errorf("trigger: %s %q: want one of %s", f.name, f.value, strings.ReplaceAll(f.want, " ", ", "))
 		}
 	}
+	if s.OverlapKey != "" {
+		if _, err := CompileKey(s.OverlapKey); err != nil {
+			return fmt.Errorf("trigger: OverlapKey: %s", strings.TrimPrefix(err.Error(), "trigger: "))
+		}
+	}
 	if len(s.Blackout) > maxBlackouts {
 		return fmt.Errorf("trigger: %d blackouts: want at most %d, or a calendar", len(s.Blackout), maxBlackouts)
 	}
