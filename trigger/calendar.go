@@ -67,8 +67,11 @@ type dateSet struct {
 
 // dayOf numbers days, and the days of a year that comes every year: those
 // are negative.
-func dayOf(reading time.Time) int   { return int(reading.Unix() / 86400) }
-func yearDay(reading time.Time) int { return -(int(reading.Month())*100 + reading.Day()) - 1_000_000 }
+func dayOf(reading time.Time) int { return int(reading.Unix() / 86400) }
+
+func yearDay(reading time.Time) int {
+	return -(int(reading.Month())*100 + reading.Day()) - 1_000_000
+}
 
 func (c *Calendar) compile() (*dateSet, error) {
 	set := &dateSet{dates: map[int]bool{}, without: map[int]bool{}, byWeekday: c.Days != "" || len(c.Dates) == 0}

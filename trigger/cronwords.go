@@ -26,7 +26,7 @@ const maxListed = 6
 func (c Cron) timeWords() string {
 	s, m, h := &c.sets[second], &c.sets[minute], &c.sets[hour]
 	if len(s.values) == 1 && len(h.values)*len(m.values) <= maxListed {
-		var times []string
+		times := make([]string, 0, maxListed)
 		for _, hv := range h.values {
 			for _, mv := range m.values {
 				times = append(times, clock(time.Duration(hv)*time.Hour+time.Duration(mv)*time.Minute+time.Duration(s.values[0])*time.Second))
@@ -151,10 +151,10 @@ func (s *cronSet) domWords() string {
 		}
 	}
 	for _, mark := range s.marks {
-		switch {
-		case mark == "l":
+		switch mark {
+		case "l":
 			items = append(items, "the last day")
-		case mark == "lw":
+		case "lw":
 			items = append(items, "the last day from Monday to Friday")
 		default:
 			items = append(items, "the day from Monday to Friday nearest to day "+strings.TrimSuffix(mark, "w"))

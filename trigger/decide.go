@@ -51,8 +51,10 @@ func (d *decision) decide() {
 			d.settle(before, during, d.t.s.OnResume, CausePaused)
 		}
 		d.missed(during, behind)
-		if sum := d.t.tally(from, d.Cursor); sum.blacked > 0 {
-			d.skip(CauseBlackout, from, d.Cursor, sum.blacked, sum.atLeast)
+		if len(d.t.closed) > 0 {
+			if sum := d.t.tally(from, d.Cursor); sum.blacked > 0 {
+				d.skip(CauseBlackout, from, d.Cursor, sum.blacked, sum.atLeast)
+			}
 		}
 	}
 	next, ok := d.t.Next(d.Cursor)

@@ -240,6 +240,23 @@ func BenchmarkDecideAfterAYear(b *testing.B) {
 	}
 }
 
+func BenchmarkDecideOnTime(b *testing.B) {
+	for _, s := range []Schedule{{When: "every 10s"}, {When: "*/5 * * * *", Zone: "Europe/Berlin"}, {When: "*/5 * * * *", Zone: "Europe/Berlin", Blackout: []Blackout{{From: "22:00", To: "06:00"}}}} {
+		b.Run(fmt.Sprintf("%s %s %d", s.When, s.Zone, len(s.Blackout)), func(b *testing.B) {
+			table := bind(b, s, "2026-01-01")
+			state := State{Cursor: at(b, "2026-01-01")}
+			for b.Loop() {
+				fire, _ := table.Next(state.Cursor)
+				d := table.Decide(state, fire.At.Add(time.Second))
+				if len(d.Runs) != 1 {
+					b.Fatalf("got %d runs", len(d.Runs))
+				}
+				state.Cursor = d.Cursor
+			}
+		})
+	}
+}
+
 func BenchmarkNext(b *testing.B) {
 	for _, text := range []string{"every 10s", "*/5 * * * *", "30 2 * * mon-fri", "0 0 29 2 *", "daily 09:00-17:00 every 15m"} {
 		b.Run(text, func(b *testing.B) {

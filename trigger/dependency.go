@@ -86,6 +86,9 @@ func (d Dependency) Validate() error {
 		if err := validName("upstream", name); err != nil {
 			return err
 		}
+		if slices.Contains([]string{"of", "on", "by", "within", "retrigger"}, name) {
+			return fmt.Errorf("trigger: upstream %q: want the name of a job: this is a word of the text", name)
+		}
 		if slices.Contains(d.jobs[:i], name) {
 			return fmt.Errorf("trigger: upstream %s twice: want each job once", name)
 		}

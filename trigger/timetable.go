@@ -29,6 +29,7 @@ type Timetable struct {
 	days    *days    // nil if every day will do
 	binding Binding
 	local   Local
+	closed  []closed // by blackouts
 
 	workflow string // if it starts one
 }
@@ -58,6 +59,9 @@ func (s Schedule) Bind(b Binding) (*Timetable, error) {
 		return nil, err
 	}
 	table.trigger, table.s = t, s.withDefaults(t)
+	for i := range s.Blackout {
+		table.closed = append(table.closed, s.Blackout[i].ready(table.local.Zone))
+	}
 	if len(s.Only)+len(s.Except) > 0 {
 		if table.days, err = newDays(&table.s, b.Calendars); err != nil {
 			return nil, err
