@@ -1,8 +1,3 @@
-// Package trigger says when.
-//
-// It is pure: nothing in it reads a clock, starts a goroutine or keeps state.
-// Today it holds the policy of a retry: how long to wait before the next
-// attempt of what has failed.
 package trigger
 
 import (

@@ -71,6 +71,8 @@ type door struct {
 // doors has every library of the house. The longest path that fits counts.
 var doors = []door{
 	{"github.com/gorhill/cronexpr", "trigger", "it panics and loops on what its fence in trigger keeps out"},
+	{"github.com/teambition/rrule-go", "trigger", "it searches for ever, and reads a clock, unless its fence in trigger sees to it"},
+	{"github.com/expr-lang/expr", "trigger", "what users write is compiled and bounded in one place"},
 	{"github.com/hashicorp/memberlist", "membership", "gossip only hints, and membership says so once"},
 	{"github.com/hashicorp/raft", "internal/state", "there is one replicated state"},
 	{"github.com/hashicorp/go-hclog", "internal/state", "raft logs through it"},
