@@ -189,3 +189,51 @@ func TestASchedulesTextIsReadBack(t *testing.T) {
 		t.Errorf("got %s, want no more than what was said", short)
 	}
 }
+
+func TestMovedFiresAreThoseThatAMoveOfEachGives(t *testing.T) {
+	r := seeded(t)
+	for range 60 {
+		off := Calendar{Name: "off", Days: []string{"sat-sun", "mon,wed,fri", "sun"}[r.IntN(3)]}
+		for range r.IntN(20) {
+			off.Dates = append(off.Dates, at(t, "2026-01-01").AddDate(0, 0, r.IntN(90)).Format(time.DateOnly))
+		}
+		s := Schedule{
+			When: []string{"30 9,18 * * *", "0 12 * * sun,wed", "30 2 1-7 * *", "daily 08:00-10:00 every 50m"}[r.IntN(4)],
+			Zone: representative[r.IntN(len(representative))], Except: []string{"off"}, Excluded: []Excluded{ExcludedNext, ExcludedPrevious}[r.IntN(2)],
+		}
+		table := bind(t, s, "2026-01-01", off)
+		from, until := at(t, "2026-02-01"), at(t, "2026-03-20")
+		by := 1
+		if s.Excluded == ExcludedPrevious {
+			by = -1
+		}
+		z := table.local.zone()
+		var want []time.Time
+		for _, f := range fires(table.trigger, at(t, "2026-01-10"), 2000) {
+			reading := wallIn(f, z)
+			day := midnight(reading)
+			for off.Has(day) {
+				day = day.AddDate(0, 0, by)
+			}
+			if !day.Equal(midnight(reading)) {
+				f = table.local.instant(day.Add(reading.Sub(midnight(reading)))).At
+			}
+			if f.After(from) && !f.After(until) {
+				want = append(want, f)
+			}
+		}
+		want = settle(want)
+		var got []time.Time
+		for after := from; ; {
+			fire, ok := table.Next(after)
+			if !ok || fire.At.After(until) {
+				break
+			}
+			got = append(got, fire.At)
+			after = fire.At
+		}
+		if !slices.EqualFunc(got, want, time.Time.Equal) {
+			t.Fatalf("%+v, off on %+v: got %v, want %v", s, off, got, want)
+		}
+	}
+}
