@@ -66,6 +66,7 @@ func TestAScheduleIsDueInItsTimeAndOnItsDays(t *testing.T) {
 		{"deferred onto one that is due", Schedule{When: "0 */2 * * *", Blackout: []Blackout{{From: "22:00", To: "06:00", Defer: true}}}, "2026-01-02T03:00:00Z", "01-02 06:00, 01-02 08:00"},
 		{"several blackouts", Schedule{When: "0 * * * *", Blackout: []Blackout{night, {From: "06:00", To: "09:00"}, {Start: at(t, "2026-01-01T08:00:00Z"), End: at(t, "2026-01-01T23:00:00Z")}}}, "2026-01-01", "01-02 09:00, 01-02 10:00"},
 		{"blackout on days", Schedule{When: "0 23 * * *", Blackout: []Blackout{{From: "22:00", To: "06:00", Days: "mon-fri"}}}, "2026-01-01", "01-03 23:00, 01-04 23:00, 01-10 23:00"},
+		{"one of two that end together defers", Schedule{When: "30 1-6 * * *", Blackout: []Blackout{{From: "04:00", To: "05:00"}, {From: "17:00", To: "05:00", Defer: true}}}, "2026-01-01T04:00:00Z", "01-01 05:00, 01-01 05:30, 01-01 06:30, 01-02 05:00"},
 		{"blackout for good", Schedule{When: "0 23 * * *", Blackout: []Blackout{night}}, "2026-01-01", ""},
 	} {
 		got := upcoming(t, bind(t, c.s, "2026-01-01", holidays, business), c.after, max(1, strings.Count(c.want, ",")+1))
