@@ -77,14 +77,14 @@ func (c *closed) after(t time.Time) time.Time {
 }
 
 // blackoutAt returns the interval without fires that t is in, made of all that
-// touch it. It puts fires off if the one that ends last does.
+// touch it. It puts fires off if one of those that end last does.
 func (t *Timetable) blackoutAt(at time.Time) (interval, bool) {
 	var whole interval
 	for grown := true; grown && whole.end.Sub(whole.start) < Horizon; {
 		grown = false
 		probes := []time.Time{at}
 		if !whole.end.IsZero() {
-			probes = []time.Time{whole.start.Add(-1), whole.end}
+			probes = []time.Time{whole.start.Add(-1), whole.end.Add(-1), whole.end}
 		}
 		for _, probe := range probes {
 			for i := range t.closed {
@@ -97,6 +97,8 @@ func (t *Timetable) blackoutAt(at time.Time) (interval, bool) {
 				}
 				if in.end.After(whole.end) {
 					whole.end, whole.deferring, grown = in.end, in.deferring, true
+				} else if in.end.Equal(whole.end) {
+					whole.deferring = whole.deferring || in.deferring
 				}
 				if in.start.Before(whole.start) {
 					whole.start, grown = in.start, true

@@ -6,7 +6,8 @@ import "time"
 type State struct {
 	// Cursor is the last nominal instant that is settled: nothing at or before
 	// it is due any more, whatever the clock says. It begins as the moment of
-	// saving, and only moves forward.
+	// saving, and only moves forward: when the schedule is edited, to the
+	// moment of that, so that an edit never fires back in time.
 	Cursor time.Time
 	// Runs is how many runs were made, for MaxRuns.
 	Runs int

@@ -66,6 +66,7 @@ func TestAScheduleIsDueInItsTimeAndOnItsDays(t *testing.T) {
 		{"deferred onto one that is due", Schedule{When: "0 */2 * * *", Blackout: []Blackout{{From: "22:00", To: "06:00", Defer: true}}}, "2026-01-02T03:00:00Z", "01-02 06:00, 01-02 08:00"},
 		{"several blackouts", Schedule{When: "0 * * * *", Blackout: []Blackout{night, {From: "06:00", To: "09:00"}, {Start: at(t, "2026-01-01T08:00:00Z"), End: at(t, "2026-01-01T23:00:00Z")}}}, "2026-01-01", "01-02 09:00, 01-02 10:00"},
 		{"blackout on days", Schedule{When: "0 23 * * *", Blackout: []Blackout{{From: "22:00", To: "06:00", Days: "mon-fri"}}}, "2026-01-01", "01-03 23:00, 01-04 23:00, 01-10 23:00"},
+		{"one of two that end together defers", Schedule{When: "30 1-6 * * *", Blackout: []Blackout{{From: "04:00", To: "05:00"}, {From: "17:00", To: "05:00", Defer: true}}}, "2026-01-01T04:00:00Z", "01-01 05:00, 01-01 05:30, 01-01 06:30, 01-02 05:00"},
 		{"blackout for good", Schedule{When: "0 23 * * *", Blackout: []Blackout{night}}, "2026-01-01", ""},
 	} {
 		got := upcoming(t, bind(t, c.s, "2026-01-01", holidays, business), c.after, max(1, strings.Count(c.want, ",")+1))
@@ -187,5 +188,53 @@ func TestASchedulesTextIsReadBack(t *testing.T) {
 	}
 	if short, _ := json.Marshal(Schedule{When: "manual"}); string(short) != `{"when":"manual"}` {
 		t.Errorf("got %s, want no more than what was said", short)
+	}
+}
+
+func TestMovedFiresAreThoseThatAMoveOfEachGives(t *testing.T) {
+	r := seeded(t)
+	for range 60 {
+		off := Calendar{Name: "off", Days: []string{"sat-sun", "mon,wed,fri", "sun"}[r.IntN(3)]}
+		for range r.IntN(20) {
+			off.Dates = append(off.Dates, at(t, "2026-01-01").AddDate(0, 0, r.IntN(90)).Format(time.DateOnly))
+		}
+		s := Schedule{
+			When: []string{"30 9,18 * * *", "0 12 * * sun,wed", "30 2 1-7 * *", "daily 08:00-10:00 every 50m"}[r.IntN(4)],
+			Zone: representative[r.IntN(len(representative))], Except: []string{"off"}, Excluded: []Excluded{ExcludedNext, ExcludedPrevious}[r.IntN(2)],
+		}
+		table := bind(t, s, "2026-01-01", off)
+		from, until := at(t, "2026-02-01"), at(t, "2026-03-20")
+		by := 1
+		if s.Excluded == ExcludedPrevious {
+			by = -1
+		}
+		z := table.local.zone()
+		var want []time.Time
+		for _, f := range fires(table.trigger, at(t, "2026-01-10"), 2000) {
+			reading := wallIn(f, z)
+			day := midnight(reading)
+			for off.Has(day) {
+				day = day.AddDate(0, 0, by)
+			}
+			if !day.Equal(midnight(reading)) {
+				f = table.local.instant(day.Add(reading.Sub(midnight(reading)))).At
+			}
+			if f.After(from) && !f.After(until) {
+				want = append(want, f)
+			}
+		}
+		want = settle(want)
+		var got []time.Time
+		for after := from; ; {
+			fire, ok := table.Next(after)
+			if !ok || fire.At.After(until) {
+				break
+			}
+			got = append(got, fire.At)
+			after = fire.At
+		}
+		if !slices.EqualFunc(got, want, time.Time.Equal) {
+			t.Fatalf("%+v, off on %+v: got %v, want %v", s, off, got, want)
+		}
 	}
 }
