@@ -55,6 +55,7 @@ func (w *Writer) spill() error {
 
 // drain sorts the buffer, writes it to f after head, and empties it.
 func (w *Writer) drain(f *os.File, head []byte) ([]extent, error) {
+	w.settle()
 	srt := sorter{arena: &w.arena, count: w.count}
 	sorted := srt.sort(w.refs, make([]ref, len(w.refs))) // counted by moreRefs
 	w.out.begin(f, head)
@@ -62,11 +63,8 @@ func (w *Writer) drain(f *os.File, head []byte) ([]extent, error) {
 	extents := make([]extent, w.cfg.Partitions)
 	for p := range extents {
 		w.out.segment(p)
-		for _, r := range srt.part(sorted, p) {
-			key, value := w.arena.record(r.at)
-			if err := w.out.add(key, value); err != nil {
-				return nil, err
-			}
+		if err := w.pass(srt.part(sorted, p)); err != nil {
+			return nil, err
 		}
 		e, err := w.out.end()
 		if err != nil {
@@ -76,6 +74,20 @@ func (w *Writer) drain(f *os.File, head []byte) ([]extent, error) {
 	}
 	w.empty()
 	return extents, nil
+}
+
+// pass passes sorted records of the buffer on.
+func (w *Writer) pass(sorted []ref) error {
+	if w.cfg.Words != nil {
+		return w.passWords(sorted)
+	}
+	for _, r := range sorted {
+		key, value := w.arena.record(r.at)
+		if err := w.out.add(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // empty forgets the records of the buffer, and gives back what is more than

@@ -43,17 +43,30 @@ func (a *attempt) mapPairs() error {
 	if cfg.Partition, err = a.partitioner(cfg.Partitions); err != nil {
 		return err
 	}
+	words := k.Words()
+	if words != nil {
+		cfg.Words = &shuffle.Words{Combine: words.Combine, Append: words.Append}
+	}
 	out, err := a.w.pairs.Writer(cfg)
 	if err != nil {
 		return err
 	}
 	defer out.Abort() // which does nothing once it is committed
-	err = k.MapShard(a.ctx, &a.task, func(key, value []byte) error {
-		if a.stopped.Load() {
-			return context.Cause(a.base)
-		}
-		return out.Add(key, value)
-	})
+	if words != nil {
+		err = words.MapShard(a.ctx, &a.task, func(key []byte, word uint64) error {
+			if a.stopped.Load() {
+				return context.Cause(a.base)
+			}
+			return out.AddWord(key, word)
+		})
+	} else {
+		err = k.MapShard(a.ctx, &a.task, func(key, value []byte) error {
+			if a.stopped.Load() {
+				return context.Cause(a.base)
+			}
+			return out.Add(key, value)
+		})
+	}
 	if err != nil {
 		return err
 	}
