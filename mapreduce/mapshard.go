@@ -20,7 +20,7 @@ func (p *keyed[In, K, V, Out]) mapShard(ctx context.Context, t *Task, a *mapping
 	a.keyed, a.ctx, a.cancel, a.buf = p, ctx, cancel, make([]byte, 0, 256)
 	a.pair = a.add
 	if a.words != nil {
-		a.pair = a.addWord
+		a.pair = a.wordPair()
 	}
 	defer a.locatePanic()
 	return a.run(t.Payload)
@@ -34,7 +34,7 @@ type mapping[In, K, V, Out any] struct {
 	cancel context.CancelCauseFunc
 	emit   func(key, value []byte) error       // where pairs go, or
 	words  func(key []byte, word uint64) error // where those with words as values do
-	pair   func(K, V)                          // add or addWord, as a value that can be passed on
+	pair   func(K, V)                          // add or wordPair, as a value that can be passed on
 
 	at     place // the record that is being mapped
 	inMap  bool  // whether the user's Map is on the stack
@@ -145,9 +145,14 @@ func (a *mapping[In, K, V, Out]) add(k K, v V) {
 		return
 	}
 	if err := a.encode(k, v); err != nil {
-		a.failed = err
-		a.cancel(err)
+		a.fail(err)
 	}
+}
+
+// fail notes why a pair was not taken in. No more of them are.
+func (a *mapping[In, K, V, Out]) fail(err error) {
+	a.failed = err
+	a.cancel(err)
 }
 
 func (a *mapping[In, K, V, Out]) encode(k K, v V) error {
@@ -178,10 +183,14 @@ func (a *mapping[In, K, V, Out]) key(k *K) ([]byte, error) {
 		}
 		key, a.buf = b[:len(b):len(b)], b
 	}
-	if n := len(key); n > MaxKey {
-		return nil, Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: it has %d bytes and may have %d: emit a hash of it and carry it in the value", a.at, shown(*k), n, MaxKey))
+	if len(key) > MaxKey {
+		return nil, a.tooLong(*k)
 	}
 	return key, nil
+}
+
+func (a *mapping[In, K, V, Out]) tooLong(key any) error {
+	return Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: it has more than the %d bytes it may have: emit a hash of it and carry it in the value", a.at, shown(key), MaxKey))
 }
 
 // locatePanic lets a panic of Map go on, with the record that caused it. The

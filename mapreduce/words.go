@@ -1,6 +1,9 @@
 package mapreduce
 
-import "context"
+import (
+	"context"
+	"unsafe"
+)
 
 // Words is the form of a MapReducer whose values are bools or numbers and are
 // combined: each travels to its Combine as a machine word, and becomes bytes
@@ -33,17 +36,42 @@ func (p *keyed[In, K, V, Out]) Words() *Words {
 	}
 }
 
-// addWord is the emit that Map gets if values are words.
-func (a *mapping[In, K, V, Out]) addWord(k K, v V) {
-	if a.failed != nil {
-		return
+// wordPair returns the emit that Map gets if values are words. For the usual
+// kinds of key it is one that was compiled for them.
+func (a *mapping[In, K, V, Out]) wordPair() func(K, V) {
+	var emit any
+	switch any(*new(K)).(type) {
+	case []byte:
+		emit = func(k []byte, v V) { a.addWord(k, a.values.Word(v)) }
+	case string:
+		emit = func(k string, v V) { a.addWord(unsafe.Slice(unsafe.StringData(k), len(k)), a.values.Word(v)) }
 	}
-	key, err := a.key(&k)
-	if err == nil {
-		err = a.words(key, a.values.Word(v))
+	if emit, ok := emit.(func(K, V)); ok {
+		return emit
 	}
-	if err != nil {
-		a.failed = err
-		a.cancel(err)
+	return func(k K, v V) {
+		if a.failed == nil {
+			key, err := a.key(&k)
+			if err != nil {
+				a.fail(err)
+				return
+			}
+			a.addWord(key, a.values.Word(v))
+		}
 	}
+}
+
+func (a *mapping[In, K, V, Out]) addWord(key []byte, word uint64) {
+	if a.failed == nil {
+		if err := a.words(key, word); err != nil {
+			a.failWord(key, err)
+		}
+	}
+}
+
+func (a *mapping[In, K, V, Out]) failWord(key []byte, err error) {
+	if len(key) > MaxKey {
+		err = a.tooLong(key)
+	}
+	a.fail(err)
 }

@@ -13,10 +13,18 @@ func (c Value[V]) IsWord() bool {
 }
 
 // Word returns v as a word, if IsWord.
-func (c Value[V]) Word(v V) uint64 { return loadUint(unsafe.Pointer(&v), unsafe.Sizeof(v)) }
+func (c Value[V]) Word(v V) uint64 {
+	if unsafe.Sizeof(v) == 8 { // known when this is compiled for V
+		return *(*uint64)(unsafe.Pointer(&v))
+	}
+	return loadUint(unsafe.Pointer(&v), unsafe.Sizeof(v))
+}
 
 // OfWord returns the value that Word made w of.
 func (c Value[V]) OfWord(w uint64) (v V) {
+	if unsafe.Sizeof(v) == 8 {
+		return *(*V)(unsafe.Pointer(&w))
+	}
 	storeUint(unsafe.Pointer(&v), unsafe.Sizeof(v), w)
 	return v
 }

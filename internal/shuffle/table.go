@@ -1,5 +1,7 @@
 package shuffle
 
+import "math/bits"
+
 // table finds the record of a key in a writer's buffer, so that a pair can be
 // combined with what is there before it takes up room. It is worth its cost
 // only while keys repeat, which judge finds out.
@@ -9,6 +11,7 @@ type table struct {
 	slots  []slot // a power of two of them
 	used   int
 	adds   int // since the buffer was last empty
+	hint   int // how many keys there may be
 	off    bool
 }
 
@@ -25,6 +28,7 @@ type slot struct {
 const (
 	slotSize  = 32
 	leastSize = 64       // slots of a table that is in use
+	largeSize = 64 << 10 // slots from which on a table grows in smaller steps
 	judgeAt   = 64 << 10 // adds after which the table is judged
 )
 
@@ -34,10 +38,8 @@ func (t *table) ready() bool {
 	if 2*(t.used+1) <= len(t.slots) {
 		return true
 	}
-	n := max(2*len(t.slots), leastSize)
-	if len(t.slots) == 0 {
-		t.acct.force(int64(n) * slotSize)
-	} else if !t.acct.grow(int64(n)*slotSize, 1) {
+	n, ok := t.enlarge()
+	if !ok {
 		return false
 	}
 	old := t.slots
@@ -58,18 +60,41 @@ func (t *table) ready() bool {
 	return true
 }
 
-// judge counts an Add. It reports whether so few keys repeat that sorting, and
+// enlarge takes the memory for a larger table, and returns its size.
+func (t *table) enlarge() (n int, ok bool) {
+	had := len(t.slots)
+	if n = 4 * had; had >= largeSize {
+		n = 2 * had
+	}
+	if had == 0 { // none yet: as many as there may have to be, if there is memory for more beside them
+		n = 1 << bits.Len(uint(max(2*t.hint, leastSize)-1))
+		if t.acct.grow(int64(n)*slotSize, 4) {
+			return n, true
+		}
+		n = leastSize
+		t.acct.force(int64(n) * slotSize)
+		return n, true
+	}
+	if t.acct.grow(int64(n)*slotSize, 1) {
+		return n, true
+	}
+	n = 2 * had
+	return n, had < largeSize && t.acct.grow(int64(n)*slotSize, 1)
+}
+
+// judge counts adds. It reports whether so few keys repeat that sorting, and
 // combining neighbours, is cheaper than the table until the buffer is next
 // empty.
-func (t *table) judge() (useless bool) {
-	t.adds++
-	return t.adds == judgeAt && t.used*10 > t.adds*7
+func (t *table) judge(adds int) (useless bool) {
+	t.adds += adds
+	return t.adds >= judgeAt && t.adds-adds < judgeAt && t.used*10 > t.adds*7
 }
 
 // reset forgets all records.
 func (t *table) reset() {
 	if t.used > 0 {
 		clear(t.slots)
+		t.hint = max(t.hint, t.used)
 	}
 	t.used, t.adds, t.off = 0, 0, false
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"unsafe"
 )
 
 // Words combines values that fit a machine word, as counts and sums do. They
@@ -13,47 +14,151 @@ type Words struct {
 	Combine func(a, b uint64) uint64
 	// Append appends the value that a word stands for to dst.
 	Append func(dst []byte, word uint64) []byte
+	// Alive is asked every now and then whether to go on. Its error is that of
+	// AddWord.
+	Alive func() error
 }
 
-const wordSize = 8
+const (
+	wordSize = 8
+	// maxBatch is how many words are looked up in the table together.
+	maxBatch = 64
+)
 
-// AddWord takes a pair whose value is a word; see Words. It copies key. After
-// an error the Writer is of no more use, and Commit returns the same error.
+// batch is words that are yet to be looked up. That is done for many at once:
+// the processor then waits for memory once for several, and not for each, and
+// what there is to check is checked once.
+type batch struct {
+	n     int
+	slots [maxBatch]slot // ref is where in keys a long key is
+	keys  []byte         // long keys, each after its length
+}
+
+// AddWord takes a pair whose value is a word; see Words. It copies key. What is
+// wrong with a pair may be told by a later AddWord or by Commit. After an error
+// the Writer is of no more use, and Commit returns the same error.
 func (w *Writer) AddWord(key []byte, word uint64) error {
-	if w.err == nil {
-		w.err = w.addWord(key, word)
+	b := w.batch
+	if b == nil || b.n == maxBatch {
+		if w.err == nil {
+			w.err = w.nextBatch()
+		}
+		if w.err != nil {
+			return w.err
+		}
+		b = w.batch
 	}
-	return w.err
+	s := &b.slots[b.n&(maxBatch-1)]
+	s.probe = probeOf(key)
+	s.word = word
+	s.hash = w.table.hasher.hash(s.probe, key)
+	if s.long() {
+		if len(key) > maxKey {
+			w.err = w.takes(key)
+			return w.err
+		}
+		s.ref = uint32(len(b.keys))
+		b.keys = binary.LittleEndian.AppendUint32(w.acct.room(b.keys, 4+len(key)), uint32(len(key)))
+		b.keys = append(b.keys, key...)
+	}
+	b.n++
+	w.stats.Bytes += int64(len(key) + wordSize)
+	return nil
 }
 
-func (w *Writer) addWord(key []byte, word uint64) error {
-	if err := w.takes(key); err != nil {
+// nextBatch adds the words of the batch, and begins another.
+func (w *Writer) nextBatch() error {
+	if err := w.takes(nil); err != nil {
 		return err
 	}
-	words := w.cfg.Words
-	if words == nil {
+	if w.cfg.Words == nil {
 		return errors.New("shuffle: AddWord to a Writer without Words")
 	}
-	w.stats.Records++
-	w.stats.Bytes += int64(len(key) + wordSize)
-	if w.table.judge() {
-		w.giveUp()
-	}
-	if w.table.off {
-		return w.insertWord(key, word)
-	}
-	if err := w.ready(); err != nil {
+	if err := w.cfg.Words.Alive(); err != nil {
 		return err
 	}
-	pr := probeOf(key)
-	h := w.table.hasher.hash(pr, key)
-	s := w.find(pr, h, key)
-	if s.ref != 0 {
-		s.word = words.Combine(s.word, word)
+	if w.batch == nil {
+		w.acct.force(int64(unsafe.Sizeof(batch{})))
+		w.batch = new(batch)
+	}
+	return w.addBatch()
+}
+
+// addBatch adds the words of the batch and empties it.
+func (w *Writer) addBatch() error {
+	b := w.batch
+	if b == nil {
 		return nil
 	}
+	batch := b.slots[:b.n]
+	w.stats.Records += int64(len(batch))
+	if w.table.judge(len(batch)) {
+		w.giveUp()
+	}
+	if !w.table.off {
+		if err := w.ready(); err != nil {
+			return err
+		}
+		w.touch(batch)
+	}
+	for i := range batch {
+		if err := w.addSlot(&batch[i]); err != nil {
+			return err
+		}
+	}
+	b.n = 0
+	b.keys = w.acct.trim(b.keys, 64<<10)
+	return nil
+}
+
+// touch brings the slots of a batch into the cache, without waiting for one
+// before it asks for the next.
+func (w *Writer) touch(batch []slot) {
+	slots, sum := w.table.slots, uint32(0)
+	mask := uint32(len(slots) - 1)
+	for i := range batch {
+		sum += slots[batch[i].hash&mask].ref
+	}
+	w.touched = sum // or there would be no need to
+}
+
+// addSlot adds a word of the batch.
+func (w *Writer) addSlot(b *slot) error {
+	if w.table.off {
+		return w.insertWord(w.batchKey(b, new([16]byte)), b.word)
+	}
+	slots := w.table.slots
+	mask := uint32(len(slots) - 1)
+	for i := b.hash & mask; ; i = (i + 1) & mask {
+		s := &slots[i]
+		if s.probe == b.probe && (!b.long() || bytes.Equal(w.arena.key(w.refs[s.ref-1].at), w.batchKey(b, nil))) {
+			s.word = w.cfg.Words.Combine(s.word, b.word)
+			return nil
+		}
+		if s.ref == 0 {
+			return w.enterWord(s, b)
+		}
+	}
+}
+
+// batchKey returns the key of a word of the batch. It uses buf if that is not
+// long.
+func (w *Writer) batchKey(b *slot, buf *[16]byte) []byte {
+	if !b.long() {
+		return b.probe.key(buf)
+	}
+	keys := w.batch.keys[b.ref:]
+	return keys[4:][:binary.LittleEndian.Uint32(keys)]
+}
+
+// enterWord adds a record and lets the free slot s stand for it.
+func (w *Writer) enterWord(s, b *slot) error {
+	var buf [16]byte
 	var room [wordSize]byte
-	return w.enter(s, pr, h, key, room[:], word)
+	if err := w.enter(s, b.probe, b.hash, w.batchKey(b, &buf), room[:], b.word); err != nil {
+		return err
+	}
+	return w.ready() // for the next
 }
 
 // insertWord adds a record to the buffer that no slot stands for.

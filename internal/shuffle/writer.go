@@ -36,13 +36,15 @@ type Writer struct {
 	id  job.MapOutputID
 	cfg WriterConfig
 
-	acct  *account
-	arena arena
-	refs  []ref // the records in the arena
-	table table
-	made  []byte // what Combine made last
-	count []uint32
-	out   fold
+	acct    *account
+	arena   arena
+	refs    []ref // the records in the arena
+	table   table
+	made    []byte // what Combine made last
+	batch   *batch // words that are yet to be added
+	touched uint32
+	count   []uint32
+	out     fold
 
 	runs  []spilled
 	base  string   // what the names of its temporary files begin with
@@ -64,8 +66,8 @@ func (s *Shuffle) Writer(cfg WriterConfig) (*Writer, error) {
 		return nil, fmt.Errorf("shuffle: %d partitions for %v: want 1 to %d", cfg.Partitions, a, maxParts)
 	case cfg.Partition == nil:
 		return nil, fmt.Errorf("shuffle: Partition is nil for %v: want a function of the key", a)
-	case cfg.Words != nil && cfg.Combine == nil:
-		return nil, fmt.Errorf("shuffle: Words without a Combine for %v: want both, or neither", a)
+	case cfg.Words != nil && (cfg.Combine == nil || cfg.Words.Combine == nil || cfg.Words.Append == nil || cfg.Words.Alive == nil):
+		return nil, fmt.Errorf("shuffle: Words for %v that are not whole: want a Combine of bytes, and all fields", a)
 	}
 	r, err := s.run(a.Run)
 	if err != nil {
@@ -82,7 +84,7 @@ func (s *Shuffle) Writer(cfg WriterConfig) (*Writer, error) {
 	w := &Writer{s: s, run: r, id: id, cfg: cfg, acct: s.budget.account()}
 	w.base = fmt.Sprintf("%s.w%d", r.path(id), s.serial.Add(1))
 	w.arena.acct = w.acct
-	w.table = table{acct: w.acct, hasher: newHasher()}
+	w.table = table{acct: w.acct, hasher: newHasher(), hint: int(r.keys.Load())}
 	w.acct.force(int64(cfg.Partitions) * 4)
 	w.count = make([]uint32, cfg.Partitions)
 	w.out = fold{sink: newSink(w.acct), combine: cfg.Combine}
@@ -131,7 +133,7 @@ func (w *Writer) add(key, value []byte) error {
 	if w.table.off {
 		return w.insert(key, value, roomFor(len(value)))
 	}
-	if w.table.judge() {
+	if w.table.judge(1) {
 		w.giveUp()
 		return w.insert(key, value, roomFor(len(value)))
 	}
@@ -262,7 +264,7 @@ func (w *Writer) find(pr probe, hash uint32, key []byte) *slot {
 	mask := uint32(len(slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := &slots[i]
-		if s.probe == pr && s.ref != 0 && (!pr.long() || bytes.Equal(w.arena.key(w.refs[s.ref-1].at), key)) {
+		if s.probe == pr && (!pr.long() || bytes.Equal(w.arena.key(w.refs[s.ref-1].at), key)) {
 			return s
 		}
 		if s.ref == 0 {
@@ -332,11 +334,15 @@ func (w *Writer) Commit() (Stats, error) {
 		return w.stats, w.err
 	}
 	w.ended = true
+	w.run.keys.Store(int64(w.table.hint))
 	w.end()
 	return w.stats, nil
 }
 
 func (w *Writer) commit() error {
+	if err := w.addBatch(); err != nil {
+		return err
+	}
 	head := appendHeader(nil, w.run.id, w.id, w.cfg.Partitions)
 	var extents []extent
 	name, f, err := w.create()
@@ -394,5 +400,6 @@ func (w *Writer) end() {
 		os.Remove(w.temp(i))
 	}
 	w.arena, w.refs, w.table, w.out, w.count, w.runs, w.made = arena{}, nil, table{}, fold{}, nil, nil, nil
+	w.batch = nil
 	w.acct.close()
 }

@@ -45,7 +45,7 @@ func (a *attempt) mapPairs() error {
 	}
 	words := k.Words()
 	if words != nil {
-		cfg.Words = &shuffle.Words{Combine: words.Combine, Append: words.Append}
+		cfg.Words = &shuffle.Words{Combine: words.Combine, Append: words.Append, Alive: a.alive}
 	}
 	out, err := a.w.pairs.Writer(cfg)
 	if err != nil {
@@ -53,16 +53,11 @@ func (a *attempt) mapPairs() error {
 	}
 	defer out.Abort() // which does nothing once it is committed
 	if words != nil {
-		err = words.MapShard(a.ctx, &a.task, func(key []byte, word uint64) error {
-			if a.stopped.Load() {
-				return context.Cause(a.base)
-			}
-			return out.AddWord(key, word)
-		})
+		err = words.MapShard(a.ctx, &a.task, out.AddWord)
 	} else {
 		err = k.MapShard(a.ctx, &a.task, func(key, value []byte) error {
-			if a.stopped.Load() {
-				return context.Cause(a.base)
+			if err := a.alive(); err != nil {
+				return err
 			}
 			return out.Add(key, value)
 		})
@@ -75,6 +70,14 @@ func (a *attempt) mapPairs() error {
 	}
 	_, err = out.Commit()
 	return err
+}
+
+// alive returns why the attempt was stopped, if it was.
+func (a *attempt) alive() error {
+	if a.stopped.Load() {
+		return context.Cause(a.base)
+	}
+	return nil
 }
 
 // partitioner returns what tells the partition of a key.
