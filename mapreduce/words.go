@@ -1,9 +1,6 @@
 package mapreduce
 
-import (
-	"context"
-	"unsafe"
-)
+import "context"
 
 // Words is the form of a MapReducer whose values are bools or numbers and are
 // combined: each travels to its Combine as a machine word, and becomes bytes
@@ -44,7 +41,7 @@ func (a *mapping[In, K, V, Out]) wordPair() func(K, V) {
 	case []byte:
 		emit = func(k []byte, v V) { a.addWord(k, a.values.Word(v)) }
 	case string:
-		emit = func(k string, v V) { a.addWord(unsafe.Slice(unsafe.StringData(k), len(k)), a.values.Word(v)) }
+		emit = func(k string, v V) { a.addWord(bytesOf(k), a.values.Word(v)) }
 	}
 	if emit, ok := emit.(func(K, V)); ok {
 		return emit
