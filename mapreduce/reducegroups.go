@@ -48,6 +48,7 @@ type reducing[In, K, V, Out any] struct {
 }
 
 func (r *reducing[In, K, V, Out]) reduce(key []byte, values iter.Seq[[]byte]) (err error) {
+	r.slab.Renew()
 	// Whoever merges may reuse the key's bytes as soon as the values move on.
 	r.keyBytes = append(r.keyBytes[:0], key...)
 	if r.key, err = r.keys.DecodeIn(&r.slab, r.keyBytes); err != nil {

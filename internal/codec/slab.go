@@ -3,39 +3,49 @@ package codec
 import "unsafe"
 
 // Slab is room for strings and []byte that are decoded: one allocation for
-// many of them. What was decoded into it is never overwritten, and may be kept;
-// as long as it is, so is the slab, of some KiB. The zero Slab is ready, for
-// one goroutine.
-type Slab struct{ free []byte }
+// many of them. A string stays as it is, for as long as anybody holds it; the
+// bytes of a []byte are lent, until Renew. The zero Slab is ready, for one
+// goroutine.
+type Slab struct{ kept, lent []byte }
 
 const (
 	slabBytes = 16 << 10
 	slabbed   = slabBytes / 16 // what is larger is allocated by itself
 )
 
-// copy returns a copy of b, which is not nil.
-func (s *Slab) copy(b []byte) []byte {
-	n := len(b)
-	if n == 0 {
-		return []byte{}
-	}
-	if n > cap(s.free)-len(s.free) {
-		if n > slabbed {
-			return append(make([]byte, 0, n), b...)
-		}
-		s.free = make([]byte, 0, slabBytes)
-	}
-	at := len(s.free)
-	s.free = append(s.free, b...)
-	return s.free[at:len(s.free):len(s.free)]
+// Renew lets what was lent be overwritten.
+func (s *Slab) Renew() { s.lent = s.lent[:0] }
+
+func (s *Slab) bytes(b []byte) (c []byte) {
+	s.lent, c = put(s.lent, b)
+	return c
 }
 
 func (s *Slab) string(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
-	c := s.copy(b)
+	var c []byte
+	s.kept, c = put(s.kept, b)
 	return unsafe.String(unsafe.SliceData(c), len(c))
+}
+
+// put appends b to block, or to a new one if it is full, and returns the block
+// and the copy.
+func put(block, b []byte) (after, c []byte) {
+	n := len(b)
+	switch {
+	case n == 0:
+		return block, []byte{}
+	case n <= cap(block)-len(block):
+	case n > slabbed:
+		return block, append(make([]byte, 0, n), b...)
+	default:
+		block = make([]byte, 0, slabBytes)
+	}
+	at := len(block)
+	block = append(block, b...)
+	return block, block[at:len(block):len(block)]
 }
 
 // DecodeIn is Decode with room in s for what is a string or []byte.
@@ -46,7 +56,7 @@ func (c Key[K]) DecodeIn(s *Slab, b []byte) (k K, err error) {
 			*as[string](&k) = s.string(b)
 			return k, nil
 		case formBytes:
-			*as[[]byte](&k) = s.copy(b)
+			*as[[]byte](&k) = s.bytes(b)
 			return k, nil
 		}
 	}
@@ -63,7 +73,7 @@ func (c Value[V]) DecodeIn(s *Slab, b []byte) (v V, err error) {
 	case formBytes:
 		content, err := decodeBytes(b)
 		if content != nil {
-			*as[[]byte](&v) = s.copy(content)
+			*as[[]byte](&v) = s.bytes(content)
 		}
 		return v, err
 	}

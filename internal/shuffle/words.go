@@ -99,7 +99,7 @@ func (w *Writer) addBatch() error {
 		if err := w.ready(); err != nil {
 			return err
 		}
-		w.touch(batch)
+		w.touchSlots(batch)
 	}
 	for i := range batch {
 		if err := w.addSlot(&batch[i]); err != nil {
@@ -111,15 +111,15 @@ func (w *Writer) addBatch() error {
 	return nil
 }
 
-// touch brings the slots of a batch into the cache, without waiting for one
+// touchSlots brings the slots of a batch into the cache, without waiting for one
 // before it asks for the next.
-func (w *Writer) touch(batch []slot) {
+func (w *Writer) touchSlots(batch []slot) {
 	slots, sum := w.table.slots, uint32(0)
 	mask := uint32(len(slots) - 1)
 	for i := range batch {
 		sum += slots[batch[i].hash&mask].ref
 	}
-	w.touched = sum // or there would be no need to
+	w.touched = byte(sum)
 }
 
 // addSlot adds a word of the batch.

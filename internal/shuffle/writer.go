@@ -42,7 +42,7 @@ type Writer struct {
 	table   table
 	made    []byte // what Combine made last
 	batch   *batch // words that are yet to be added
-	touched uint32
+	touched byte   // of what touch has read
 	count   []uint32
 	out     fold
 

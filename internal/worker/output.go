@@ -63,7 +63,12 @@ type part struct {
 	lines  []byte
 }
 
-const partBuffer = 64 << 10
+const (
+	partBuffer = 128 << 10
+	// partLines is from where on lines are written: as many as the file does
+	// not copy once more into a buffer of its own.
+	partLines = fileBuffer
+)
 
 func newPart(a *attempt, format string) (*part, error) {
 	f, err := a.Create(fmt.Sprintf("part-%05d", a.what.ID.N))
@@ -77,8 +82,7 @@ func (p *part) add(key, value []byte) (err error) {
 	if p.lines, err = p.a.batch.processor.Keyed.AppendText(p.lines, p.format, key, value); err != nil {
 		return err
 	}
-	// What is near the end of the buffer goes before it has to grow.
-	if len(p.lines)+len(p.lines)/8 < partBuffer {
+	if len(p.lines) < partLines {
 		return nil
 	}
 	return p.flush()
