@@ -399,6 +399,7 @@ func (w *Writer) end() {
 	for i := range w.files {
 		os.Remove(w.temp(i))
 	}
+	w.arena.drop()
 	w.arena, w.refs, w.table, w.out, w.count, w.runs, w.made = arena{}, nil, table{}, fold{}, nil, nil, nil
 	w.batch = nil
 	w.acct.close()

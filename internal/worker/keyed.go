@@ -95,7 +95,7 @@ func (a *attempt) partitioner(n int) (func(key []byte) int, error) {
 	if err != nil {
 		return nil, mapreduce.Permanent(fmt.Errorf("worker: bounds of run %s: %w", a.run.id, err))
 	}
-	return r.Partition, nil
+	return newCuts(r).partition, nil
 }
 
 func combine(k mapreduce.Keyed) shuffle.CombineFunc {
