@@ -28,7 +28,7 @@ func (wordCount) About() string {
 // Prepare writes the text, and counts while it does.
 func (wordCount) Prepare(ctx context.Context, o benchmarks.Options, dir string) (benchmarks.Trial, error) {
 	size := cmp.Or(o.Bytes, 64<<20)
-	text := newText(o.Seed, 1)
+	text := newText(o, 1)
 	counts := make([]int, len(text.words))
 	t := &wordCountTrial{dir: dir, want: map[string]int{}}
 	var err error

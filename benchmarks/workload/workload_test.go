@@ -52,7 +52,7 @@ func TestSameSeedMakesTheSameInput(t *testing.T) {
 		}
 		return s
 	}
-	for _, name := range []string{"wordcount", "sort", "index"} {
+	for _, name := range []string{"wordcount", "sort", "index", "groupby"} {
 		o := benchmarks.Options{Seed: 1, Bytes: 100 << 10}
 		trial, dir := prepare(t, name, o)
 		_, again := prepare(t, name, o)
@@ -74,7 +74,7 @@ func TestSameSeedMakesTheSameInput(t *testing.T) {
 // TestWordsAreAsFrequentAsZipfSays allows for five standard deviations.
 func TestWordsAreAsFrequentAsZipfSays(t *testing.T) {
 	const draws = 1_000_000
-	text := newText(3, 0)
+	text := newText(benchmarks.Options{Seed: 3}, 0)
 	got := make([]int, len(text.words))
 	for range draws {
 		got[text.next()]++
