@@ -184,7 +184,11 @@ func (w *Writer) settle() {
 // passWords passes sorted records on, those of a key as one.
 func (w *Writer) passWords(sorted []ref) error {
 	words := w.cfg.Words
-	for i := 0; i < len(sorted); {
+	for i, touched := 0, 0; i < len(sorted); {
+		if i >= touched {
+			touched = min(i+ahead, len(sorted))
+			w.touch(sorted[i:touched])
+		}
 		r := sorted[i]
 		key, value := w.arena.record(r.at)
 		word := binary.LittleEndian.Uint64(value)
