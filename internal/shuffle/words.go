@@ -168,16 +168,38 @@ func (w *Writer) insertWord(key []byte, word uint64) error {
 	return w.insert(key, value[:], wordSize)
 }
 
-// settle moves the words that are in the table to their records.
+// settle moves the words that are in the table to their records, some at a
+// time for the same reason as touch.
 func (w *Writer) settle() {
 	if w.cfg.Words == nil || w.table.used == 0 {
 		return
 	}
+	var near [ahead]*slot
+	n := 0
 	for i := range w.table.slots {
 		if s := &w.table.slots[i]; s.ref != 0 {
-			_, value := w.arena.record(w.refs[s.ref-1].at)
-			binary.LittleEndian.PutUint64(value, s.word)
+			near[n] = s
+			if n++; n == ahead {
+				w.settleSlots(near[:])
+				n = 0
+			}
 		}
+	}
+	w.settleSlots(near[:n])
+}
+
+func (w *Writer) settleSlots(near []*slot) {
+	var records [ahead][]byte
+	sum := byte(0)
+	for i, s := range near {
+		b := w.arena.at(w.refs[s.ref-1].at)
+		sum += b[0]
+		records[i] = b
+	}
+	w.touched = sum
+	for i, s := range near {
+		b := records[i]
+		binary.LittleEndian.PutUint64(b[slotHead+binary.LittleEndian.Uint32(b):], s.word)
 	}
 }
 
