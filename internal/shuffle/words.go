@@ -32,7 +32,11 @@ type batch struct {
 	n     int
 	slots [maxBatch]slot // ref is where in keys a long key is
 	keys  []byte         // long keys, each after its length
+	key   [16]byte       // a key that is not long
 }
+
+// noWord is the value of a record whose word is in the table.
+var noWord [wordSize]byte
 
 // AddWord takes a pair whose value is a word; see Words. It copies key. What is
 // wrong with a pair may be told by a later AddWord or by Commit. After an error
@@ -125,13 +129,13 @@ func (w *Writer) touchSlots(batch []slot) {
 // addSlot adds a word of the batch.
 func (w *Writer) addSlot(b *slot) error {
 	if w.table.off {
-		return w.insertWord(w.batchKey(b, new([16]byte)), b.word)
+		return w.insertWord(w.batchKey(b), b.word)
 	}
 	slots := w.table.slots
 	mask := uint32(len(slots) - 1)
 	for i := b.hash & mask; ; i = (i + 1) & mask {
 		s := &slots[i]
-		if s.probe == b.probe && (!b.long() || bytes.Equal(w.arena.key(w.refs[s.ref-1].at), w.batchKey(b, nil))) {
+		if s.probe == b.probe && (!b.long() || bytes.Equal(w.arena.key(w.refs[s.ref-1].at), w.batchKey(b))) {
 			s.word = w.cfg.Words.Combine(s.word, b.word)
 			return nil
 		}
@@ -141,11 +145,11 @@ func (w *Writer) addSlot(b *slot) error {
 	}
 }
 
-// batchKey returns the key of a word of the batch. It uses buf if that is not
-// long.
-func (w *Writer) batchKey(b *slot, buf *[16]byte) []byte {
+// batchKey returns the key of a word of the batch. It is valid until the next
+// call.
+func (w *Writer) batchKey(b *slot) []byte {
 	if !b.long() {
-		return b.probe.key(buf)
+		return b.probe.key(&w.batch.key)
 	}
 	keys := w.batch.keys[b.ref:]
 	return keys[4:][:binary.LittleEndian.Uint32(keys)]
@@ -153,9 +157,7 @@ func (w *Writer) batchKey(b *slot, buf *[16]byte) []byte {
 
 // enterWord adds a record and lets the free slot s stand for it.
 func (w *Writer) enterWord(s, b *slot) error {
-	var buf [16]byte
-	var room [wordSize]byte
-	if err := w.enter(s, b.probe, b.hash, w.batchKey(b, &buf), room[:], b.word); err != nil {
+	if err := w.enter(s, b.probe, b.hash, w.batchKey(b), noWord[:], b.word); err != nil {
 		return err
 	}
 	return w.ready() // for the next

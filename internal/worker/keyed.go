@@ -152,13 +152,16 @@ type groups struct {
 	a      *attempt
 	in     pairReader
 	cancel context.CancelCauseFunc
-	values iter.Seq[[]byte] // of the group at hand
+	step   func([]byte) bool // next, as a value that can be passed on
+	values iter.Seq[[]byte]  // of the group at hand
+	yield  func([]byte) bool // who takes them
 	bytes  int64
 	over   bool // whether the last was handed out
 }
 
 func (g *groups) all() iter.Seq2[[]byte, iter.Seq[[]byte]] {
-	each := g.each // made once for all groups
+	each := g.each // made once for all groups, as step is
+	g.step = g.next
 	return func(yield func([]byte, iter.Seq[[]byte]) bool) {
 		for key, values := range g.in.Groups() {
 			if g.a.stopped.Load() {
@@ -177,15 +180,19 @@ func (g *groups) all() iter.Seq2[[]byte, iter.Seq[[]byte]] {
 	}
 }
 
+// each hands out the values of the group at hand. The body of a range over
+// them would be an allocation for each group.
 func (g *groups) each(yield func([]byte) bool) {
-	for value := range g.values {
-		g.bytes += int64(len(value))
-		if g.a.stopped.Load() || !yield(value) {
-			return
-		}
-	}
+	g.yield = yield
+	g.values(g.step)
+	g.yield = nil
 	// The user's Reduce must not take the values that there were for all.
 	if err := g.in.Err(); err != nil {
 		g.cancel(err)
 	}
+}
+
+func (g *groups) next(value []byte) bool {
+	g.bytes += int64(len(value))
+	return !g.a.stopped.Load() && g.yield(value)
 }
