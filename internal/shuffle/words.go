@@ -129,7 +129,10 @@ func (w *Writer) touchSlots(batch []slot) {
 // addSlot adds a word of the batch.
 func (w *Writer) addSlot(b *slot) error {
 	if w.table.off {
-		return w.insertWord(w.batchKey(b), b.word)
+		if err := w.insertWord(w.batchKey(b), b.word); err != nil || w.table.off {
+			return err
+		}
+		return w.ready() // there was a spill, and the next word may find a table worth its while
 	}
 	slots := w.table.slots
 	mask := uint32(len(slots) - 1)

@@ -109,13 +109,13 @@ func TestWordsComeToTheSameSumsWhateverTheMemory(t *testing.T) {
 
 // With few repeats the table gives up: what it knew must not get lost.
 func TestWordsWhateverTheShareOfRepeats(t *testing.T) {
-	for _, memory := range []int64{1 << 20, 64 << 20} {
+	for _, memory := range []int64{1 << 20, 16 << 20, 64 << 20} {
 		for _, keys := range []int{1, 10, 70_000, 200_000} {
 			s := newPool(t, memory, "a").nodes["a"]
 			w := wordWriter(t, s, 0, 3, adding)
 			want := make(map[string]uint64)
 			for i := range 200_000 {
-				key := fmt.Sprint(i%keys, " is a key of some length")[:1+i%keys%20]
+				key := fmt.Sprint(i%keys, strings.Repeat(" key", i%keys%5))
 				want[key] += uint64(i)
 				if err := w.AddWord([]byte(key), uint64(i)); err != nil {
 					t.Fatal(err)
