@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ var small = map[string]benchmarks.Options{
 	"wordcount": {Bytes: 256 << 10},
 	"sort":      {Bytes: 256 << 10},
 	"index":     {Bytes: 128 << 10},
+	"groupby":   {Bytes: 128 << 10},
 }
 
 func TestEveryWorkloadIsRightOnOneNodeAndOnThree(t *testing.T) {
@@ -121,6 +123,9 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 		"Tasks -1":    {Tasks: -1},
 		"Bytes -1":    {Bytes: -1},
 		"Repeat -1":   {Repeat: -1},
+		"Keys -1":     {Keys: -1},
+		"Skew -1":     {Skew: -1},
+		"Skew NaN":    {Skew: math.NaN()},
 		"Dir":         {Dir: "/nowhere/at/all"},
 	}
 	for want, o := range cases {

@@ -18,6 +18,7 @@ func BenchmarkMuster(b *testing.B) {
 		"wordcount": {Bytes: 8 << 20},
 		"sort":      {Bytes: 8 << 20},
 		"index":     {Bytes: 4 << 20},
+		"groupby":   {Bytes: 4 << 20},
 	}
 	for _, w := range workload.All() {
 		for _, nodes := range []int{1, 3} {

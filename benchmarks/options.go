@@ -31,6 +31,13 @@ type Options struct {
 	Tasks int
 	// Bytes is how large the input is, about. Zero leaves it to the workload.
 	Bytes int64
+	// Keys is how many different keys the input has, words for one that is a
+	// text, if there are records enough. Zero leaves it to the workload.
+	Keys int
+	// Skew is how much some of them are more frequent than others: the nth is
+	// n to the power of Skew times as rare as the first (Zipf's law). Zero
+	// leaves it to the workload.
+	Skew float64
 	// Seed is what the input is made from: the same seed, the same input. Zero
 	// means 1.
 	Seed uint64
@@ -55,6 +62,8 @@ const (
 	maxNodes  = 64
 	maxTasks  = job.MaxTasks - 2 // the root and the Reduce are tasks too
 	maxRepeat = 1000
+	maxKeys   = 1 << 30
+	maxSkew   = 10
 )
 
 func (o Options) withDefaults() Options {
@@ -87,6 +96,10 @@ func (o *Options) validate() error {
 		return fmt.Errorf("benchmarks: Tasks %d: want 1 to %d, or 0 for the workload's own number", o.Tasks, maxTasks)
 	case o.Bytes < 0:
 		return fmt.Errorf("benchmarks: Bytes %d: want a number of bytes, or 0 for the workload's own size", o.Bytes)
+	case o.Keys < 0 || o.Keys > maxKeys:
+		return fmt.Errorf("benchmarks: Keys %d: want 1 to %d, or 0 for the workload's own number", o.Keys, maxKeys)
+	case !(o.Skew >= 0 && o.Skew <= maxSkew):
+		return fmt.Errorf("benchmarks: Skew %v: want more than 0 and at most %d, or 0 for the workload's own", o.Skew, maxSkew)
 	case o.Repeat < 1 || o.Repeat > maxRepeat:
 		return fmt.Errorf("benchmarks: Repeat %d: want 1 to %d", o.Repeat, maxRepeat)
 	}

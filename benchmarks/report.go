@@ -28,13 +28,15 @@ type Report struct {
 	// it has to be, and was that.
 	Checked bool `json:"checked"`
 
-	Slots  int    `json:"slots"`  // of each node
-	Memory int64  `json:"memory"` // of each node; 0 is the node's default
-	Seed   uint64 `json:"seed"`
-	Cores  int    `json:"cores"`
-	Go     string `json:"go"`
-	OS     string `json:"os"`
-	Arch   string `json:"arch"`
+	Slots  int     `json:"slots"`  // of each node
+	Memory int64   `json:"memory"` // of each node; 0 is the node's default
+	Keys   int     `json:"keys"`   // asked for; 0 is the workload's own
+	Skew   float64 `json:"skew"`   // asked for; 0 is the workload's own
+	Seed   uint64  `json:"seed"`
+	Cores  int     `json:"cores"`
+	Go     string  `json:"go"`
+	OS     string  `json:"os"`
+	Arch   string  `json:"arch"`
 
 	// Samples are all repetitions, in the order in which they were made.
 	Samples []Sample `json:"samples"`
@@ -62,7 +64,7 @@ func newReport(w Workload, o Options, items, size int64, samples []Sample) Repor
 	return Report{
 		Workload: w.Name(), Nodes: o.Nodes, Replicas: o.Replicas, Items: items, Bytes: size, Sample: median,
 		ItemsPerSecond: float64(items) / median.Seconds, BytesPerSecond: float64(size) / median.Seconds,
-		Checked: true, Slots: o.Slots, Memory: o.Memory, Seed: o.Seed,
+		Checked: true, Slots: o.Slots, Memory: o.Memory, Keys: o.Keys, Skew: o.Skew, Seed: o.Seed,
 		Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Samples: samples,
 	}
 }
@@ -72,7 +74,7 @@ func newReport(w Workload, o Options, items, size int64, samples []Sample) Repor
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\npkg: github.com/musterhq/muster/benchmarks\n", r.OS, r.Arch)
-	fmt.Fprintf(&b, "go: %s\ncores: %d\nslots: %d\nmemory: %d\nseed: %d\nitems: %d\nbytes: %d\n", r.Go, r.Cores, r.Slots, r.Memory, r.Seed, r.Items, r.Bytes)
+	fmt.Fprintf(&b, "go: %s\ncores: %d\nslots: %d\nmemory: %d\nkeys: %d\nskew: %g\nseed: %d\nitems: %d\nbytes: %d\n", r.Go, r.Cores, r.Slots, r.Memory, r.Keys, r.Skew, r.Seed, r.Items, r.Bytes)
 	for _, s := range r.Samples {
 		fmt.Fprintf(&b, "BenchmarkMuster/%s/nodes=%d 1 %.0f ns/op", r.Workload, r.Nodes, s.Seconds*1e9)
 		if r.Bytes > 0 {

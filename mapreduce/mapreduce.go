@@ -20,9 +20,9 @@
 // run must bear repetition. What is inside is counted once, whatever happens:
 // pairs, results, subtasks, and files made with Task.Create.
 //
-// Bytes that your code is given (Line.Text, a []byte record) are borrowed:
-// they are valid until the call or the iteration step returns. Copy what you
-// keep.
+// Bytes that your code is given (Line.Text, a []byte record, key or value) are
+// borrowed: they are valid until the iteration step or the call of Map or
+// Reduce returns. Copy what you keep, or have it as a string.
 //
 // Local and LocalRun run the same code in one goroutine, without a cluster.
 // They are how to test a job, and they say what a cluster must answer.
@@ -48,7 +48,8 @@ type Reducer[K, V, Out any] interface {
 	// within a partition. It sees each value of key once, in no particular
 	// order. The values are streamed, so there may be more than fit in memory:
 	// they can be ranged over once and before Reduce returns. The values not
-	// looked at are skipped.
+	// looked at are skipped. A key and values that are []byte are valid until
+	// Reduce returns, and may be what it returns.
 	Reduce(ctx context.Context, key K, values iter.Seq[V]) (Out, error)
 }
 

@@ -8,13 +8,20 @@ import (
 
 // MapShard maps each record of t's input in turn. See Keyed.
 func (p *keyed[In, K, V, Out]) MapShard(ctx context.Context, t *Task, emit func(key, value []byte) error) error {
+	return p.mapShard(ctx, t, &mapping[In, K, V, Out]{emit: emit})
+}
+
+func (p *keyed[In, K, V, Out]) mapShard(ctx context.Context, t *Task, a *mapping[In, K, V, Out]) error {
 	if p.err != nil {
 		return p.err
 	}
 	ctx, cancel := context.WithCancelCause(WithTask(ctx, t))
 	defer cancel(nil)
-	a := &mapping[In, K, V, Out]{keyed: p, ctx: ctx, cancel: cancel, emit: emit, buf: make([]byte, 0, 256)}
+	a.keyed, a.ctx, a.cancel, a.buf = p, ctx, cancel, make([]byte, 0, 256)
 	a.pair = a.add
+	if a.words != nil {
+		a.pair = a.wordPair()
+	}
 	defer a.locatePanic()
 	return a.run(t.Payload)
 }
@@ -25,8 +32,9 @@ type mapping[In, K, V, Out any] struct {
 	*keyed[In, K, V, Out]
 	ctx    context.Context // of the attempt, which is the mapping's life
 	cancel context.CancelCauseFunc
-	emit   func(key, value []byte) error
-	pair   func(K, V) // add, as a value that can be passed on
+	emit   func(key, value []byte) error       // where pairs go, or
+	words  func(key []byte, word uint64) error // where those with words as values do
+	pair   func(K, V)                          // add or wordPair, as a value that can be passed on
 
 	at     place // the record that is being mapped
 	inMap  bool  // whether the user's Map is on the stack
@@ -137,28 +145,52 @@ func (a *mapping[In, K, V, Out]) add(k K, v V) {
 		return
 	}
 	if err := a.encode(k, v); err != nil {
-		a.failed = err
-		a.cancel(err)
+		a.fail(err)
 	}
 }
 
+// fail notes why a pair was not taken in. No more of them are.
+func (a *mapping[In, K, V, Out]) fail(err error) {
+	a.failed = err
+	a.cancel(err)
+}
+
 func (a *mapping[In, K, V, Out]) encode(k K, v V) error {
-	b, err := a.keys.Append(a.buf[:0], k)
+	key, err := a.key(&k)
 	if err != nil {
-		return Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: %w", a.at, shown(k), err))
+		return err
 	}
-	n := len(b)
-	if n > MaxKey {
-		return Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: it has %d bytes and may have %d: emit a hash of it and carry it in the value", a.at, shown(k), n, MaxKey))
-	}
-	if b, err = a.values.Append(b, v); err != nil {
+	n := len(a.buf)
+	b, err := a.values.Append(a.buf, v)
+	if err != nil {
 		return Permanent(fmt.Errorf("mapreduce: map %v: emit value of key %s: %w", a.at, shown(k), err))
 	}
-	a.buf = b
+	a.buf = b[:0]
 	if len(b)-n > MaxValue {
 		return Permanent(fmt.Errorf("mapreduce: map %v: emit value of key %s: it has %d bytes and may have %d: emit it in parts", a.at, shown(k), len(b)-n, MaxValue))
 	}
-	return a.emit(b[:n:n], b[n:])
+	return a.emit(key, b[n:])
+}
+
+// key returns the encoded key: the bytes of k itself, or else those that buf
+// now holds.
+func (a *mapping[In, K, V, Out]) key(k *K) ([]byte, error) {
+	key, ok := a.keys.View(k)
+	if !ok {
+		b, err := a.keys.Append(a.buf[:0], *k)
+		if err != nil {
+			return nil, Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: %w", a.at, shown(*k), err))
+		}
+		key, a.buf = b[:len(b):len(b)], b
+	}
+	if len(key) > MaxKey {
+		return nil, a.tooLong(*k)
+	}
+	return key, nil
+}
+
+func (a *mapping[In, K, V, Out]) tooLong(key any) error {
+	return Permanent(fmt.Errorf("mapreduce: map %v: emit key %s: it has more than the %d bytes it may have: emit a hash of it and carry it in the value", a.at, shown(key), MaxKey))
 }
 
 // locatePanic lets a panic of Map go on, with the record that caused it. The

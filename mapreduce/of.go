@@ -34,6 +34,7 @@ func Of[In, K, V, Out any](m MapReducer[In, K, V, Out]) Processor {
 	p.outs, errOut = codec.ValueOf[Out]()
 	p.records = recordsOf[In]()
 	p.keyText, p.outText = textFor[K](), textFor[Out]()
+	p.keyPlain, p.outPlain = isPlain[K](), isPlain[Out]()
 	if err := errors.Join(
 		inField("key type", errKey),
 		inField("value type", errValue),
@@ -80,7 +81,9 @@ type keyed[In, K, V, Out any] struct {
 	outs    codec.Value[Out]
 	records records[In]
 
-	keyText, outText textOf
+	keyText            textOf[K]
+	outText            textOf[Out]
+	keyPlain, outPlain bool // whether the text is what is encoded
 
 	err error // why it can't be run, or nil
 }
@@ -116,13 +119,25 @@ func (p *keyed[In, K, V, Out]) Combine(dst, a, b []byte) ([]byte, error) {
 }
 
 func (p *keyed[In, K, V, Out]) AppendText(dst []byte, format string, key, value []byte) ([]byte, error) {
-	k, err := p.keys.Decode(key)
-	if err != nil {
-		return dst, fmt.Errorf("mapreduce: key to write: %w", err)
+	switch format {
+	case TSV:
+		return p.appendTSV(dst, key, value)
+	case JSON:
+		k, v, err := p.decodePair(key, value)
+		if err != nil {
+			return dst, err
+		}
+		return appendObject(dst, k, v)
 	}
-	v, err := p.outs.Decode(value)
-	if err != nil {
-		return dst, fmt.Errorf("mapreduce: value of key %s to write: %w", shown(k), err)
+	return dst, Permanent(fmt.Errorf("mapreduce: output format %q: there are %q and %q", format, TSV, JSON))
+}
+
+func (p *keyed[In, K, V, Out]) decodePair(key, value []byte) (k K, v Out, err error) {
+	if k, err = p.keys.Decode(key); err != nil {
+		return k, v, fmt.Errorf("mapreduce: key to write: %w", err)
 	}
-	return appendLine(dst, format, k, v, p.keyText, p.outText)
+	if v, err = p.outs.Decode(value); err != nil {
+		return k, v, fmt.Errorf("mapreduce: value of key %s to write: %w", shown(k), err)
+	}
+	return k, v, nil
 }

@@ -17,7 +17,7 @@ func (p *keyed[In, K, V, Out]) ReduceGroups(ctx context.Context, t *Task, groups
 	ctx, cancel := context.WithCancelCause(WithTask(ctx, t))
 	defer cancel(nil)
 	r := &reducing[In, K, V, Out]{keyed: p, ctx: ctx, out: out}
-	r.group = group[V]{codec: p.values, cancel: cancel}
+	r.group = group[V]{codec: p.values, slab: &r.slab, cancel: cancel}
 	r.values, r.group.step = r.group.each, r.group.next
 	defer r.locatePanic()
 	for key, values := range groups {
@@ -44,12 +44,14 @@ type reducing[In, K, V, Out any] struct {
 	inReduce bool // whether the user's Reduce is on the stack
 	keyBytes []byte
 	buf      []byte
+	slab     codec.Slab // of keys and values that are text
 }
 
 func (r *reducing[In, K, V, Out]) reduce(key []byte, values iter.Seq[[]byte]) (err error) {
+	r.slab.Renew()
 	// Whoever merges may reuse the key's bytes as soon as the values move on.
 	r.keyBytes = append(r.keyBytes[:0], key...)
-	if r.key, err = r.keys.Decode(r.keyBytes); err != nil {
+	if r.key, err = r.keys.DecodeIn(&r.slab, r.keyBytes); err != nil {
 		return fmt.Errorf("mapreduce: key to reduce: %w", err)
 	}
 	r.group.begin(values)
@@ -89,6 +91,7 @@ func (r *reducing[In, K, V, Out]) locatePanic() {
 // three allocations.
 type group[V any] struct {
 	codec  codec.Value[V]
+	slab   *codec.Slab
 	cancel context.CancelCauseFunc
 	step   func(b []byte) bool // next, as a value that can be passed on
 
@@ -132,7 +135,7 @@ func (g *group[V]) next(b []byte) bool {
 	if g.yield == nil {
 		return true
 	}
-	v, err := g.codec.Decode(b)
+	v, err := g.codec.DecodeIn(g.slab, b)
 	if err != nil {
 		g.fail(fmt.Errorf("value: %w", err))
 		return false

@@ -95,6 +95,10 @@ type Keyed interface {
 	// which must not overlap them. CanCombine says whether there is one.
 	Combine(dst, a, b []byte) ([]byte, error)
 	CanCombine() bool
+	// Words returns a second form of MapShard and Combine, which is much
+	// quicker, for values that are combined and are bools or numbers. Nil
+	// means that there is none. Its emit has to refuse keys over MaxKey.
+	Words() *Words
 	// AppendText appends one line of output, with its end, in the given
 	// format to dst; see TSV and JSON.
 	AppendText(dst []byte, format string, key, value []byte) ([]byte, error)

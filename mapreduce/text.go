@@ -2,11 +2,13 @@ package mapreduce
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // The formats of a keyed run's output files. Each pair is one line.
@@ -20,18 +22,29 @@ const (
 	JSON = "json"
 )
 
-// appendLine appends a pair as one line of the given format, with its end.
-func appendLine[K, V any](dst []byte, format string, key K, value V, keyText, valueText textOf) ([]byte, error) {
-	switch format {
-	case TSV:
-		dst = keyText(dst, &key)
-		dst = append(dst, '\t')
-		dst = valueText(dst, &value)
-		return append(dst, '\n'), nil
-	case JSON:
-		return appendObject(dst, key, value)
+// appendTSV appends a pair as one line of TSV, with its end. What is text as it
+// is encoded it does not decode.
+func (p *keyed[In, K, V, Out]) appendTSV(dst, key, value []byte) ([]byte, error) {
+	line := dst
+	if p.keyPlain {
+		line = appendEscaped(line, key)
+	} else {
+		k, err := p.keys.Decode(key)
+		if err != nil {
+			return dst, fmt.Errorf("mapreduce: key to write: %w", err)
+		}
+		line = p.keyText(line, k)
 	}
-	return dst, Permanent(fmt.Errorf("mapreduce: output format %q: there are %q and %q", format, TSV, JSON))
+	line = append(line, '\t')
+	if text, ok := p.outs.Content(value); ok && p.outPlain {
+		return append(appendEscaped(line, text), '\n'), nil
+	}
+	v, err := p.outs.Decode(value)
+	if err != nil {
+		k, _ := p.keys.Decode(key)
+		return dst, fmt.Errorf("mapreduce: value of key %s to write: %w", shown(k), err)
+	}
+	return append(p.outText(line, v), '\n'), nil
 }
 
 func appendObject[K, V any](dst []byte, key K, value V) ([]byte, error) {
@@ -48,29 +61,51 @@ func appendObject[K, V any](dst []byte, key K, value V) ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-// textOf appends the text of the value that v points to. Which one fits a type
-// is found out once per job, not once per pair.
-type textOf func(dst []byte, v any) []byte
+// textOf appends the text of a value. Which one fits a type is found out once
+// per job, not once per pair.
+type textOf[T any] func(dst []byte, v T) []byte
 
-func textFor[T any]() textOf {
-	switch any(new(T)).(type) {
-	case *string:
-		return func(dst []byte, v any) []byte { return appendEscaped(dst, *v.(*string)) }
-	case *[]byte:
-		return func(dst []byte, v any) []byte { return appendEscaped(dst, *v.(*[]byte)) }
-	case *int:
-		return func(dst []byte, v any) []byte { return strconv.AppendInt(dst, int64(*v.(*int)), 10) }
-	case *int64:
-		return func(dst []byte, v any) []byte { return strconv.AppendInt(dst, *v.(*int64), 10) }
-	case *uint64:
-		return func(dst []byte, v any) []byte { return strconv.AppendUint(dst, *v.(*uint64), 10) }
+func textFor[T any]() textOf[T] {
+	var text any
+	switch any(*new(T)).(type) {
+	case string:
+		text = func(dst []byte, v string) []byte { return appendEscaped(dst, bytesOf(v)) }
+	case []byte:
+		text = appendEscaped
+	case int:
+		text = func(dst []byte, v int) []byte { return strconv.AppendInt(dst, int64(v), 10) }
+	case int64:
+		text = func(dst []byte, v int64) []byte { return strconv.AppendInt(dst, v, 10) }
+	case uint64:
+		text = func(dst []byte, v uint64) []byte { return strconv.AppendUint(dst, v, 10) }
 	}
-	return func(dst []byte, v any) []byte { return appendEscaped(dst, fmt.Sprint(*v.(*T))) }
+	if text, ok := text.(func([]byte, T) []byte); ok {
+		return text
+	}
+	return func(dst []byte, v T) []byte { return appendEscaped(dst, bytesOf(fmt.Sprint(v))) }
 }
 
-func appendEscaped[S string | []byte](dst []byte, s S) []byte {
-	for i := range len(s) {
-		switch c := s[i]; c {
+// isPlain reports whether the text of a T is the string or []byte that it is.
+func isPlain[T any]() bool {
+	switch any(*new(T)).(type) {
+	case string, []byte:
+		return true
+	}
+	return false
+}
+
+// bytesOf returns the bytes of s, which are not to be changed.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// appendEscaped appends s, and a backslash before what would end a field.
+func appendEscaped(dst, s []byte) []byte {
+	for {
+		n := plain(s)
+		dst = append(dst, s[:n]...)
+		if n == len(s) {
+			return dst
+		}
+		switch s[n] {
 		case '\\':
 			dst = append(dst, `\\`...)
 		case '\t':
@@ -79,11 +114,31 @@ func appendEscaped[S string | []byte](dst []byte, s S) []byte {
 			dst = append(dst, `\n`...)
 		case '\r':
 			dst = append(dst, `\r`...)
-		default:
-			dst = append(dst, c)
+		}
+		s = s[n+1:]
+	}
+}
+
+// plain returns how many bytes of s there are before one that is escaped. It
+// looks at eight at a time, in which most often there is none that might be.
+func plain(s []byte) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; n+8 <= len(s); n += 8 {
+		x := binary.LittleEndian.Uint64(s[n:])
+		control := (x - ' '*ones) &^ x                       // top bits of bytes below a space, and of some others
+		slash := ((x ^ '\\'*ones) - ones) &^ (x ^ '\\'*ones) // of backslashes, and of some others
+		if (control|slash)&tops != 0 {
+			break
 		}
 	}
-	return dst
+	for ; n < len(s); n++ {
+		switch s[n] {
+		case '\\', '\t', '\n', '\r':
+			return n
+		}
+	}
+	return n
 }
 
 // shown returns v as it appears in an error: quoted if it is text, and short.

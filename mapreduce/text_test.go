@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +64,24 @@ func TestPairsThatHaveNoTextAreNamed(t *testing.T) {
 	}
 	if _, err := textLine(t, "xml", "a", 1); !IsPermanent(err) || !strings.Contains(err.Error(), `"xml"`) {
 		t.Errorf("got %v, want a permanent error that names the format", err)
+	}
+}
+
+// TestPlainTextIsFoundAsByteByByte compares with the obvious way.
+func TestPlainTextIsFoundAsByteByByte(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	chance := rand.New(rand.NewPCG(seed, 0))
+	escapes := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`)
+	for range 20_000 {
+		s := make([]byte, chance.IntN(40))
+		for i := range s {
+			if s[i] = byte(chance.Uint32()); chance.IntN(4) > 0 {
+				s[i] = "ab \x00\x80\xff]["[chance.IntN(8)]
+			}
+		}
+		if got, want := string(appendEscaped(nil, s)), escapes.Replace(string(s)); got != want {
+			t.Fatalf("%q: got %q, want %q", s, got, want)
+		}
 	}
 }

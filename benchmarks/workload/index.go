@@ -36,7 +36,7 @@ const documentBytes = 16 << 10
 func (index) Prepare(ctx context.Context, o benchmarks.Options, dir string) (benchmarks.Trial, error) {
 	size := cmp.Or(o.Bytes, 32<<20)
 	documents := int(max(size/documentBytes, 1))
-	text := newText(o.Seed, 3)
+	text := newText(o, 3)
 	t := &indexTrial{dir: dir, documents: documents, want: map[string]posting{}}
 	postings := make([]posting, len(text.words))
 	seen := make([]int, len(text.words)) // one more than the last document with the word

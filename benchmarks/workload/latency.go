@@ -56,6 +56,19 @@ func (w watched) MapShard(ctx context.Context, t *mapreduce.Task, emit func(key,
 	return w.Keyed.MapShard(ctx, t, emit)
 }
 
+func (w watched) Words() *mapreduce.Words {
+	words := w.Keyed.Words()
+	if words == nil {
+		return nil
+	}
+	timed := *words
+	timed.MapShard = func(ctx context.Context, t *mapreduce.Task, emit func(key []byte, word uint64) error) error {
+		defer w.took.since(time.Now())
+		return words.MapShard(ctx, t, emit)
+	}
+	return &timed
+}
+
 func (w watched) ReduceGroups(ctx context.Context, t *mapreduce.Task, groups iter.Seq2[[]byte, iter.Seq[[]byte]], out func(key, value []byte) error) error {
 	defer w.took.since(time.Now())
 	return w.Keyed.ReduceGroups(ctx, t, groups, out)

@@ -201,6 +201,10 @@ func (byKey) Map(_ context.Context, record []byte, emit func([]byte, []byte)) er
 
 func (byKey) Reduce(_ context.Context, _ []byte, values iter.Seq[[]byte]) (all []byte, err error) {
 	for v := range values {
+		if all == nil { // as for nearly all keys: it is good until this returns
+			all = v
+			continue
+		}
 		all = append(all, v...)
 	}
 	return all, nil

@@ -1,20 +1,17 @@
 package workload
 
 import (
+	"cmp"
 	"math/rand/v2"
+
+	"github.com/musterhq/muster/benchmarks"
 )
 
 // text is an endless text of words as frequent as those of a language: the nth
 // of them, counted from 1, is n times as rare as the first (Zipf's law).
 type text struct {
-	rng   *rand.Rand
+	*zipf
 	words [][]byte // in lower case, all different
-
-	// The two tables of Walker's alias method, by which one random number is a
-	// word: a word of each pair is taken with the probability that is kept,
-	// and its alias otherwise.
-	keep  []float64
-	alias []int
 }
 
 const (
@@ -22,17 +19,18 @@ const (
 	lineBytes  = 100 // about
 )
 
-func newText(seed, stream uint64) *text {
-	rng := rand.New(rand.NewPCG(seed, stream))
-	t := &text{rng: rng, words: make([][]byte, vocabulary)}
-	known := make(map[string]bool, vocabulary)
+func newText(o benchmarks.Options, stream uint64) *text {
+	n := cmp.Or(o.Keys, vocabulary)
+	rng := rand.New(rand.NewPCG(o.Seed, stream))
+	t := &text{words: make([][]byte, n)}
+	known := make(map[string]bool, n)
 	for i := range t.words {
 		for len(t.words[i]) == 0 || known[string(t.words[i])] {
 			t.words[i] = letters(rng, 2+rng.IntN(4)+rng.IntN(6))
 		}
 		known[string(t.words[i])] = true
 	}
-	t.weigh()
+	t.zipf = newZipf(rng, n, cmp.Or(o.Skew, 1))
 	return t
 }
 
@@ -42,44 +40,6 @@ func letters(rng *rand.Rand, n int) []byte {
 		word[i] = byte('a' + rng.IntN(26))
 	}
 	return word
-}
-
-// weigh fills the tables.
-func (t *text) weigh() {
-	n := len(t.words)
-	t.keep, t.alias = make([]float64, n), make([]int, n)
-	sum := 0.0
-	for i := range n {
-		sum += 1 / float64(i+1)
-	}
-	var poor, rich []int
-	for i := range n {
-		if t.keep[i] = float64(n) / (float64(i+1) * sum); t.keep[i] < 1 {
-			poor = append(poor, i)
-		} else {
-			rich = append(rich, i)
-		}
-	}
-	for len(poor) > 0 && len(rich) > 0 {
-		p, r := poor[len(poor)-1], rich[len(rich)-1]
-		poor = poor[:len(poor)-1]
-		t.alias[p] = r
-		if t.keep[r] -= 1 - t.keep[p]; t.keep[r] < 1 {
-			poor, rich = append(poor, r), rich[:len(rich)-1]
-		}
-	}
-	for _, i := range append(poor, rich...) {
-		t.keep[i] = 1 // as it is, but for rounding
-	}
-}
-
-// next returns the index of the next word.
-func (t *text) next() int {
-	i := t.rng.IntN(len(t.words))
-	if t.rng.Float64() < t.keep[i] {
-		return i
-	}
-	return t.alias[i]
 }
 
 // appendLine appends a line and calls each with the index of every word in it.

@@ -3,10 +3,12 @@ package workload
 import (
 	"crypto/sha256"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,7 +54,7 @@ func TestSameSeedMakesTheSameInput(t *testing.T) {
 		}
 		return s
 	}
-	for _, name := range []string{"wordcount", "sort", "index"} {
+	for _, name := range []string{"wordcount", "sort", "index", "groupby"} {
 		o := benchmarks.Options{Seed: 1, Bytes: 100 << 10}
 		trial, dir := prepare(t, name, o)
 		_, again := prepare(t, name, o)
@@ -74,7 +76,7 @@ func TestSameSeedMakesTheSameInput(t *testing.T) {
 // TestWordsAreAsFrequentAsZipfSays allows for five standard deviations.
 func TestWordsAreAsFrequentAsZipfSays(t *testing.T) {
 	const draws = 1_000_000
-	text := newText(3, 0)
+	text := newText(benchmarks.Options{Seed: 3}, 0)
 	got := make([]int, len(text.words))
 	for range draws {
 		got[text.next()]++
@@ -123,12 +125,18 @@ func TestChecksSeeWhatIsWrong(t *testing.T) {
 		}
 	})
 	t.Run("wordcount", func(t *testing.T) {
-		k, _ := prepare(t, "wordcount", benchmarks.Options{Bytes: 10 << 10})
+		k, dir := prepare(t, "wordcount", benchmarks.Options{Bytes: 10 << 10})
 		trial := k.(*wordCountTrial)
-		if trial.got = maps.Clone(trial.want); trial.Check(t.Context()) != nil {
+		trial.got = map[string]int{}
+		for line := range allLines(t, dir) {
+			for word := range strings.FieldsSeq(line) {
+				trial.got[word]++
+			}
+		}
+		if trial.Check(t.Context()) != nil {
 			t.Error("got an error, want none: all counts are right")
 		}
-		word := slices.Sorted(maps.Keys(trial.want))[0]
+		word := slices.Sorted(maps.Keys(trial.got))[0]
 		if trial.got[word]++; trial.Check(t.Context()) == nil {
 			t.Error("got no error, want one: a word was counted twice")
 		}
@@ -139,6 +147,71 @@ func TestChecksSeeWhatIsWrong(t *testing.T) {
 			t.Error("got no error, want one: there is another word instead")
 		}
 	})
+}
+
+// allLines returns the lines of the input in dir.
+func allLines(t *testing.T, dir string) iter.Seq[string] {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "in-*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %d files, %v, want some", len(files), err)
+	}
+	return func(yield func(string) bool) {
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Error(err)
+			}
+			for line := range strings.Lines(string(b)) {
+				if !yield(strings.TrimSuffix(line, "\n")) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func TestCheckOfGroupBySeesWhatIsWrong(t *testing.T) {
+	for keys, least := range map[int]int{0: 100, 7: 7, 1: 1} {
+		k, dir := prepare(t, "groupby", benchmarks.Options{Bytes: 4000, Keys: keys, Skew: 1.2})
+		trial := k.(*groupTrial)
+		sums := map[string]int{}
+		for line := range allLines(t, dir) {
+			key, amount, _ := strings.Cut(line, " ")
+			n, err := strconv.Atoi(amount)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sums[key] += n
+		}
+		if len(sums) < least || keys > 0 && len(sums) > keys {
+			t.Errorf("%d keys asked for: got %d", keys, len(sums))
+		}
+		var right []string
+		for key, sum := range sums {
+			right = append(right, fmt.Sprintf("%s\t%d", key, sum))
+		}
+		slices.Sort(right)
+		key, sum, _ := strings.Cut(right[0], "\t")
+		n, _ := strconv.Atoi(sum)
+		less := append([]string{fmt.Sprintf("%s\t%d", key, n-1)}, right[1:]...)
+		for name, c := range map[string]struct {
+			lines []string
+			ok    bool
+		}{
+			"right":       {right, true},
+			"key missing": {right[1:], false},
+			"one less":    {less, false},
+			"key in two":  {append([]string{key + "\t1"}, less...), false},
+			"no sum":      {append([]string{key}, right[1:]...), false},
+		} {
+			trial.tries++
+			output(t, trial.out(), c.lines)
+			if err := trial.Check(t.Context()); (err == nil) != c.ok {
+				t.Errorf("%d keys, %s: got %v", keys, name, err)
+			}
+		}
+	}
 }
 
 // output writes what a run would have: in files as the trial's Check reads

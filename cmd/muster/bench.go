@@ -46,6 +46,8 @@ Sizes are numbers of bytes, or as in 256MiB and 1GB.`,
 	s.IntVar(&b.o.Tasks, "tasks", 0, "tasks, runs or map tasks (default: the workload's)")
 	s.Var((*byteSize)(&b.o.Bytes), "bytes", "size of the input (default: the workload's)")
 	s.Var((*byteSize)(&b.o.Memory), "memory", "bytes of pairs that each node holds in memory (default: 256MiB)")
+	s.IntVar(&b.o.Keys, "keys", 0, "different keys or words of the input (default: the workload's)")
+	s.Float64Var(&b.o.Skew, "skew", 0, "exponent of Zipf's law for how frequent they are, as in 1.2 (default: the workload's)")
 	s.Uint64Var(&b.o.Seed, "seed", 1, "what the input is made from")
 	s.IntVar(&b.o.Repeat, "repeat", 1, "how often to measure, each time with a fresh pool")
 	s.StringVar(&b.o.Dir, "dir", "", "where to keep the input and the nodes' data meanwhile (default: the system's temporary directory)")

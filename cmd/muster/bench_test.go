@@ -81,7 +81,7 @@ func TestBenchThatMakesNoSenseIsAUsageError(t *testing.T) {
 
 func TestBenchWithoutAWorkloadListsThem(t *testing.T) {
 	out, _, err := execute(t, "bench")
-	for _, name := range []string{"noop", "runs", "wordcount", "sort", "index"} {
+	for _, name := range []string{"noop", "runs", "wordcount", "sort", "index", "groupby"} {
 		if err != nil || !strings.Contains(out, "\n  "+name+"\n") {
 			t.Errorf("got %q, %v, want %s in it", out, err, name)
 		}

@@ -1,6 +1,9 @@
 package shuffle
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync"
+)
 
 // maxSlab is the largest slab that holds more than one record.
 const (
@@ -59,9 +62,27 @@ func (a *arena) add(n int, force bool) bool {
 	} else if !a.acct.grow(int64(size), 1) {
 		return false
 	}
-	a.slabs = append(a.slabs, make([]byte, 0, size))
+	a.slabs = append(a.slabs, a.slab(size))
 	a.cur = len(a.slabs) - 1
 	return true
+}
+
+// slabs are full-sized slabs that nobody uses. To take one from here costs
+// less than to have it zeroed, and to have the pages of another one mapped.
+var slabs = sync.Pool{New: func() any { return new([maxSlab]byte) }}
+
+func (a *arena) slab(size int) []byte {
+	if size == maxSlab {
+		return slabs.Get().(*[maxSlab]byte)[:0]
+	}
+	return make([]byte, 0, size)
+}
+
+// discard ends the use of a slab. Nothing may refer to it any more.
+func discard(slab []byte) {
+	if cap(slab) == maxSlab {
+		slabs.Put((*[maxSlab]byte)(slab[:maxSlab]))
+	}
 }
 
 // at returns the bytes from a place on.
@@ -90,6 +111,7 @@ func (a *arena) reset() {
 		if c := int64(cap(s)); cap(s) > a.acct.b.sizes.lastSlab || i > 0 && excess > 0 {
 			excess -= c
 			a.acct.shrink(c)
+			discard(s)
 			continue
 		}
 		keep = append(keep, s[:0])
@@ -102,6 +124,7 @@ func (a *arena) reset() {
 func (a *arena) drop() {
 	for _, s := range a.slabs {
 		a.acct.shrink(int64(cap(s)))
+		discard(s)
 	}
 	a.slabs, a.cur = nil, 0
 }

@@ -2,6 +2,7 @@ package shuffle
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/maphash"
 	"testing"
 
@@ -78,4 +79,35 @@ func benchmark(b *testing.B, memory int64, combine CombineFunc) {
 	}
 	b.SetBytes(bytes)
 	b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+// BenchmarkWords adds up ten million words of which there are as many
+// different ones as the name says.
+func BenchmarkWords(b *testing.B) {
+	for _, keys := range []int{1, 1000, 100_000, 10_000_000} {
+		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
+			const records = 10_000_000
+			s := newPool(b, 256<<20, "a").nodes["a"]
+			b.ReportAllocs()
+			for b.Loop() {
+				w, err := s.Writer(WriterConfig{Attempt: attempt(0, 1), Partitions: 8, Partition: byFirst(8), Combine: sum, Words: adding})
+				if err != nil {
+					b.Fatal(err)
+				}
+				key := make([]byte, 12)
+				for i := range uint32(records) {
+					binary.BigEndian.PutUint32(key[4:], i%uint32(keys)*2654435761)
+					if err := w.AddWord(key, 1); err != nil {
+						b.Fatal(err)
+					}
+				}
+				st, err := w.Commit()
+				if err != nil || st.Records != records || st.Kept < int64(keys) {
+					b.Fatalf("got %+v, %v, want %d records of %d keys", st, err, records, keys)
+				}
+				s.Drop(testRun)
+			}
+			b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
 }

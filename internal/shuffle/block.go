@@ -47,15 +47,18 @@ type blockHeader struct {
 	codec         byte
 }
 
-// appendBlock appends the block number n of partition part that holds raw. The
-// caller has seen to it that dst has room for blockRoom(len(raw)).
-func appendBlock(dst, raw []byte, part, n uint32) []byte {
+// appendBlock appends the block number n of partition part that holds raw,
+// which it tries to compress if it is asked to. The caller has seen to it that
+// dst has room for blockRoom(len(raw)).
+func appendBlock(dst, raw []byte, part, n uint32, compress bool) []byte {
 	o := len(dst)
 	dst = dst[:o+blockHead]
-	codec := byte(codecS2)
 	room := dst[o+blockHead : o+blockHead+s2.MaxEncodedLen(len(raw))]
-	enc := s2.Encode(room, raw)
-	if len(enc) > len(raw)-len(raw)/10 { // not worth the decoding
+	codec, enc := byte(codecNone), raw
+	if compress {
+		codec, enc = codecS2, s2.Encode(room, raw)
+	}
+	if codec == codecNone || !worthwhile(len(raw), len(enc)) {
 		codec, enc = codecNone, room[:copy(room, raw)]
 	}
 	h := dst[o:]
@@ -64,6 +67,35 @@ func appendBlock(dst, raw []byte, part, n uint32) []byte {
 	h[12] = codec
 	binary.LittleEndian.PutUint32(h[8:], checksum(h, enc, part, n))
 	return dst[:o+blockHead+len(enc)]
+}
+
+// worthwhile reports whether a payload of enc bytes for raw is worth the
+// decoding.
+func worthwhile(raw, enc int) bool { return enc <= raw-raw/4 }
+
+// thrift decides which blocks are tried to be compressed. When it was in vain
+// it lets some go by, then twice as many, up to a limit: data that does not
+// compress costs next to nothing, and data that comes to compress is noticed.
+type thrift struct{ wait, skip int }
+
+const mostSkipped = 63
+
+func (t *thrift) try() bool {
+	if t.skip > 0 {
+		t.skip--
+		return false
+	}
+	return true
+}
+
+// tried notes how a try came out.
+func (t *thrift) tried(worth bool) {
+	if worth {
+		t.wait = 0
+		return
+	}
+	t.wait = min(2*t.wait+1, mostSkipped)
+	t.skip = t.wait
 }
 
 func blockRoom(raw int) int { return blockHead + max(raw, s2.MaxEncodedLen(raw)) }

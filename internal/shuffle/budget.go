@@ -26,7 +26,7 @@ type sizes struct {
 func newBudget(limit int64) *budget {
 	size := func(share, least, most int64) int { return int(min(max(limit/share, least), most)) }
 	return &budget{limit: limit, sizes: sizes{
-		block:     size(512, 1<<10, 128<<10),
+		block:     size(512, 1<<10, 32<<10),
 		firstSlab: size(256, 1<<10, 32<<10),
 		lastSlab:  size(64, 1<<10, maxSlab),
 		refs:      size(1<<14, 16, 512),

@@ -135,7 +135,7 @@ func TestATruncatedMapOutputIsLost(t *testing.T) {
 func FuzzSegment(f *testing.F) {
 	b := newBudget(1 << 20)
 	raw := []byte{0, 1, 1, 'a', 'x', 1, 0, 1, 'y', 0, 1, 0, 'b'}
-	block := appendBlock(make([]byte, 0, blockRoom(len(raw))), raw, 0, 0)
+	block := appendBlock(make([]byte, 0, blockRoom(len(raw))), raw, 0, 0, true)
 	f.Add(block, int64(3), true)
 	f.Add(raw, int64(3), false)
 	f.Add([]byte{0, 0x80, 0x80, 0x80, 0x80, 0x10}, int64(1), false)
@@ -144,7 +144,7 @@ func FuzzSegment(f *testing.F) {
 			if len(data) == 0 {
 				return
 			}
-			data = appendBlock(make([]byte, 0, blockRoom(len(data))), data, 0, 0)
+			data = appendBlock(make([]byte, 0, blockRoom(len(data))), data, 0, 0, true)
 		}
 		seg := &segment{extent: extent{size: int64(len(data)), records: records}, mem: data}
 		if len(data) == 0 || seg.check() != nil {

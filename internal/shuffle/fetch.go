@@ -170,7 +170,7 @@ func (a *arrival) drop() { a.buf = a.acct.free(a.buf) }
 
 func (a *arrival) frame(number int) (frame, error) {
 	if _, err := io.ReadFull(a.in, a.head[:frameSize]); err != nil {
-		return frame{}, whole(err)
+		return frame{}, cut(err)
 	}
 	return parseFrame(a.head[:frameSize], number)
 }
@@ -214,7 +214,7 @@ func (a *arrival) blocks(part uint32, e extent, mem []byte, at int64) error {
 			return corrupt("segment with a rest of %d bytes", left)
 		}
 		if _, err := io.ReadFull(a.in, a.head[:blockHead]); err != nil {
-			return whole(err)
+			return cut(err)
 		}
 		b, err := parseBlock(a.head[:blockHead], left-blockHead)
 		if err != nil {
@@ -230,7 +230,7 @@ func (a *arrival) blocks(part uint32, e extent, mem []byte, at int64) error {
 		}
 		copy(to, a.head[:blockHead])
 		if _, err := io.ReadFull(a.in, to[blockHead:]); err != nil {
-			return whole(err)
+			return cut(err)
 		}
 		if checksum(to, to[blockHead:], part, n) != b.sum {
 			return corrupt("checksum of block %d of partition %d", n, part)
@@ -245,8 +245,8 @@ func (a *arrival) blocks(part uint32, e extent, mem []byte, at int64) error {
 	return nil
 }
 
-// whole makes an error of an end of the stream that comes too early.
-func whole(err error) error {
+// cut makes an error of an end of the stream that comes too early.
+func cut(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}

@@ -41,6 +41,8 @@ type merger struct {
 	enc  []byte  // the payload of a block from a file
 	head [blockHead]byte
 	live bool // the winner has a record
+
+	touched byte // of values, which need not be waited for
 }
 
 // cursor reads a segment.
@@ -161,7 +163,11 @@ func (m *merger) step(c *cursor) (same bool, err error) {
 		c.prefix = prefix(c.key)
 	}
 	c.val = b[rest : rest+size : rest+size]
-	c.rest = b[rest+size:]
+	if c.rest = b[rest+size:]; size > 0 {
+		// It will be wanted when this cursor wins. Until then there is time to
+		// bring it into the cache.
+		m.touched += c.val[0] + c.val[size-1]
+	}
 	c.left--
 	return same, nil
 }

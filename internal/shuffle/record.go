@@ -5,14 +5,17 @@ import "encoding/binary"
 // prefix returns the first eight bytes of key as a number whose order is that
 // of the bytes. A shorter key counts as if zeros followed.
 func prefix(key []byte) uint64 {
-	if len(key) >= 8 {
+	switch n := len(key); {
+	case n >= 8:
 		return binary.BigEndian.Uint64(key)
+	case n >= 4: // two loads that overlap are quicker than a loop
+		return uint64(binary.BigEndian.Uint32(key))<<32 | uint64(binary.BigEndian.Uint32(key[n-4:]))<<(8*(8-n)&63)
+	case n >= 2:
+		return uint64(binary.BigEndian.Uint16(key))<<48 | uint64(binary.BigEndian.Uint16(key[n-2:]))<<(8*(8-n)&63)
+	case n == 1:
+		return uint64(key[0]) << 56
 	}
-	var p uint64
-	for i, c := range key {
-		p |= uint64(c) << (56 - 8*i)
-	}
-	return p
+	return 0
 }
 
 // cutLen cuts a length off b. It fails if b has none, or one that no record

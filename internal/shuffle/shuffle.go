@@ -189,6 +189,7 @@ type run struct {
 	gone atomic.Bool     // ctx is done; cheap enough to ask for each record
 	ctx  context.Context // the run's stay on this node
 	end  context.CancelCauseFunc
+	keys atomic.Int64 // that the table of the last Writer had; the next may have as many
 
 	// outputs says of each map output whether it is committed. One that is not
 	// is being written. Guarded by Shuffle.mu.

@@ -29,6 +29,7 @@ type sink struct {
 	out  []byte // blocks that are not yet written
 	off  int64  // where out ends in the file
 
+	thrift thrift
 	part   uint32
 	blocks uint32
 	seg    extent
@@ -96,8 +97,11 @@ func (s *sink) closeBlock() error {
 	}
 	s.out = s.acct.room(s.out, room)
 	n := len(s.out)
-	s.out = appendBlock(s.out, s.raw, s.part, s.blocks)
-	n = len(s.out) - n
+	try := s.thrift.try()
+	s.out = appendBlock(s.out, s.raw, s.part, s.blocks, try)
+	if n = len(s.out) - n; try {
+		s.thrift.tried(n-blockHead < len(s.raw))
+	}
 	s.off += int64(n)
 	s.seg.size += int64(n)
 	s.blocks++

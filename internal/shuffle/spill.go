@@ -55,6 +55,7 @@ func (w *Writer) spill() error {
 
 // drain sorts the buffer, writes it to f after head, and empties it.
 func (w *Writer) drain(f *os.File, head []byte) ([]extent, error) {
+	w.settle()
 	srt := sorter{arena: &w.arena, count: w.count}
 	sorted := srt.sort(w.refs, make([]ref, len(w.refs))) // counted by moreRefs
 	w.out.begin(f, head)
@@ -62,11 +63,8 @@ func (w *Writer) drain(f *os.File, head []byte) ([]extent, error) {
 	extents := make([]extent, w.cfg.Partitions)
 	for p := range extents {
 		w.out.segment(p)
-		for _, r := range srt.part(sorted, p) {
-			key, value := w.arena.record(r.at)
-			if err := w.out.add(key, value); err != nil {
-				return nil, err
-			}
+		if err := w.pass(srt.part(sorted, p)); err != nil {
+			return nil, err
 		}
 		e, err := w.out.end()
 		if err != nil {
@@ -77,6 +75,42 @@ func (w *Writer) drain(f *os.File, head []byte) ([]extent, error) {
 	w.empty()
 	return extents, nil
 }
+
+// pass passes sorted records of the buffer on.
+func (w *Writer) pass(sorted []ref) error {
+	if w.cfg.Words != nil {
+		return w.passWords(sorted)
+	}
+	for len(sorted) > 0 {
+		near := sorted[:min(len(sorted), ahead)]
+		w.touch(near)
+		for _, r := range near {
+			key, value := w.arena.record(r.at)
+			if err := w.out.add(key, value); err != nil {
+				return err
+			}
+		}
+		sorted = sorted[len(near):]
+	}
+	return nil
+}
+
+// ahead is how many records are brought into the cache at once. In the order
+// of their keys they are all over the arena, and to wait for one before asking
+// for the next is most of what it costs to pass them on.
+const ahead = 16
+
+// touch brings the beginnings of records into the cache.
+func (w *Writer) touch(refs []ref) {
+	sum := byte(0)
+	for _, r := range refs {
+		b := w.arena.at(r.at)
+		sum += b[0] + b[min(cacheLine, len(b)-1)]
+	}
+	w.touched = sum // or there would be no need to
+}
+
+const cacheLine = 64
 
 // empty forgets the records of the buffer, and gives back what is more than
 // the writer's share.

@@ -1,26 +1,35 @@
 package shuffle
 
-import "hash/maphash"
+import "math/bits"
 
 // table finds the record of a key in a writer's buffer, so that a pair can be
 // combined with what is there before it takes up room. It is worth its cost
 // only while keys repeat, which judge finds out.
 type table struct {
-	acct  *account
-	seed  maphash.Seed
-	slots []slot
-	used  int
-	adds  int // since the buffer was last empty
-	off   bool
+	acct   *account
+	hasher hasher
+	slots  []slot // a power of two of them
+	used   int
+	adds   int // since the buffer was last empty
+	hint   int // how many keys there may be
+	off    bool
 }
 
-// slot is a record of the buffer by its number, counted from one, with a part
-// of the hash of its key.
-type slot struct{ hash, ref uint32 }
+// slot is a record of the buffer by its number, counted from one. It has what
+// most keys are told apart by, and a value that is a word: for most pairs
+// nothing else has to be looked at, which would be a cache miss each.
+type slot struct {
+	probe
+	word uint64
+	hash uint32
+	ref  uint32
+}
 
 const (
-	slotSize = 8
-	judgeAt  = 64 << 10 // adds after which the table is judged
+	slotSize  = 32
+	leastSize = 64       // slots of a table that is in use
+	largeSize = 64 << 10 // slots from which on a table grows in smaller steps
+	judgeAt   = 64 << 10 // adds after which the table is judged
 )
 
 // ready makes sure that there is a free slot. It returns false if the account
@@ -29,16 +38,15 @@ func (t *table) ready() bool {
 	if 2*(t.used+1) <= len(t.slots) {
 		return true
 	}
-	n := max(2*len(t.slots), 64)
-	if len(t.slots) == 0 {
-		t.acct.force(int64(n) * slotSize)
-	} else if !t.acct.grow(int64(n)*slotSize, 1) {
+	n, ok := t.enlarge()
+	if !ok {
 		return false
 	}
 	old := t.slots
 	t.slots = make([]slot, n)
 	mask := uint32(n - 1)
-	for _, s := range old {
+	for i := range old {
+		s := &old[i]
 		if s.ref == 0 {
 			continue
 		}
@@ -46,25 +54,48 @@ func (t *table) ready() bool {
 		for t.slots[i].ref != 0 {
 			i = (i + 1) & mask
 		}
-		t.slots[i] = s
+		t.slots[i] = *s
 	}
 	t.acct.shrink(int64(len(old)) * slotSize)
 	return true
 }
 
-// judge counts an Add. It turns the table off until the buffer is next empty
-// if so few keys repeat that sorting, and combining neighbours, is cheaper.
-func (t *table) judge() {
-	t.adds++
-	if t.adds == judgeAt && t.used*10 > t.adds*7 {
-		t.off = true
-		t.free()
+// enlarge takes the memory for a larger table, and returns its size.
+func (t *table) enlarge() (n int, ok bool) {
+	had := len(t.slots)
+	if n = 4 * had; had >= largeSize {
+		n = 2 * had
 	}
+	if had == 0 { // none yet: as many as there may have to be, if there is memory for more beside them
+		n = 1 << bits.Len(uint(max(2*t.hint, leastSize)-1))
+		if t.acct.grow(int64(n)*slotSize, 4) {
+			return n, true
+		}
+		n = leastSize
+		t.acct.force(int64(n) * slotSize)
+		return n, true
+	}
+	if t.acct.grow(int64(n)*slotSize, 1) {
+		return n, true
+	}
+	n = 2 * had
+	return n, had < largeSize && t.acct.grow(int64(n)*slotSize, 1)
+}
+
+// judge counts adds. It reports whether so few keys repeat that sorting, and
+// combining neighbours, is cheaper than the table until the buffer is next
+// empty.
+func (t *table) judge(adds int) (useless bool) {
+	t.adds += adds
+	return t.adds >= judgeAt && t.adds-adds < judgeAt && t.used*10 > t.adds*7
 }
 
 // reset forgets all records.
 func (t *table) reset() {
-	clear(t.slots)
+	if t.used > 0 {
+		clear(t.slots)
+		t.hint = max(t.hint, t.used)
+	}
 	t.used, t.adds, t.off = 0, 0, false
 }
 

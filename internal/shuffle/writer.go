@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"os"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -25,6 +24,9 @@ type WriterConfig struct {
 	// times, to any values of a key, and may not keep its arguments. Nil means
 	// that all pairs are kept.
 	Combine CombineFunc
+	// Words is how Combine works on values that are machine words. If it is
+	// set, so is Combine, and all pairs are added by AddWord.
+	Words *Words
 }
 
 // Writer takes the pairs of one map attempt. It is for one goroutine.
@@ -34,13 +36,15 @@ type Writer struct {
 	id  job.MapOutputID
 	cfg WriterConfig
 
-	acct  *account
-	arena arena
-	refs  []ref // the records in the arena
-	table table
-	made  []byte // what Combine made last
-	count []uint32
-	out   fold
+	acct    *account
+	arena   arena
+	refs    []ref // the records in the arena
+	table   table
+	made    []byte // what Combine made last
+	batch   *batch // words that are yet to be added
+	touched byte   // of what touch has read
+	count   []uint32
+	out     fold
 
 	runs  []spilled
 	base  string   // what the names of its temporary files begin with
@@ -62,6 +66,8 @@ func (s *Shuffle) Writer(cfg WriterConfig) (*Writer, error) {
 		return nil, fmt.Errorf("shuffle: %d partitions for %v: want 1 to %d", cfg.Partitions, a, maxParts)
 	case cfg.Partition == nil:
 		return nil, fmt.Errorf("shuffle: Partition is nil for %v: want a function of the key", a)
+	case cfg.Words != nil && (cfg.Combine == nil || cfg.Words.Combine == nil || cfg.Words.Append == nil || cfg.Words.Alive == nil):
+		return nil, fmt.Errorf("shuffle: Words for %v that are not whole: want a Combine of bytes, and all fields", a)
 	}
 	r, err := s.run(a.Run)
 	if err != nil {
@@ -78,7 +84,7 @@ func (s *Shuffle) Writer(cfg WriterConfig) (*Writer, error) {
 	w := &Writer{s: s, run: r, id: id, cfg: cfg, acct: s.budget.account()}
 	w.base = fmt.Sprintf("%s.w%d", r.path(id), s.serial.Add(1))
 	w.arena.acct = w.acct
-	w.table = table{acct: w.acct, seed: maphash.MakeSeed()}
+	w.table = table{acct: w.acct, hasher: newHasher(), hint: int(r.keys.Load())}
 	w.acct.force(int64(cfg.Partitions) * 4)
 	w.count = make([]uint32, cfg.Partitions)
 	w.out = fold{sink: newSink(w.acct), combine: cfg.Combine}
@@ -110,6 +116,41 @@ func (w *Writer) Add(key, value []byte) error {
 }
 
 func (w *Writer) add(key, value []byte) error {
+	if err := w.takes(key); err != nil {
+		return err
+	}
+	if len(value) > maxValue {
+		return fmt.Errorf("shuffle: value of key %.64q has %d bytes: the limit is %d", key, len(value), maxValue)
+	}
+	if w.cfg.Words != nil {
+		return errors.New("shuffle: Add to a Writer of words: use AddWord")
+	}
+	w.stats.Records++
+	w.stats.Bytes += int64(len(key) + len(value))
+	if w.cfg.Combine == nil {
+		return w.insert(key, value, len(value))
+	}
+	if w.table.off {
+		return w.insert(key, value, roomFor(len(value)))
+	}
+	if w.table.judge(1) {
+		w.giveUp()
+		return w.insert(key, value, roomFor(len(value)))
+	}
+	if err := w.ready(); err != nil {
+		return err
+	}
+	pr := probeOf(key)
+	h := w.table.hasher.hash(pr, key)
+	s := w.find(pr, h, key)
+	if s.ref != 0 {
+		return w.combine(s, key, value)
+	}
+	return w.enter(s, pr, h, key, value, 0)
+}
+
+// takes reports why a pair with the given key can't be added, if it can't.
+func (w *Writer) takes(key []byte) error {
 	switch {
 	case w.ended:
 		return errors.New("shuffle: Add to a Writer that was committed or aborted")
@@ -117,46 +158,50 @@ func (w *Writer) add(key, value []byte) error {
 		return w.run.err()
 	case len(key) > maxKey:
 		return fmt.Errorf("shuffle: key %.32q... has %d bytes: the limit is %d", key, len(key), maxKey)
-	case len(value) > maxValue:
-		return fmt.Errorf("shuffle: value of key %.64q has %d bytes: the limit is %d", key, len(value), maxValue)
 	}
+	return nil
+}
+
+// insert adds a record to the buffer.
+func (w *Writer) insert(key, value []byte, room int) error {
 	p := w.cfg.Partition(key)
 	if uint(p) >= uint(w.cfg.Partitions) {
 		return fmt.Errorf("shuffle: Partition returned %d for key %.64q: want 0 to %d", p, key, w.cfg.Partitions-1)
 	}
-	w.stats.Records++
-	w.stats.Bytes += int64(len(key) + len(value))
-	r := ref{prefix: prefix(key), part: uint32(p)}
-	if w.cfg.Combine == nil || w.table.off {
-		return w.put(r, key, value, len(value))
-	}
+	return w.put(ref{prefix: prefix(key), part: uint32(p)}, key, value, room)
+}
 
-	w.table.judge()
-	if w.table.off {
-		return w.put(r, key, value, roomFor(len(value)))
-	}
+// ready makes sure that the table has a free slot.
+func (w *Writer) ready() error {
 	if !w.table.ready() {
 		if err := w.spill(); err != nil {
 			return err
 		}
 		w.table.ready()
 	}
-	h := uint32(maphash.Bytes(w.table.seed, key) >> 32)
-	s := w.find(h, r.prefix, key)
-	if s.ref != 0 {
-		return w.combine(s, key, value)
-	}
+	return nil
+}
+
+// enter adds a record to the buffer and lets the free slot s stand for it.
+func (w *Writer) enter(s *slot, pr probe, hash uint32, key, value []byte, word uint64) error {
 	spills := w.stats.Spills
-	if err := w.put(r, key, value, roomFor(len(value))); err != nil {
+	if err := w.insert(key, value, roomFor(len(value))); err != nil {
 		return err
 	}
 	if w.stats.Spills != spills { // the table is empty now
 		w.table.ready()
-		s = w.find(h, r.prefix, key)
+		s = w.find(pr, hash, key)
 	}
-	*s = slot{hash: h, ref: uint32(len(w.refs))}
+	*s = slot{probe: pr, word: word, hash: hash, ref: uint32(len(w.refs))}
 	w.table.used++
 	return nil
+}
+
+// giveUp turns the table off until the buffer is next empty.
+func (w *Writer) giveUp() {
+	w.settle()
+	w.table.off = true
+	w.table.free()
 }
 
 // roomFor is how many bytes a value of n gets, so that its combinations with
@@ -214,17 +259,16 @@ func (w *Writer) moreRefs(force bool) bool {
 
 // find returns the slot of the table that the key has, or the free one that it
 // would get.
-func (w *Writer) find(hash uint32, pre uint64, key []byte) *slot {
-	mask := uint32(len(w.table.slots) - 1)
+func (w *Writer) find(pr probe, hash uint32, key []byte) *slot {
+	slots := w.table.slots
+	mask := uint32(len(slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		s := &w.table.slots[i]
-		if s.ref == 0 {
+		s := &slots[i]
+		if s.probe == pr && (!pr.long() || bytes.Equal(w.arena.key(w.refs[s.ref-1].at), key)) {
 			return s
 		}
-		if s.hash == hash {
-			if r := &w.refs[s.ref-1]; r.prefix == pre && bytes.Equal(w.arena.key(r.at), key) {
-				return s
-			}
+		if s.ref == 0 {
+			return s
 		}
 	}
 }
@@ -290,11 +334,15 @@ func (w *Writer) Commit() (Stats, error) {
 		return w.stats, w.err
 	}
 	w.ended = true
+	w.run.keys.Store(int64(w.table.hint))
 	w.end()
 	return w.stats, nil
 }
 
 func (w *Writer) commit() error {
+	if err := w.addBatch(); err != nil {
+		return err
+	}
 	head := appendHeader(nil, w.run.id, w.id, w.cfg.Partitions)
 	var extents []extent
 	name, f, err := w.create()
@@ -351,6 +399,8 @@ func (w *Writer) end() {
 	for i := range w.files {
 		os.Remove(w.temp(i))
 	}
+	w.arena.drop()
 	w.arena, w.refs, w.table, w.out, w.count, w.runs, w.made = arena{}, nil, table{}, fold{}, nil, nil, nil
+	w.batch = nil
 	w.acct.close()
 }

@@ -21,6 +21,8 @@ const (
 	maxFileName = 200 // bytes
 )
 
+const fileBuffer = 64 << 10
+
 // files is what an attempt creates.
 type files struct {
 	mu    sync.Mutex
@@ -70,7 +72,7 @@ func (s *files) create(a *attempt, name string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{name: name, out: out, buf: bufio.NewWriterSize(out, 64<<10)}
+	f := &file{name: name, out: out, buf: bufio.NewWriterSize(out, fileBuffer)}
 	s.all = append(s.all, f)
 	return f, nil
 }

@@ -43,17 +43,25 @@ func (a *attempt) mapPairs() error {
 	if cfg.Partition, err = a.partitioner(cfg.Partitions); err != nil {
 		return err
 	}
+	words := k.Words()
+	if words != nil {
+		cfg.Words = &shuffle.Words{Combine: words.Combine, Append: words.Append, Alive: a.alive}
+	}
 	out, err := a.w.pairs.Writer(cfg)
 	if err != nil {
 		return err
 	}
 	defer out.Abort() // which does nothing once it is committed
-	err = k.MapShard(a.ctx, &a.task, func(key, value []byte) error {
-		if a.stopped.Load() {
-			return context.Cause(a.base)
-		}
-		return out.Add(key, value)
-	})
+	if words != nil {
+		err = words.MapShard(a.ctx, &a.task, out.AddWord)
+	} else {
+		err = k.MapShard(a.ctx, &a.task, func(key, value []byte) error {
+			if err := a.alive(); err != nil {
+				return err
+			}
+			return out.Add(key, value)
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -62,6 +70,14 @@ func (a *attempt) mapPairs() error {
 	}
 	_, err = out.Commit()
 	return err
+}
+
+// alive returns why the attempt was stopped, if it was.
+func (a *attempt) alive() error {
+	if a.stopped.Load() {
+		return context.Cause(a.base)
+	}
+	return nil
 }
 
 // partitioner returns what tells the partition of a key.
@@ -79,7 +95,7 @@ func (a *attempt) partitioner(n int) (func(key []byte) int, error) {
 	if err != nil {
 		return nil, mapreduce.Permanent(fmt.Errorf("worker: bounds of run %s: %w", a.run.id, err))
 	}
-	return r.Partition, nil
+	return newCuts(r).partition, nil
 }
 
 func combine(k mapreduce.Keyed) shuffle.CombineFunc {
@@ -136,13 +152,16 @@ type groups struct {
 	a      *attempt
 	in     pairReader
 	cancel context.CancelCauseFunc
-	values iter.Seq[[]byte] // of the group at hand
+	step   func([]byte) bool // next, as a value that can be passed on
+	values iter.Seq[[]byte]  // of the group at hand
+	yield  func([]byte) bool // who takes them
 	bytes  int64
 	over   bool // whether the last was handed out
 }
 
 func (g *groups) all() iter.Seq2[[]byte, iter.Seq[[]byte]] {
-	each := g.each // made once for all groups
+	each := g.each // made once for all groups, as step is
+	g.step = g.next
 	return func(yield func([]byte, iter.Seq[[]byte]) bool) {
 		for key, values := range g.in.Groups() {
 			if g.a.stopped.Load() {
@@ -161,15 +180,19 @@ func (g *groups) all() iter.Seq2[[]byte, iter.Seq[[]byte]] {
 	}
 }
 
+// each hands out the values of the group at hand. The body of a range over
+// them would be an allocation for each group.
 func (g *groups) each(yield func([]byte) bool) {
-	for value := range g.values {
-		g.bytes += int64(len(value))
-		if g.a.stopped.Load() || !yield(value) {
-			return
-		}
-	}
+	g.yield = yield
+	g.values(g.step)
+	g.yield = nil
 	// The user's Reduce must not take the values that there were for all.
 	if err := g.in.Err(); err != nil {
 		g.cancel(err)
 	}
+}
+
+func (g *groups) next(value []byte) bool {
+	g.bytes += int64(len(value))
+	return !g.a.stopped.Load() && g.yield(value)
 }

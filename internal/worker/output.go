@@ -55,28 +55,50 @@ func (p *packer) close() error {
 	return p.flush()
 }
 
-// part writes pairs as lines of the attempt's file.
+// part writes pairs as lines of the attempt's file, many at a time.
 type part struct {
 	a      *attempt
 	format string
 	file   io.WriteCloser
-	line   []byte
+	lines  []byte
 }
+
+const (
+	partBuffer = 128 << 10
+	// partLines is from where on lines are written: as many as the file does
+	// not copy once more into a buffer of its own.
+	partLines = fileBuffer
+)
 
 func newPart(a *attempt, format string) (*part, error) {
 	f, err := a.Create(fmt.Sprintf("part-%05d", a.what.ID.N))
 	if err != nil {
 		return nil, err
 	}
-	return &part{a: a, format: format, file: f}, nil
+	return &part{a: a, format: format, file: f, lines: make([]byte, 0, partBuffer)}, nil
 }
 
 func (p *part) add(key, value []byte) (err error) {
-	if p.line, err = p.a.batch.processor.Keyed.AppendText(p.line[:0], p.format, key, value); err != nil {
+	if p.lines, err = p.a.batch.processor.Keyed.AppendText(p.lines, p.format, key, value); err != nil {
 		return err
 	}
-	_, err = p.file.Write(p.line)
+	if len(p.lines) < partLines {
+		return nil
+	}
+	return p.flush()
+}
+
+func (p *part) flush() error {
+	_, err := p.file.Write(p.lines)
+	if p.lines = p.lines[:0]; cap(p.lines) > 4*partBuffer { // for one large value
+		p.lines = make([]byte, 0, partBuffer)
+	}
 	return err
 }
 
-func (p *part) close() error { return p.file.Close() }
+func (p *part) close() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	return p.file.Close()
+}
