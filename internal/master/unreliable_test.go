@@ -24,7 +24,7 @@ var (
 // then mend. Every run must end, its journal must hold one final outcome for
 // each of its tasks, and no task that has one is placed again.
 func TestRunsInAnUnreliablePoolEndRight(t *testing.T) {
-	forSeeds(t, func(rng *rand.Rand) *world { return newWorld(rng) })
+	forSeeds(t, newWorld)
 }
 
 // TestOnlyTheTasksThatKillTheirNodesAreQuarantined conducts random runs of

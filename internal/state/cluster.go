@@ -145,8 +145,9 @@ func (s *State) Cluster() string {
 // Servers returns those who hold the state, as far as this server knows.
 func (s *State) Servers() []Server {
 	leader := s.Leader()
-	var servers []Server
-	for _, v := range s.configuration() {
+	all := s.configuration()
+	servers := make([]Server, 0, len(all))
+	for _, v := range all {
 		id := string(v.ID)
 		servers = append(servers, Server{ID: id, Voter: v.Suffrage == raft.Voter, Leader: id == leader})
 	}

@@ -86,7 +86,7 @@ func (r rules) next(seats []seat, others []string) step {
 		if s.answers {
 			left--
 		}
-		return s.voter && !s.self && 2*left > voters-1
+		return s.voter && !s.self && 2*left >= voters
 	}
 	if s, ok := longestMissing(seats, spare); ok {
 		switch {

@@ -57,7 +57,7 @@ func (s *State) Retries(id job.RunID) ([]job.RunID, error) {
 	var all []job.RunID
 	if err == nil && st.Of != "" {
 		id = st.Of
-		if st, err = createdStatus(v, id); err != nil && !errors.Is(err, ErrNoRun) {
+		if _, err = createdStatus(v, id); err != nil && !errors.Is(err, ErrNoRun) {
 			return nil, err
 		}
 	}

@@ -156,7 +156,7 @@ func commandOf(from string, q *wire.RaftRequest) (any, error) {
 	switch q.Kind {
 	case wire.RaftAppend:
 		a := &raft.AppendEntriesRequest{
-			RPCHeader: head, Term: q.Term, Leader: head.Addr,
+			RPCHeader: head, Term: q.Term,
 			PrevLogEntry: q.Index, PrevLogTerm: q.LogTerm, LeaderCommitIndex: q.Commit,
 		}
 		for i, e := range q.Entries {
@@ -183,7 +183,7 @@ func commandOf(from string, q *wire.RaftRequest) (any, error) {
 		return nil, err
 	}
 	return &raft.InstallSnapshotRequest{
-		RPCHeader: head, SnapshotVersion: raft.SnapshotVersion(q.Format), Term: q.Term, Leader: head.Addr,
+		RPCHeader: head, SnapshotVersion: raft.SnapshotVersion(q.Format), Term: q.Term,
 		LastLogIndex: q.Index, LastLogTerm: q.LogTerm,
 		Configuration: q.Config, ConfigurationIndex: q.ConfigIndex, Size: q.Size,
 	}, nil

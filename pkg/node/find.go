@@ -151,7 +151,7 @@ func (l *leaders) ask() error {
 	var wg sync.WaitGroup
 	for _, m := range servers {
 		wg.Go(func() {
-			text := ""
+			var text string
 			s, err := call[wire.Standing](ctx, l.n, m.ID, wire.MethodStanding, wire.Nothing{})
 			switch {
 			case err != nil:

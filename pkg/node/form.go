@@ -91,7 +91,7 @@ func (s *server) ask(ctx context.Context, m membership.Member) (wire.Standing, e
 }
 
 func names(members []membership.Member) string {
-	var all []string
+	all := make([]string, 0, len(members))
 	for _, m := range members {
 		all = append(all, m.Name)
 	}

@@ -32,7 +32,7 @@ type leader struct {
 	fresh map[string]bool      // jobs of which runs have ended since that was cleared away; guarded by mu
 }
 
-func newLeader(s *server, ctx context.Context) *leader {
+func newLeader(ctx context.Context, s *server) *leader {
 	return &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
 		runs: map[job.RunID]string{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),

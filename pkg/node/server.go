@@ -132,7 +132,7 @@ func (s *server) follow(ctx context.Context) {
 func (s *server) term(ctx context.Context) {
 	st := s.state.Status()
 	s.n.log.Info("this node leads the cluster", telemetry.Term(st.Term), telemetry.Cluster(st.Cluster))
-	l := newLeader(s, ctx)
+	l := newLeader(ctx, s)
 	if err := l.establish(); err != nil {
 		s.n.log.Error("this node can't lead", telemetry.Err(err))
 		pause(ctx, time.Second)

@@ -39,8 +39,9 @@ func (l *leader) tend() {
 
 // candidates returns the servers that are in the pool.
 func (l *leader) candidates() []state.Candidate {
-	var out []state.Candidate
-	for _, m := range l.n.servers() {
+	servers := l.n.servers()
+	out := make([]state.Candidate, 0, len(servers))
+	for _, m := range servers {
 		out = append(out, state.Candidate{ID: m.ID})
 	}
 	return out
