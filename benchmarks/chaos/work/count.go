@@ -129,6 +129,9 @@ func (c counted) MapShard(ctx context.Context, t *mapreduce.Task, out func(key, 
 	})
 }
 
+// Words says that there is no quicker form: it would be noted by nobody.
+func (counted) Words() *mapreduce.Words { return nil }
+
 // ReduceGroups reduces the keys of one partition.
 func (c counted) ReduceGroups(ctx context.Context, t *mapreduce.Task, groups iter.Seq2[[]byte, iter.Seq[[]byte]], out func(key, value []byte) error) error {
 	return c.noted.do(ctx, t, func() error { return c.Keyed.ReduceGroups(ctx, t, groups, out) })
