@@ -53,7 +53,9 @@ func (tx *change) run(c wire.Command) (result, error) {
 	case *wire.FreeKey:
 		return tx.free(c)
 	case *wire.PutJob:
-		return result{}, putParts(tx.batch, jobKey(c.Namespace, c.Name), nil, c.Record)
+		return tx.putJob(c)
+	case *wire.FireJob:
+		return tx.fire(c)
 	case *wire.DeleteJob:
 		return tx.deleteJob(c)
 	case *wire.FoundCluster:
@@ -76,6 +78,12 @@ func checkNames(c wire.Command) error {
 		return errors.Join(checkPart("namespace", c.Namespace), checkPart("job", c.Job), checkPart("key", c.Key))
 	case *wire.PutJob:
 		return checkJob(c.Namespace, c.Name)
+	case *wire.FireJob:
+		err := checkJob(c.Namespace, c.Name)
+		for _, run := range c.Runs {
+			err = errors.Join(err, checkNames(run))
+		}
+		return err
 	case *wire.DeleteJob:
 		return checkJob(c.Namespace, c.Name)
 	case *wire.FoundCluster:
@@ -122,7 +130,15 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.FreeKey:
 		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
 	case *wire.PutJob:
-		return "", partsSize(len(c.Namespace)+len(c.Name), len(c.Record))
+		return "", partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
+			(len(c.Namespace)+len(c.Name)+perRecord) + stepSize(c.Chunks) + maxJobStatus
+	case *wire.FireJob:
+		n := maxJobStatus
+		for _, run := range c.Runs {
+			id, need := cost(run)
+			n += need + statusSize(id, nil) + 2*maxWhat + 2*indexRecords*(namesSize(run, nil)+perRecord)
+		}
+		return "", n
 	case *wire.PauseJob:
 		return "", len(c.Namespace) + len(c.Name) + len(c.Reason) + perRecord
 	}
@@ -196,7 +212,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	st := wire.RunStatus{
 		Next: old.Next, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
 		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
-		Key: c.Key, Of: c.Of, Attempt: c.Attempt,
+		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired,
 	}
 	if err := errors.Join(
 		tx.begin(c, &st),
@@ -472,18 +488,6 @@ func (tx *change) kill(c *wire.KillRun) (result, error) {
 		return result{}, err
 	}
 	return tx.update(c.Run, &st)
-}
-
-func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
-	key := jobKey(c.Namespace, c.Name)
-	first, err := tx.batch.Get(key)
-	if errors.Is(err, store.ErrNotFound) {
-		return refuse(ErrNoJob, "%s/%s", c.Namespace, c.Name)
-	}
-	if err != nil {
-		return result{}, err
-	}
-	return result{}, deleteParts(tx.batch, key, first)
 }
 
 // existing returns the status of a run that must have been created.

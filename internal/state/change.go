@@ -19,8 +19,9 @@ type change struct {
 	touched []job.RunID // in the order of their first touch
 	dirty   map[job.RunID]*wire.RunStatus
 	counts  map[string]uint64
-	pending int // bytes that what is in dirty and counts will take
-	freed   int // bytes of what was removed, about
+	jobs    map[jobName]*wire.JobStatus // nil for one that was removed
+	pending int                         // bytes that what is in dirty and counts will take
+	freed   int                         // bytes of what was removed, about
 }
 
 func (f *fsm) begin() (*change, error) {
@@ -28,7 +29,7 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}}, nil
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
@@ -149,7 +150,7 @@ func (tx *change) commit() error {
 		}
 	}
 	put := tx.batch.Put
-	if err := errors.Join(tx.putCounts(), put(cursorKey, tx.at.bytes()), put(versionKey, []byte{layoutVersion})); err != nil {
+	if err := errors.Join(tx.putCounts(), tx.putJobs(), put(cursorKey, tx.at.bytes()), put(versionKey, []byte{layoutVersion})); err != nil {
 		return err
 	}
 	if err := tx.f.write(tx.batch); err != nil {

@@ -291,6 +291,9 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		begun = tx.batch.Delete(unfinishedKey(id))
 	}
 	_, counted := tx.count(finishedKey(st.Namespace, st.Job), 1)
+	if st.Fired {
+		begun = errors.Join(begun, tx.over(id, st))
+	}
 	return errors.Join(
 		begun, counted,
 		tx.leave(id, st),

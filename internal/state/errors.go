@@ -30,6 +30,12 @@ var (
 	// ErrExists says that there is another run of that ID already, or a cluster.
 	// Nothing was recorded.
 	ErrExists error = &refusal{"exists", "state: it exists already"}
+	// ErrRevision says that a job is at another revision than was expected.
+	// Nothing was recorded.
+	ErrRevision error = &refusal{"revision", "state: the job was changed"}
+	// ErrStale says that the fires of a job were settled, or what they depend
+	// on has changed, since. Nothing was recorded.
+	ErrStale error = &refusal{"stale", "state: the job was settled meanwhile"}
 	// ErrFenced says that the run has another epoch: a new master was
 	// assigned. Nothing was recorded, and the caller has no part in the run
 	// any more.

@@ -62,6 +62,7 @@ type result struct {
 	status *wire.RunStatus // of the run that it was about, if it was
 	run    job.RunID       // that run
 	left   uint64          // entries that belong to no run, after a discard
+	fired  Fired           // of a fire
 }
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {

@@ -33,7 +33,10 @@ import (
 //	q namespace 0 job 0     how many runs of the job wait for a master
 //	f namespace 0 job 0     how many have ended
 //	Q                       how many runs wait for a master in all
-//	s namespace 0 job 0 part    a declared job
+//	s namespace 0 job 0 part    the spec of a declared job
+//	b namespace 0 job 0 n part  entry number n of its input
+//	y namespace 0 job 0     its status, and what became of its fires
+//	W time namespace 0 job 0    its trigger is to be looked at then
 //	P namespace 0 job 0     the job is paused: since when, and why
 //
 // Numbers and times have eight bytes that sort as they do, a rank has one.

@@ -287,7 +287,7 @@ func linearizable(t *testing.T, seed uint64, long time.Duration) {
 		for err := ErrUnavailable; err != nil; { // it may be handing over still
 			rest(100 * time.Millisecond)
 			s = c.leader()
-			err = s.PutJob(t.Context(), job.Spec{Processor: "after"})
+			_, err = s.PutJob(t.Context(), job.Spec{Processor: "after"}, nil, time.Time{}, 0)
 		}
 		c.same(s)
 	})

@@ -43,7 +43,7 @@ func (s *State) ResumeJob(ctx context.Context, namespace, name string) error {
 	if err := checkJob(namespace, name); err != nil {
 		return err
 	}
-	_, err := s.propose(ctx, &wire.ResumeJob{Namespace: namespace, Name: name})
+	_, err := s.propose(ctx, &wire.ResumeJob{Namespace: namespace, Name: name, At: s.now().UnixNano()})
 	return err
 }
 
@@ -98,10 +98,32 @@ func (tx *change) pause(c *wire.PauseJob) (result, error) {
 	case !errors.Is(err, store.ErrNotFound):
 		return result{}, err
 	}
+	js, err := tx.job(c.Namespace, c.Name)
+	if err != nil {
+		return result{}, err
+	}
+	if js != nil {
+		js.PausedAt = c.At
+		js.Seq++
+		if err := tx.wakeAt(c.Namespace, c.Name, js, 0); err != nil {
+			return result{}, err
+		}
+	}
 	return result{}, tx.batch.Put(key, binary.BigEndian.AppendUint64(nil, uint64(c.At)), []byte(cut(c.Reason, maxReason)))
 }
 
 func (tx *change) resume(c *wire.ResumeJob) (result, error) {
+	js, err := tx.job(c.Namespace, c.Name)
+	if err != nil {
+		return result{}, err
+	}
+	if js != nil && js.PausedAt > js.ResumedAt {
+		js.ResumedAt = max(c.At, js.PausedAt+1)
+		js.Seq++
+		if err := tx.wakeAt(c.Namespace, c.Name, js, js.ResumedAt); err != nil {
+			return result{}, err
+		}
+	}
 	return result{}, tx.batch.Delete(pauseKey(c.Namespace, c.Name))
 }
 

@@ -239,53 +239,6 @@ func (s *State) Await(ctx context.Context, id job.RunID) (job.Run, error) {
 	}
 }
 
-// Job returns a declaration, or ErrNoJob.
-func (s *State) Job(namespace, name string) (job.Spec, error) {
-	if namespace == "" {
-		namespace = defaultNamespace
-	}
-	v, err := s.view()
-	if err != nil {
-		return job.Spec{}, err
-	}
-	defer v.Close()
-	var spec job.Spec
-	b, err := getParts(v, jobKey(namespace, name))
-	if errors.Is(err, store.ErrNotFound) {
-		return spec, fmt.Errorf("%w: %s/%s", ErrNoJob, namespace, name)
-	}
-	if err != nil {
-		return spec, err
-	}
-	return spec, wire.DecodeRecord(b, &spec)
-}
-
-// Jobs returns the declarations of a namespace, or of all if it is empty, in
-// the order of namespace and name.
-func (s *State) Jobs(namespace string) ([]job.Spec, error) {
-	v, err := s.view()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	prefix := []byte("s")
-	if namespace != "" {
-		prefix = named('s', namespace)
-	}
-	var specs []job.Spec
-	for b, err := range joinParts(v.Scan(prefix)) {
-		if err != nil {
-			return nil, err
-		}
-		var spec job.Spec
-		if err := wire.DecodeRecord(b.data, &spec); err != nil {
-			return nil, err
-		}
-		specs = append(specs, spec)
-	}
-	return specs, nil
-}
-
 func (s *State) view() (*store.Snapshot, error) {
 	v, err := s.kv.Snapshot()
 	if errors.Is(err, store.ErrClosed) {

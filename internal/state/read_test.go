@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -131,20 +132,23 @@ func TestJobsAreKeptByNamespaceAndName(t *testing.T) {
 		{Namespace: "ab", Name: "x", Processor: "p"},
 		{Namespace: "a", Name: "x", Processor: "q"},
 	} {
-		must(t, s.PutJob(ctx, spec))
+		declare(t, s, spec)
 	}
 	got, err := s.Job("a", "x")
 	must(t, err)
-	if got.Processor != "q" {
-		t.Fatalf("got processor %q, want the one put last", got.Processor)
+	if got.Spec.Processor != "q" || got.Revision != 2 {
+		t.Fatalf("got processor %q at revision %d, want the one put last", got.Spec.Processor, got.Revision)
 	}
-	if got, err = s.Job("", "p"); err != nil || got.Namespace != "default" {
+	if got, err = s.Job("", "p"); err != nil || got.Spec.Namespace != "default" {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	in, err := s.Jobs("a")
+	in, err := s.Jobs("a", "", 0)
 	must(t, err)
-	all, err := s.Jobs("")
+	all, err := s.Jobs("", "", 0)
 	must(t, err)
+	if rest, err := s.Jobs("", "a/x", 1); err != nil || len(rest) != 1 || rest[0].Spec.Name != "xy" {
+		t.Fatalf("got %+v, %v behind a/x, want a/xy", rest, err)
+	}
 	if len(in) != 2 || len(all) != 4 {
 		t.Fatalf("got %d and %d jobs, want 2 and 4", len(in), len(all))
 	}
@@ -152,7 +156,8 @@ func TestJobsAreKeptByNamespaceAndName(t *testing.T) {
 	refused(t, s.DeleteJob(ctx, "a", "xy"), ErrNoJob)
 	_, err = s.Job("a", "xy")
 	refused(t, err, ErrNoJob)
-	refused(t, s.PutJob(ctx, job.Spec{Name: "a\x00b"}), ErrInvalid)
+	_, err = s.PutJob(ctx, job.Spec{Name: "a\x00b"}, nil, time.Time{}, 0)
+	refused(t, err, ErrInvalid)
 }
 
 func TestSeededNamesDoNotMix(t *testing.T) {

@@ -164,7 +164,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 			must(t, s.Finish(ctx, id, 1, job.Succeeded, "", job.Progress{Members: map[string]int{"a": 1, "b": 2}}))
 		}
 	}
-	must(t, s.PutJob(ctx, job.Spec{Processor: "p"}))
+	declare(t, s, job.Spec{Processor: "p"})
 	want, at := contents(t, s.kv), s.fsm.at
 	for range 3 {
 		closed(t, s)

@@ -112,7 +112,7 @@ func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) 
 		Run: run.ID, Master: run.Master, Chunks: uint64(run.Plan.Chunks), Entries: chunks,
 		Namespace: spec.Namespace, Job: spec.Name, Priority: spec.Priority,
 		Created: run.Created.UnixNano(), Key: hashed(run.Key), KeyFor: run.KeyFor,
-		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt,
+		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire),
 	}
 	if !run.NotBefore.IsZero() {
 		c.NotBefore = run.NotBefore.UnixNano()
@@ -280,38 +280,6 @@ func (s *State) Kill(ctx context.Context, id job.RunID, reason string) (job.Run,
 		reason = "killed"
 	}
 	return s.change(ctx, id, &wire.KillRun{Run: id, Reason: cut(reason, maxReason), At: s.now().UnixNano()})
-}
-
-// PutJob records a declaration, in place of the one of that name if there is
-// one. It may be repeated, as long as nobody else declares that job. An empty namespace is "default", an empty name the processor's.
-func (s *State) PutJob(ctx context.Context, spec job.Spec) error {
-	if spec.Name == "" {
-		spec.Name = spec.Processor
-	}
-	if spec.Namespace == "" {
-		spec.Namespace = defaultNamespace
-	}
-	if err := checkJob(spec.Namespace, spec.Name); err != nil {
-		return err
-	}
-	record, err := encode(spec)
-	if err != nil {
-		return err
-	}
-	_, err = s.propose(ctx, &wire.PutJob{Namespace: spec.Namespace, Name: spec.Name, Record: record})
-	return err
-}
-
-// DeleteJob removes a declaration. ErrNoJob says that there is none.
-func (s *State) DeleteJob(ctx context.Context, namespace, name string) error {
-	if namespace == "" {
-		namespace = defaultNamespace
-	}
-	if err := checkJob(namespace, name); err != nil {
-		return err
-	}
-	_, err := s.propose(ctx, &wire.DeleteJob{Namespace: namespace, Name: name})
-	return err
 }
 
 const defaultNamespace = "default"

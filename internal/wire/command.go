@@ -55,6 +55,9 @@ type CreateRun struct {
 	// cluster may wait, this one included. Zero means any number.
 	MaxQueued    uint64 `msgpack:"q,omitempty"`
 	MaxQueuedAll uint64 `msgpack:"qa,omitempty"`
+	// Fired says that a trigger made the run, and Due of which instant.
+	Fired bool  `msgpack:"fi,omitempty"`
+	Due   int64 `msgpack:"du,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`
@@ -162,12 +165,20 @@ type FreeKey struct {
 	At        int64  `msgpack:"a"`
 }
 
-// PutJob records a declaration in place of the one of that name, if any.
+// PutJob declares a job, in place of the one of that name, if any.
 type PutJob struct {
 	Namespace string `msgpack:"n"`
 	Name      string `msgpack:"j"`
-	// Record is the declaration as EncodeRecord wrote it.
-	Record []byte `msgpack:"-"`
+	At        int64  `msgpack:"a,omitempty"`
+	Wake      int64  `msgpack:"w,omitempty"`
+	Expect    uint64 `msgpack:"e,omitempty"` // the revision that it has now, if that matters
+	// Overlap, Limit and Again are as in JobStatus.
+	Overlap string `msgpack:"o,omitempty"`
+	Limit   int    `msgpack:"ol,omitempty"`
+	Again   bool   `msgpack:"g,omitempty"`
+	// Record is the spec as EncodeRecord wrote it, Chunks its input.
+	Record []byte   `msgpack:"-"`
+	Chunks [][]byte `msgpack:"-"`
 }
 
 // DeleteJob removes a declaration.
@@ -188,6 +199,7 @@ type PauseJob struct {
 type ResumeJob struct {
 	Namespace string `msgpack:"n"`
 	Name      string `msgpack:"j"`
+	At        int64  `msgpack:"a,omitempty"`
 }
 
 func (*CreateRun) kind() byte      { return 'c' }
@@ -223,7 +235,7 @@ func (c *RewriteEntries) blobs() [][]byte { return c.Entries }
 func (*CompactedRun) blobs() [][]byte     { return nil }
 func (*ForgetRun) blobs() [][]byte        { return nil }
 func (*FreeKey) blobs() [][]byte          { return nil }
-func (c *PutJob) blobs() [][]byte         { return [][]byte{c.Record} }
+func (c *PutJob) blobs() [][]byte         { return append([][]byte{c.Record}, c.Chunks...) }
 func (*DeleteJob) blobs() [][]byte        { return nil }
 func (*PauseJob) blobs() [][]byte         { return nil }
 func (*ResumeJob) blobs() [][]byte        { return nil }
@@ -244,6 +256,17 @@ func (c *RewriteEntries) take(b [][]byte) error {
 	return nil
 }
 
+func (c *PutJob) take(b [][]byte) error {
+	if len(b) == 0 {
+		return errShort
+	}
+	c.Record = b[0]
+	if len(b) > 1 {
+		c.Chunks = b[1:]
+	}
+	return nil
+}
+
 func (c *AppendEntries) take(b [][]byte) error { c.Entries = b; return nil }
 func (c *StageEntry) take(b [][]byte) error    { return only(b, &c.Entry) }
 func (*DiscardStaged) take(b [][]byte) error   { return only(b) }
@@ -256,7 +279,6 @@ func (*NoteRun) take(b [][]byte) error         { return only(b) }
 func (*CompactedRun) take(b [][]byte) error    { return only(b) }
 func (*ForgetRun) take(b [][]byte) error       { return only(b) }
 func (*FreeKey) take(b [][]byte) error         { return only(b) }
-func (c *PutJob) take(b [][]byte) error        { return only(b, &c.Record) }
 func (*DeleteJob) take(b [][]byte) error       { return only(b) }
 func (*PauseJob) take(b [][]byte) error        { return only(b) }
 func (*ResumeJob) take(b [][]byte) error       { return only(b) }
@@ -394,6 +416,8 @@ func newCommand(kind byte) Command {
 		return &FreeKey{}
 	case 'p':
 		return &PutJob{}
+	case 'T':
+		return &FireJob{}
 	case 'D':
 		return &DeleteJob{}
 	case 'i':

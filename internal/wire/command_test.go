@@ -41,6 +41,14 @@ func commands() []Command {
 		&FreeKey{Namespace: "a", Job: "b", Key: "k", At: 5},
 		&PauseJob{Namespace: "a", Name: "b", Reason: "why", At: 5},
 		&ResumeJob{Namespace: "a", Name: "b"},
+		&PutJob{
+			Namespace: "a", Name: "b", At: 5, Wake: 6, Expect: 7, Overlap: "allow", Limit: 8, Again: true,
+			Record: []byte("spec"), Chunks: [][]byte{[]byte("in")},
+		},
+		&FireJob{
+			Namespace: "a", Name: "b", Revision: 3, Seq: 4, Cursor: 5, Wake: 6, Ended: true, At: 7,
+			Runs: []*CreateRun{{Run: "a/b@1", Fired: true, Due: 5, Record: []byte("run"), Entries: [][]byte{}}},
+		},
 	}
 }
 
@@ -106,6 +114,8 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"00000014014b1084a16ea161a16aa162a16ba16ba1610500",
 		"0000001601501284a16ea161a16aa162a177a3776879a1610500",
 		"0000000d01520982a16ea161a16aa16200",
+		"0000002d01702188a16ea161a16aa162a16105a17706a16507a16fa5616c6c6f77a26f6c08a167c302047370656302696e",
+		"0000003d01541b88a16ea161a16aa162a17203a17104a16305a17706a165c3a16107011d0000001901631183a172a5612f624031a26669c3a2647505010372756e",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)

@@ -41,9 +41,17 @@ const (
 	MethodJournal = "state.journal" // stream: JournalRef -> entries
 	MethodRenew   = "state.renew"   // Renew -> Renewed
 	MethodRetry   = "state.retry"   // Retry -> job.Run
-	MethodPause   = "state.pause"   // JobRef -> Nothing
-	MethodResume  = "state.resume"  // JobRef -> Nothing
-	MethodRemove  = "state.remove"  // Renew -> Nothing
+
+	MethodPutJob    = "state.put-job"    // PutJobRequest -> job.Declared
+	MethodJob       = "state.job"        // JobRef -> job.Declared
+	MethodJobs      = "state.jobs"       // JobPage -> []job.Declared
+	MethodDeleteJob = "state.delete-job" // JobRef -> Nothing
+	MethodRunJob    = "state.run-job"    // job.Run -> job.Run
+	MethodBackfill  = "state.backfill"   // Backfill -> Backfilled
+
+	MethodPause  = "state.pause"  // JobRef -> Nothing
+	MethodResume = "state.resume" // JobRef -> Nothing
+	MethodRemove = "state.remove" // Renew -> Nothing
 
 	// Between those that hold the state.
 	MethodRaft   = "state.raft"   // RaftRequest -> RaftAnswer, as a call and as a stream
@@ -92,6 +100,36 @@ type Renewed struct {
 // Drain has a node take no more work, or take work again.
 type Drain struct {
 	Off bool `msgpack:"o,omitempty"`
+}
+
+// PutJobRequest declares a job. Its first chunk, if it has any, is a run that is
+// a model of all others, and the rest what the journals of those begin with.
+type PutJobRequest struct {
+	Spec   job.Spec `msgpack:"s"`
+	Chunks [][]byte `msgpack:"c,omitempty"`
+	Expect uint64   `msgpack:"e,omitempty"` // revision
+}
+
+// JobPage asks for the jobs after one, in the order of their names.
+type JobPage struct {
+	Namespace string `msgpack:"n,omitempty"`
+	After     string `msgpack:"a,omitempty"`
+	Limit     int    `msgpack:"l,omitempty"`
+}
+
+// Backfill asks for the runs of past fires, from one instant up to and without
+// another.
+type Backfill struct {
+	Namespace string    `msgpack:"n"`
+	Name      string    `msgpack:"j"`
+	From      time.Time `msgpack:"f"`
+	Until     time.Time `msgpack:"u"`
+}
+
+// Backfilled answers a Backfill: how many runs it made, and where to go on.
+type Backfilled struct {
+	Made int       `msgpack:"m"`
+	Rest time.Time `msgpack:"r,omitempty"`
 }
 
 // JobRef names a job, and says why where a method wants that.

@@ -31,6 +31,7 @@ type RunStatus struct {
 	Key       string    `msgpack:"k,omitempty"`
 	Of        job.RunID `msgpack:"of,omitempty"`
 	Attempt   int       `msgpack:"at,omitempty"`
+	Fired     bool      `msgpack:"fi,omitempty"` // a trigger made it
 	// Waits says what the run waits for before it begins.
 	Waits Waits `msgpack:"wt,omitempty"`
 	// Happened is how many happenings the run's history had.

@@ -40,6 +40,10 @@ type Spec struct {
 	// Output is where files that tasks create end up.
 	Output Output `msgpack:"out,omitempty"`
 
+	// Schedule says when the job is due, once it is declared. The zero value
+	// means never by itself.
+	Schedule trigger.Schedule `msgpack:"sch,omitempty"`
+
 	// Shards is how many tasks a Sharded run has. Zero means one per worker
 	// that is eligible when the run begins.
 	Shards int `msgpack:"sh,omitempty"`

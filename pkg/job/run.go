@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/musterhq/muster/trigger"
 )
 
 // RunID names a run like an address: namespace, job, and what tells this run
@@ -23,6 +25,12 @@ func (id RunID) Job() string {
 	return name
 }
 
+// FireID returns the ID of the run that a job's trigger makes at an instant,
+// so that the same fire can never make two.
+func FireID(namespace, name string, at time.Time) RunID {
+	return RunID(fmt.Sprintf("%s/%s@%s", namespace, name, at.UTC().Format("20060102T150405Z")))
+}
+
 // Run is one execution of a job.
 type Run struct {
 	ID   RunID `msgpack:"id"`
@@ -32,6 +40,17 @@ type Run struct {
 	// Fire is when the run was due, in UTC. For a run that was submitted it is
 	// when it was.
 	Fire time.Time `msgpack:"f"`
+	// Origin is why there is the run. Empty means that somebody submitted it.
+	Origin trigger.Reason `msgpack:"why,omitempty"`
+	// Revision is that of the declared job which it is a run of, if it is.
+	Revision uint64 `msgpack:"rev,omitempty"`
+	// Missed is how many fires the run stands for, since MissedFrom, if they
+	// were missed; 0 for a run that stands for its own.
+	Missed     int       `msgpack:"mi,omitempty"`
+	MissedFrom time.Time `msgpack:"mf,omitempty"`
+	// Unplanned is why the run could not be planned when it was due. It fails
+	// with that.
+	Unplanned string `msgpack:"up,omitempty"`
 	// Key is what the caller named the run by. While it is taken, whoever asks
 	// for a run of the same job and key gets this one.
 	Key string `msgpack:"k,omitempty"`

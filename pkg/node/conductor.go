@@ -75,6 +75,10 @@ func (c *conductor) conduct() {
 	defer c.wg.Wait()
 	defer c.cancel(nil)
 	c.log.Info("run is conducted here", telemetry.Epoch(c.run.Epoch), telemetry.Processor(c.run.Spec.Processor))
+	if c.run.Unplanned != "" {
+		c.end(master.Finish{State: job.Failed, Reason: "it could not be planned when it was due: " + c.run.Unplanned})
+		return
+	}
 	if err := c.replay(); err != nil {
 		pause(c.ctx, time.Second) // whoever is next will read the same journal
 		c.quit(err)

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/trigger"
 )
 
 // Config says how a node runs. The zero value is a cluster of one node on
@@ -103,6 +104,10 @@ type Config struct {
 	// MaxQueued bounds how many runs wait in the cluster; those over it are
 	// refused. Zero means 10,000,000.
 	MaxQueued int
+
+	// Calendars are those that schedules may name. Every node that may lead
+	// needs the same.
+	Calendars trigger.Calendars
 
 	// Logger receives the node's log. Nil means slog.Default.
 	Logger *slog.Logger

@@ -18,7 +18,7 @@ func (l *leader) cancelRun(ctx context.Context, r wire.RunRef) (job.Run, error) 
 	if r.Now {
 		run, err := l.state.Kill(ctx, r.Run, r.Reason)
 		if err == nil {
-			l.ended(run)
+			l.endedAlone(run)
 		}
 		return run, err
 	}
@@ -29,18 +29,18 @@ func (l *leader) cancelRun(ctx context.Context, r wire.RunRef) (job.Run, error) 
 	case run.Master == "": // it has not begun, so there is nothing to wait for
 		run, err = l.state.Kill(ctx, r.Run, r.Reason)
 		if err == nil {
-			l.ended(run)
+			l.endedAlone(run)
 		}
 		return run, err
 	}
-	l.wg.Go(func() { l.enforce(run) })
+	l.wg.Go(func() { l.enforce(run, cancelGrace) })
 	return run, nil
 }
 
 // enforce tells the master of a run that it was cancelled, and ends the run if
 // that has no effect.
-func (l *leader) enforce(run job.Run) {
-	grace, cancel := context.WithTimeout(l.ctx, cancelGrace)
+func (l *leader) enforce(run job.Run, after time.Duration) {
+	grace, cancel := context.WithTimeout(l.ctx, after)
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		ctx, cancel := context.WithTimeout(grace, describeTimeout)
@@ -59,15 +59,15 @@ func (l *leader) enforce(run job.Run) {
 	}
 	l.n.log.Warn("a cancelled run did not come to its end and is ended without its master", telemetry.Run(run.ID), telemetry.Member(run.Master))
 	if killed, err := l.state.Kill(l.ctx, run.ID, run.CancelReason); err == nil {
-		l.ended(killed)
+		l.endedAlone(killed)
 	} else if l.ctx.Err() == nil {
 		l.n.log.Error("a cancelled run can't be ended", telemetry.Run(run.ID), telemetry.Err(err))
 	}
 }
 
-// ended does what follows the end of a run that was ended without its master,
+// endedAlone does what follows the end of a run that was ended without its master,
 // and tells that.
-func (l *leader) ended(run job.Run) {
+func (l *leader) endedAlone(run job.Run) {
 	l.release(run.ID)
 	l.finished(run.ID)
 	if run.Master == "" {

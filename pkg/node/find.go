@@ -258,3 +258,7 @@ func (l *leaders) elsewhere(ctx, reign context.Context, err error) bool {
 	}
 	return is(err, state.ErrNotLeader) || is(err, state.ErrUncertain) || is(err, state.ErrClosed) || broken(err) || is(err, ErrStopped)
 }
+
+// Leads reports whether this node leads the cluster at this moment, as far as
+// it knows.
+func (n *Node) Leads() bool { return n.server != nil && n.server.leads() }

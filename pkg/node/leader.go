@@ -23,6 +23,7 @@ type leader struct {
 	ctx    context.Context // ends when the node leads no more
 	wg     sync.WaitGroup
 	leases *leases
+	clock  *clock
 	poke   chan struct{} // holds one if a run may begin that could not before
 	litter chan struct{} // holds one if a run has ended since it was cleared away
 
@@ -33,10 +34,12 @@ type leader struct {
 }
 
 func newLeader(ctx context.Context, s *server) *leader {
-	return &leader{
+	l := &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
 		runs: map[job.RunID]string{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
 	}
+	l.clock = newClock(l)
+	return l
 }
 
 // establish takes over the runs that have begun, and begins to see to all.
@@ -50,7 +53,7 @@ func (l *leader) establish() error {
 		l.note(&run)
 		begun[run.Master] = append(begun[run.Master], run)
 		if run.CancelReason != "" {
-			l.wg.Go(func() { l.enforce(run) })
+			l.wg.Go(func() { l.enforce(run, cancelGrace) })
 		}
 	}
 	_, stop := l.n.peers.watch(func(peer) {}, func(id string) { l.left(id) })
@@ -61,6 +64,7 @@ func (l *leader) establish() error {
 	l.wg.Go(l.watchLeases)
 	l.wg.Go(l.tend)
 	l.wg.Go(l.beginAll)
+	l.wg.Go(l.clock.run)
 	l.wg.Go(l.clean)
 	return nil
 }

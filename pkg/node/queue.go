@@ -9,6 +9,7 @@ import (
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/trigger"
 )
 
 // Runs that may not begin yet wait in the state, on disk, in the order in
@@ -20,6 +21,20 @@ const queuePage = 256
 
 // jobOf names the job of a run in its namespace.
 func jobOf(run *job.Run) string { return run.Spec.Namespace + "/" + run.Spec.Name }
+
+// limitOf returns how many runs of its job may go on beside a run, itself
+// included: under most policies for overlap, what a trigger makes begins when
+// the run before it is over.
+func limitOf(run *job.Run) int {
+	if run.Origin != trigger.ReasonFire && run.Origin != trigger.ReasonCatchUp {
+		return run.Spec.MaxRuns
+	}
+	switch run.Spec.Schedule.Overlap {
+	case trigger.OverlapQueueOne, trigger.OverlapQueueAll, trigger.OverlapCancelOld:
+		return 1
+	}
+	return run.Spec.MaxRuns
+}
 
 // reserve counts a run as begun if it may begin now.
 func (l *leader) reserve(id job.RunID, namespace, name string, limit int) bool {
@@ -130,7 +145,7 @@ func (l *leader) beginPending() error {
 			if err != nil {
 				return err
 			}
-			if !l.reserve(w.ID, w.Namespace, w.Job, run.Spec.MaxRuns) {
+			if !l.reserve(w.ID, w.Namespace, w.Job, limitOf(&run)) {
 				full[w.Namespace+"/"+w.Job] = true
 				continue
 			}
@@ -167,6 +182,8 @@ func (l *leader) waitsFor(run *job.Run) string {
 		return fmt.Sprintf("waits: %d runs go on, and Config.MaxRuns is %d", total, l.n.cfg.MaxRuns)
 	case run.Spec.MaxRuns > 0 && ofJob >= run.Spec.MaxRuns:
 		return fmt.Sprintf("waits: %d runs of the job go on, and its MaxRuns is %d", ofJob, run.Spec.MaxRuns)
+	case ofJob > 0 && limitOf(run) == 1:
+		return fmt.Sprintf("waits for the run before it, as Schedule.Overlap is %s", run.Spec.Schedule.Overlap)
 	}
 	return "is about to begin"
 }
@@ -179,5 +196,6 @@ func (l *leader) pauseJob(ctx context.Context, r wire.JobRef) (none wire.Nothing
 func (l *leader) resumeJob(ctx context.Context, r wire.JobRef) (none wire.Nothing, err error) {
 	err = l.state.ResumeJob(ctx, r.Namespace, r.Name)
 	l.wakeQueue()
+	l.clock.wake()
 	return none, err
 }

@@ -210,6 +210,12 @@ func (s *server) serve() {
 	answer(s, wire.MethodPause, (*leader).pauseJob)
 	answer(s, wire.MethodResume, (*leader).resumeJob)
 	answer(s, wire.MethodRemove, (*leader).remove)
+	answer(s, wire.MethodPutJob, (*leader).putJob)
+	answer(s, wire.MethodDeleteJob, (*leader).deleteJob)
+	answer(s, wire.MethodRunJob, (*leader).runJob)
+	answer(s, wire.MethodBackfill, (*leader).backfill)
+	confirmed(s, wire.MethodJob, (*leader).job)
+	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRun, func(l *leader, r wire.RunRef) (job.Run, error) { return l.run(r.Run) })
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))

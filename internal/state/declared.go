@@ -1,0 +1,367 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// A declared job is its spec, the input that came with it and a status: which
+// revision it is, and what became of its trigger. When the trigger is to be
+// looked at next is an index by time.
+
+// maxJobChunks bounds how many entries of input are kept with a job.
+const maxJobChunks = 64
+
+func jobChunkKey(namespace, name string, i int) []byte {
+	return append(binary.BigEndian.AppendUint64(named('b', namespace, name), uint64(i)), 0)
+}
+
+func jobStatusKey(namespace, name string) []byte { return named('y', namespace, name) }
+
+func wakeKey(namespace, name string, at int64) []byte {
+	return timed([]byte{'W'}, at, namespace, name)
+}
+
+// PutJob declares a job, or changes the one of that name, and returns it. Its
+// trigger is looked at first at wake, if that is not zero. Each change is a
+// revision; what is as it was stays the one that it is, so it may be repeated.
+// With an expect that is not zero ErrRevision says that the job is at another
+// one. Nothing that was settled is open again. An empty namespace is
+// "default", an empty name the processor's.
+func (s *State) PutJob(ctx context.Context, spec job.Spec, chunks [][]byte, wake time.Time, expect uint64) (job.Declared, error) {
+	spec = spec.WithDefaults()
+	if err := checkJob(spec.Namespace, spec.Name); err != nil {
+		return job.Declared{}, err
+	}
+	if len(chunks) > maxJobChunks || stepSize(chunks) > maxStep {
+		return job.Declared{}, fmt.Errorf("%w: job %s/%s has %d entries of input with %d bytes, the limit is %d and %d",
+			ErrInvalid, spec.Namespace, spec.Name, len(chunks), stepSize(chunks), maxJobChunks, maxStep)
+	}
+	record, err := encode(spec)
+	if err != nil {
+		return job.Declared{}, err
+	}
+	overlap, limit, again := spec.Overlaps()
+	c := &wire.PutJob{
+		Namespace: spec.Namespace, Name: spec.Name, At: s.now().UnixNano(), Expect: expect,
+		Overlap: overlap, Limit: limit, Again: again, Record: record, Chunks: chunks,
+	}
+	if !wake.IsZero() {
+		c.Wake = wake.UnixNano()
+	}
+	if _, err := s.propose(ctx, c); err != nil {
+		return job.Declared{}, err
+	}
+	return s.Job(spec.Namespace, spec.Name)
+}
+
+func (tx *change) putJob(c *wire.PutJob) (result, error) {
+	js, err := tx.job(c.Namespace, c.Name)
+	if err != nil {
+		return result{}, err
+	}
+	same, err := tx.sameJob(c, js)
+	if err != nil || same {
+		return result{}, err
+	}
+	if js == nil && c.Expect != 0 {
+		return refuse(ErrRevision, "%s/%s is not declared, and not at %d", c.Namespace, c.Name, c.Expect)
+	}
+	if js == nil {
+		if js, err = tx.newJob(c); err != nil {
+			return result{}, err
+		}
+	}
+	if c.Expect != 0 && c.Expect != js.Revision {
+		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Expect)
+	}
+	for i := range js.Chunks {
+		if err := tx.dropParts(jobChunkKey(c.Namespace, c.Name, i)); err != nil {
+			return result{}, err
+		}
+	}
+	for i, b := range c.Chunks {
+		if err := putParts(tx.batch, jobChunkKey(c.Namespace, c.Name, i), nil, b); err != nil {
+			return result{}, err
+		}
+	}
+	js.Revision++
+	js.Saved, js.Chunks = c.At, len(c.Chunks)
+	js.Overlap, js.Limit, js.Again, js.Ended = c.Overlap, c.Limit, c.Again, false
+	js.Cursor = max(js.Cursor, c.At)
+	js.Asked = 0
+	js.Seq++ // what somebody is about to settle, he knew too little for
+	if err := tx.dropParts(jobKey(c.Namespace, c.Name)); err != nil {
+		return result{}, err
+	}
+	return result{}, errors.Join(
+		tx.wakeAt(c.Namespace, c.Name, js, c.Wake),
+		putParts(tx.batch, jobKey(c.Namespace, c.Name), nil, c.Record),
+	)
+}
+
+// newJob returns the status of a job that is declared for the first time. It
+// may have been paused before that.
+func (tx *change) newJob(c *wire.PutJob) (*wire.JobStatus, error) {
+	js := &wire.JobStatus{Cursor: c.At}
+	switch _, err := tx.batch.Get(pauseKey(c.Namespace, c.Name)); {
+	case err == nil:
+		js.PausedAt = c.At
+	case !errors.Is(err, store.ErrNotFound):
+		return nil, err
+	}
+	tx.jobs[jobName{c.Namespace, c.Name}] = js
+	tx.pending += maxJobStatus
+	return js, nil
+}
+
+// sameJob reports whether a job is declared already as c says.
+func (tx *change) sameJob(c *wire.PutJob, js *wire.JobStatus) (bool, error) {
+	if js == nil || js.Chunks != len(c.Chunks) {
+		return false, nil
+	}
+	has, err := getParts(tx.batch, jobKey(c.Namespace, c.Name))
+	if err != nil || !bytes.Equal(has, c.Record) {
+		return false, missing(err)
+	}
+	for i, b := range c.Chunks {
+		has, err := getParts(tx.batch, jobChunkKey(c.Namespace, c.Name, i))
+		if err != nil || !bytes.Equal(has, b) {
+			return false, missing(err)
+		}
+	}
+	return true, nil
+}
+
+// dropParts removes what putParts wrote, if it did.
+func (tx *change) dropParts(key []byte) error {
+	first, err := tx.batch.Get(key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return deleteParts(tx.batch, key, first)
+}
+
+// DeleteJob removes a job; its runs stay. A job that is not there is left as
+// it is, with ErrNoJob.
+func (s *State) DeleteJob(ctx context.Context, namespace, name string) error {
+	if namespace == "" {
+		namespace = defaultNamespace
+	}
+	if err := checkJob(namespace, name); err != nil {
+		return err
+	}
+	_, err := s.propose(ctx, &wire.DeleteJob{Namespace: namespace, Name: name})
+	return err
+}
+
+func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
+	js, err := tx.job(c.Namespace, c.Name)
+	if err != nil {
+		return result{}, err
+	}
+	if js == nil {
+		return refuse(ErrNoJob, "%s/%s", c.Namespace, c.Name)
+	}
+	for i := range js.Chunks {
+		if err := tx.dropParts(jobChunkKey(c.Namespace, c.Name, i)); err != nil {
+			return result{}, err
+		}
+	}
+	if err := tx.wakeAt(c.Namespace, c.Name, js, 0); err != nil {
+		return result{}, err
+	}
+	tx.jobs[jobName{c.Namespace, c.Name}] = nil
+	return result{}, tx.dropParts(jobKey(c.Namespace, c.Name))
+}
+
+// jobName names a job.
+type jobName struct{ namespace, name string }
+
+// job returns the status of a declared job as of now, or nil. It is written
+// with the change, so whoever changes it changes the job.
+func (tx *change) job(namespace, name string) (*wire.JobStatus, error) {
+	key := jobName{namespace, name}
+	if js, ok := tx.jobs[key]; ok {
+		return js, nil
+	}
+	js, err := readJobStatus(tx.batch, namespace, name)
+	if err != nil || js == nil {
+		return nil, err
+	}
+	tx.jobs[key] = js
+	tx.pending += maxJobStatus
+	return js, nil
+}
+
+// maxJobStatus is above what the status of a job takes.
+const maxJobStatus = 96 << 10
+
+func readJobStatus(g getter, namespace, name string) (*wire.JobStatus, error) {
+	b, err := g.Get(jobStatusKey(namespace, name))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	js := new(wire.JobStatus)
+	return js, wire.DecodeRecord(b, js)
+}
+
+// putJobs writes the statuses of jobs that were looked at.
+func (tx *change) putJobs() error {
+	for key, js := range tx.jobs { // in any order: they are different records of one write
+		k := jobStatusKey(key.namespace, key.name)
+		if js == nil {
+			if err := tx.batch.Delete(k); err != nil {
+				return err
+			}
+			continue
+		}
+		b, err := wire.EncodeRecord(js)
+		if err == nil {
+			err = tx.batch.Put(k, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wakeAt has the trigger of a job looked at at another time; zero is never.
+func (tx *change) wakeAt(namespace, name string, js *wire.JobStatus, at int64) error {
+	if at == js.Wake {
+		return nil
+	}
+	var err error
+	if js.Wake != 0 {
+		err = tx.batch.Delete(wakeKey(namespace, name, js.Wake))
+	}
+	if js.Wake = at; at != 0 {
+		err = errors.Join(err, tx.batch.Put(wakeKey(namespace, name, at), nil))
+	}
+	return err
+}
+
+// Job returns a declared job, or ErrNoJob.
+func (s *State) Job(namespace, name string) (job.Declared, error) {
+	if namespace == "" {
+		namespace = defaultNamespace
+	}
+	v, err := s.view()
+	if err != nil {
+		return job.Declared{}, err
+	}
+	defer v.Close()
+	b, err := getParts(v, jobKey(namespace, name))
+	if errors.Is(err, store.ErrNotFound) {
+		return job.Declared{}, fmt.Errorf("%w: %s/%s", ErrNoJob, namespace, name)
+	}
+	if err != nil {
+		return job.Declared{}, err
+	}
+	return declared(v, namespace, name, b)
+}
+
+// declared puts a job together.
+func declared(g getter, namespace, name string, record []byte) (job.Declared, error) {
+	var d job.Declared
+	if err := wire.DecodeRecord(record, &d.Spec); err != nil {
+		return d, err
+	}
+	js, err := readJobStatus(g, namespace, name)
+	if err != nil {
+		return d, err
+	}
+	if js == nil {
+		return d, fmt.Errorf("state: job %s/%s has no status: %w", namespace, name, store.ErrCorrupt)
+	}
+	d.Revision, d.Saved = js.Revision, timeOf(js.Saved)
+	d.Fires = job.Fires{
+		Cursor: timeOf(js.Cursor), Wake: timeOf(js.Wake), Ended: js.Ended, Seq: js.Seq, Runs: js.Runs, Active: js.Active, Last: js.Last,
+		Recent: js.Recent, PausedAt: timeOf(js.PausedAt), ResumedAt: timeOf(js.ResumedAt), EndedAt: timeOf(js.EndedAt),
+	}
+	for _, c := range js.Causes {
+		if d.Fires.Skipped == nil {
+			d.Fires.Skipped = map[string]int{}
+		}
+		d.Fires.Skipped[c.Cause] = c.N
+	}
+	return d, nil
+}
+
+// Jobs returns at most limit declared jobs of a namespace, or of all if it is
+// empty, in the order of namespace and name. It goes on behind the job after,
+// which is namespace and name with a slash between them unless namespace says
+// the first. A limit of zero or less means 100.
+func (s *State) Jobs(namespace, after string, limit int) ([]job.Declared, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	prefix := []byte("s")
+	if namespace != "" {
+		prefix = named('s', namespace)
+	}
+	var from []byte
+	if after != "" {
+		ns, name := namespace, after
+		if ns == "" {
+			a, b, _ := bytes.Cut([]byte(after), []byte("/"))
+			ns, name = string(a), string(b)
+		}
+		from = append(named('s', ns, name), 1) // above all parts of after
+	}
+	var all []job.Declared
+	for b, err := range joinParts(v.ScanFrom(prefix, from)) {
+		if err != nil {
+			return nil, err
+		}
+		names := bytes.Split(b.key[1:], []byte{0})
+		d, err := declared(v, string(names[0]), string(names[1]), b.data)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, d); len(all) == limit {
+			break
+		}
+	}
+	return all, nil
+}
+
+// JobChunks returns the input that came with a job.
+func (s *State) JobChunks(namespace, name string) ([][]byte, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	js, err := readJobStatus(v, namespace, name)
+	if err != nil || js == nil {
+		return nil, err
+	}
+	chunks := make([][]byte, js.Chunks)
+	for i := range chunks {
+		if chunks[i], err = getParts(v, jobChunkKey(namespace, name, i)); err != nil {
+			return nil, missing(err)
+		}
+	}
+	return chunks, nil
+}

@@ -1,0 +1,285 @@
+package state
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// A fire becomes a run, or is recorded as skipped, in the one command that
+// says that it is settled. Whether it meets a run that is not over is decided
+// there too, where everybody sees the same runs.
+
+// Wake is when the trigger of a job is to be looked at.
+type Wake struct {
+	Namespace, Name string
+	At              time.Time
+}
+
+// Firing settles the fires of a job up to Cursor.
+type Firing struct {
+	Namespace, Name string
+	// Revision and Seq are those of the job that it was worked out from.
+	Revision, Seq uint64
+	Cursor, Wake  time.Time
+	Ended         bool
+	Runs          []FiringRun
+	Skipped       []job.Skipped
+}
+
+// FiringRun is a run to be made, with the entries that its journal begins
+// with.
+type FiringRun struct {
+	Run    job.Run
+	Chunks [][]byte
+}
+
+// Fired is what a Firing came to, besides the runs that it made.
+type Fired struct {
+	// Canceled are runs that were asked to end, and Killed those that were
+	// ended.
+	Canceled, Killed []job.RunID
+}
+
+// maxRecent is how many records of skipped fires are kept of a job.
+const maxRecent = 20
+
+// Wakes returns at most limit of the jobs whose trigger is to be looked at by
+// now, the earliest first. A limit of zero or less means 100.
+func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	var wakes []Wake
+	for p, err := range v.Scan([]byte("W")) {
+		if err != nil {
+			return nil, err
+		}
+		w, err := wakeOf(p.Key)
+		if err != nil {
+			return nil, err
+		}
+		if w.At.After(now) {
+			break
+		}
+		if wakes = append(wakes, w); len(wakes) == limit {
+			break
+		}
+	}
+	return wakes, nil
+}
+
+// NextWake returns when the first trigger is to be looked at, and whether one
+// is.
+func (s *State) NextWake() (at time.Time, ok bool, err error) {
+	v, err := s.view()
+	if err != nil {
+		return at, false, err
+	}
+	defer v.Close()
+	for p, err := range v.Scan([]byte("W")) {
+		if err != nil {
+			return at, false, err
+		}
+		w, err := wakeOf(p.Key)
+		return w.At, err == nil, err
+	}
+	return at, false, nil
+}
+
+// Fire settles fires. ErrStale says that the job was settled or changed
+// meanwhile, ErrRevision that it is another revision, ErrNoJob that it is
+// gone; nothing was recorded then. What was recorded already is answered as
+// done, so it may be repeated.
+func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
+	if err := checkJob(f.Namespace, f.Name); err != nil {
+		return Fired{}, err
+	}
+	c := &wire.FireJob{
+		Namespace: f.Namespace, Name: f.Name, Revision: f.Revision, Seq: f.Seq, Cursor: nanos(f.Cursor), Wake: nanos(f.Wake),
+		Ended: f.Ended, At: s.now().UnixNano(), Skipped: f.Skipped,
+	}
+	for _, r := range f.Runs {
+		if err := checkRun(&r.Run, r.Chunks); err != nil {
+			return Fired{}, err
+		}
+		run, err := s.creation(r.Run, r.Chunks)
+		if err != nil {
+			return Fired{}, err
+		}
+		run.Fired = true
+		c.Runs = append(c.Runs, run)
+	}
+	r, err := s.propose(ctx, c)
+	return r.fired, err
+}
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func (tx *change) fire(c *wire.FireJob) (result, error) {
+	js, err := tx.job(c.Namespace, c.Name)
+	switch {
+	case err != nil:
+		return result{}, err
+	case js == nil:
+		return refuse(ErrNoJob, "%s/%s", c.Namespace, c.Name)
+	case js.Revision != c.Revision:
+		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Revision)
+	case js.Seq == c.Seq+1 && js.Asked == c.Cursor:
+		return result{}, nil // an answer that was lost, and a second try
+	case js.Seq != c.Seq:
+		return refuse(ErrStale, "%s/%s was settled %d times, not %d", c.Namespace, c.Name, js.Seq, c.Seq)
+	}
+	var fired Fired
+	for _, run := range c.Runs {
+		if err := tx.fireRun(js, run, c.At, &fired); err != nil {
+			return result{}, err
+		}
+	}
+	for _, k := range c.Skipped {
+		js.Skip(k, maxRecent)
+	}
+	js.Seq++
+	js.Asked = c.Cursor
+	js.Cursor, js.Ended = max(js.Cursor, c.Cursor), c.Ended
+	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, c.Wake)
+}
+
+// fireRun makes a run of a fire, if the policy for overlap lets it.
+func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fired *Fired) error {
+	skip := func(cause string) error {
+		due := timeOf(run.Due)
+		js.Skip(job.Skipped{Cause: cause, From: due, To: due, Count: 1, At: timeOf(at)}, maxRecent)
+		return nil
+	}
+	if st, err := tx.status(run.Run); err != nil || st != nil && !st.Staged {
+		return err // it was made before: by the part of a settlement that a leader got to
+	}
+	limit := cmp.Or(js.Limit, 100)
+	switch js.Overlap {
+	case job.OverlapAllow:
+		if len(js.Active) >= limit {
+			return skip(job.CauseOverlap)
+		}
+	case job.OverlapQueueAll:
+		if waiting, err := tx.pendingOf(js); err != nil || len(waiting) >= limit {
+			return errors.Join(err, skip(job.CauseBuffer))
+		}
+	case job.OverlapQueueOne:
+		waiting, err := tx.pendingOf(js)
+		if err != nil {
+			return err
+		}
+		for _, id := range waiting {
+			if err := tx.supersede(id, run.Run, at); err != nil {
+				return err
+			}
+			if err := skip(job.CauseOverlap); err != nil {
+				return err
+			}
+		}
+	case job.OverlapCancelOld:
+		for _, id := range slices.Clone(js.Active) {
+			r, err := tx.cancel(&wire.CancelRun{Run: id, Reason: fmt.Sprintf("run %s is due", run.Run), At: at})
+			if err != nil {
+				return err
+			}
+			if r.status != nil && r.status.State == job.Pending {
+				if err := tx.supersede(id, run.Run, at); err != nil {
+					return err
+				}
+				continue
+			}
+			fired.Canceled = append(fired.Canceled, id)
+		}
+	case job.OverlapKillOld:
+		for _, id := range slices.Clone(js.Active) {
+			if err := tx.supersede(id, run.Run, at); err != nil {
+				return err
+			}
+			fired.Killed = append(fired.Killed, id)
+		}
+	default:
+		if len(js.Active) > 0 {
+			return skip(job.CauseOverlap)
+		}
+	}
+	r, err := tx.create(run)
+	if err != nil {
+		return err
+	}
+	if r.err != nil {
+		return skip(job.CauseBuffer)
+	}
+	js.Active, js.Last = append(js.Active, run.Run), run.Run
+	js.Runs++
+	return nil
+}
+
+// pendingOf returns those of a job's runs that have not begun.
+func (tx *change) pendingOf(js *wire.JobStatus) (ids []job.RunID, err error) {
+	for _, id := range js.Active {
+		st, err := tx.status(id)
+		if err != nil {
+			return nil, err
+		}
+		if st != nil && st.State == job.Pending {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// supersede ends a run in favour of another.
+func (tx *change) supersede(id, by job.RunID, at int64) error {
+	_, err := tx.kill(&wire.KillRun{Run: id, Reason: fmt.Sprintf("run %s took its place", by), At: at})
+	return err
+}
+
+// over notes that a run which a trigger made has ended.
+func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
+	js, err := tx.job(st.Namespace, st.Job)
+	if err != nil || js == nil {
+		return err
+	}
+	i := slices.Index(js.Active, id)
+	if i < 0 {
+		return nil
+	}
+	js.Active = slices.Delete(js.Active, i, i+1)
+	js.EndedAt = max(js.EndedAt, st.Finished)
+	if !js.Again || js.PausedAt > js.ResumedAt {
+		return nil
+	}
+	js.Seq++ // what is due depends on it
+	return tx.wakeAt(st.Namespace, st.Job, js, st.Finished)
+}
+
+func wakeOf(key []byte) (Wake, error) {
+	if len(key) < 11 {
+		return Wake{}, fmt.Errorf("state: record %q of a wake: %w", key, store.ErrCorrupt)
+	}
+	names := bytes.Split(key[9:], []byte{0})
+	if len(names) != 3 {
+		return Wake{}, fmt.Errorf("state: record %q of a wake: %w", key, store.ErrCorrupt)
+	}
+	return Wake{string(names[0]), string(names[1]), timeOf(disordered(key[1:]))}, nil
+}

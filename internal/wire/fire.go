@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// FireJob settles the fires of a declared job up to Cursor: it makes Runs, as
+// far as the job's policy for overlap lets it, and records what was skipped.
+// It is carried out only if the job is at that Revision and was settled Seq
+// times, so that what two leaders decide, or one decides twice, happens once.
+type FireJob struct {
+	Namespace string        `msgpack:"n"`
+	Name      string        `msgpack:"j"`
+	Revision  uint64        `msgpack:"r"`
+	Seq       uint64        `msgpack:"q"`
+	Cursor    int64         `msgpack:"c"`
+	Wake      int64         `msgpack:"w,omitempty"`
+	Ended     bool          `msgpack:"e,omitempty"`
+	At        int64         `msgpack:"a"`
+	Skipped   []job.Skipped `msgpack:"s,omitempty"`
+	Runs      []*CreateRun  `msgpack:"-"`
+}
+
+func (*FireJob) kind() byte { return 'T' }
+
+func (c *FireJob) blobs() [][]byte {
+	blobs := make([][]byte, 0, len(c.Runs))
+	for _, run := range c.Runs {
+		b, err := EncodeCommand(run)
+		if err != nil {
+			b = nil // which nobody can read: it is refused where it is decoded
+		}
+		blobs = append(blobs, b)
+	}
+	return blobs
+}
+
+func (c *FireJob) take(blobs [][]byte) error {
+	for _, b := range blobs {
+		n := 0
+		for one, err := range Commands(b) {
+			if err != nil {
+				return err
+			}
+			run, ok := one.(*CreateRun)
+			if !ok {
+				return fmt.Errorf("wire: a fire with a command %q in place of a run", one.kind())
+			}
+			c.Runs = append(c.Runs, run)
+			n++
+		}
+		if n != 1 {
+			return fmt.Errorf("wire: a fire with %d runs in place of one", n)
+		}
+	}
+	return nil
+}
+
+// JobStatus is what the state keeps beside the spec of a declared job. Times
+// are nanoseconds since 1970.
+type JobStatus struct {
+	Revision uint64 `msgpack:"r"`
+	Saved    int64  `msgpack:"t"`
+	Chunks   int    `msgpack:"k,omitempty"`
+	// Overlap, Limit and Again are what matters of the schedule here.
+	Overlap string `msgpack:"o,omitempty"`
+	Limit   int    `msgpack:"ol,omitempty"`
+	Again   bool   `msgpack:"g,omitempty"` // due when the run before is over
+
+	Cursor    int64         `msgpack:"c,omitempty"`
+	Asked     int64         `msgpack:"ak,omitempty"` // the cursor of the last settlement
+	Wake      int64         `msgpack:"w,omitempty"`
+	Ended     bool          `msgpack:"e,omitempty"`
+	Seq       uint64        `msgpack:"q,omitempty"`
+	Runs      int           `msgpack:"n,omitempty"`
+	Active    []job.RunID   `msgpack:"a,omitempty"`
+	Last      job.RunID     `msgpack:"l,omitempty"`
+	Causes    []CauseCount  `msgpack:"s,omitempty"`
+	Recent    []job.Skipped `msgpack:"rs,omitempty"`
+	PausedAt  int64         `msgpack:"pa,omitempty"`
+	ResumedAt int64         `msgpack:"ra,omitempty"`
+	EndedAt   int64         `msgpack:"ea,omitempty"`
+}
+
+// Skip counts fires that made no run, and keeps the latest records of them.
+func (s *JobStatus) Skip(k job.Skipped, keep int) {
+	i := slices.IndexFunc(s.Causes, func(c CauseCount) bool { return c.Cause == k.Cause })
+	if i < 0 {
+		i = len(s.Causes)
+		s.Causes = append(s.Causes, CauseCount{Cause: k.Cause})
+	}
+	s.Causes[i].N += k.Count
+	s.Recent = append(s.Recent, k)
+	s.Recent = s.Recent[max(len(s.Recent)-keep, 0):]
+}
+
+// CauseCount is how many fires were skipped for a cause.
+type CauseCount struct {
+	Cause string `msgpack:"c"`
+	N     int    `msgpack:"n"`
+}

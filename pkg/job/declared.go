@@ -1,0 +1,82 @@
+package job
+
+import (
+	"time"
+
+	"github.com/musterhq/muster/trigger"
+)
+
+// Declared is a job as the cluster keeps it.
+type Declared struct {
+	Spec Spec `msgpack:"s"`
+	// Revision counts the changes of the spec, from 1.
+	Revision uint64 `msgpack:"r"`
+	// Saved is when this revision took effect.
+	Saved time.Time `msgpack:"t"`
+	// Fires is what became of its trigger.
+	Fires Fires `msgpack:"f,omitempty"`
+	// Cluster is the ID of the cluster, on which the jitter of fires depends.
+	Cluster string `msgpack:"cl,omitempty"`
+}
+
+// Fires is what became of a job's trigger so far.
+type Fires struct {
+	// Cursor is the instant up to which all fires are settled.
+	Cursor time.Time `msgpack:"c,omitempty"`
+	// Wake is when the next fire is settled. Zero means that none is expected,
+	// and Ended that there will be none any more.
+	Wake  time.Time `msgpack:"w,omitempty"`
+	Ended bool      `msgpack:"e,omitempty"`
+	// Seq counts the settlements.
+	Seq uint64 `msgpack:"q,omitempty"`
+	// Runs is how many runs the trigger has made, Active those that are not
+	// over, and Last the latest.
+	Runs   int     `msgpack:"n,omitempty"`
+	Active []RunID `msgpack:"a,omitempty"`
+	Last   RunID   `msgpack:"l,omitempty"`
+	// Skipped is how many fires made no run, by cause, and Recent the latest
+	// of them, oldest first.
+	Skipped map[string]int `msgpack:"s,omitempty"`
+	Recent  []Skipped      `msgpack:"r,omitempty"`
+	// PausedAt is when the last pause began, ResumedAt when it ended.
+	PausedAt  time.Time `msgpack:"pa,omitempty"`
+	ResumedAt time.Time `msgpack:"ra,omitempty"`
+	// EndedAt is when the last of its runs to end did.
+	EndedAt time.Time `msgpack:"ea,omitempty"`
+}
+
+// Skipped is a number of fires that made no run.
+type Skipped struct {
+	// Cause is why: "overlap", "misfire", "blackout", "paused", "buffer" or
+	// "expired".
+	Cause string `msgpack:"c" json:"cause"`
+	// From and To are within what the fires lie.
+	From time.Time `msgpack:"f" json:"from"`
+	To   time.Time `msgpack:"t" json:"to"`
+	// Count is how many they are, or at least are, if they were too many to
+	// count.
+	Count   int  `msgpack:"n" json:"count"`
+	AtLeast bool `msgpack:"l,omitempty" json:"at_least,omitempty"`
+	// At is when it was settled.
+	At time.Time `msgpack:"a" json:"at"`
+}
+
+// The policies for runs that overlap, and the causes of fires that make no run,
+// where they are decided; see package trigger.
+const (
+	OverlapQueueOne  = string(trigger.OverlapQueueOne)
+	OverlapQueueAll  = string(trigger.OverlapQueueAll)
+	OverlapCancelOld = string(trigger.OverlapCancelOld)
+	OverlapKillOld   = string(trigger.OverlapKillOld)
+	OverlapAllow     = string(trigger.OverlapAllow)
+
+	CauseOverlap = string(trigger.CauseOverlap)
+	CauseBuffer  = string(trigger.CauseBuffer)
+)
+
+// Overlaps returns what decides whether a fire makes a run: the policy, its
+// limit, and whether the job is due again only when the run before is over.
+func (s *Spec) Overlaps() (policy string, limit int, again bool) {
+	t, err := trigger.Parse(s.Schedule.When)
+	return string(s.Schedule.Overlap), s.Schedule.OverlapLimit, err == nil && t.Mode() == trigger.ModeDelay
+}

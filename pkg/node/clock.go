@@ -1,0 +1,256 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/internal/scheduler"
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/trigger"
+)
+
+// The leader makes runs of fires. When each job is to be looked at is in the
+// state, in the order of time, so the leader sleeps until the first of them,
+// takes those that are due and settles each: it works out what becomes of the
+// job's fires up to now, and has the state record the runs, what was skipped
+// and how far that goes in one step. A leader that comes after, or one that was
+// replaced and does not know, finds that step done.
+
+const (
+	// wakePage is how many jobs are taken together.
+	wakePage = 4096
+	// settlers is how many jobs are settled at a time: as many as fill the
+	// entries of the log.
+	settlers = 512
+)
+
+// clock is the part of the leader that makes runs of fires.
+type clock struct {
+	l      *leader
+	poke   chan struct{} // holds one if a wake may have come nearer
+	tables *tables
+}
+
+func newClock(l *leader) *clock {
+	return &clock{l: l, poke: make(chan struct{}, 1), tables: newTables()}
+}
+
+// wake has the clock look at the state again.
+func (c *clock) wake() {
+	select {
+	case c.poke <- struct{}{}:
+	default:
+	}
+}
+
+// run settles what is due, as it becomes so, while the node leads.
+func (c *clock) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		next, err := c.settleDue()
+		if err != nil && c.l.ctx.Err() == nil {
+			c.l.n.log.Error("triggers can't be settled", telemetry.Err(err))
+			next = time.Second
+		}
+		timer.Reset(next)
+		select {
+		case <-c.l.ctx.Done():
+			return
+		case <-timer.C:
+		case <-c.poke:
+		}
+	}
+}
+
+// settleDue settles the jobs whose time has come, and returns how long there
+// are no others.
+func (c *clock) settleDue() (next time.Duration, err error) {
+	for {
+		wakes, err := c.l.state.Wakes(time.Now(), wakePage)
+		if err != nil {
+			return 0, err
+		}
+		if len(wakes) == 0 {
+			break
+		}
+		if err := c.settleAll(wakes); err != nil {
+			return 0, err
+		}
+		c.l.wakeQueue()
+	}
+	at, ok, err := c.l.state.NextWake()
+	if err != nil || !ok {
+		return time.Hour, err
+	}
+	return max(time.Until(at), 0), nil
+}
+
+// settleAll settles jobs, many at a time.
+func (c *clock) settleAll(wakes []state.Wake) error {
+	var wg sync.WaitGroup
+	var once sync.Once
+	var first error
+	jobs := make(chan state.Wake)
+	for range min(settlers, len(wakes)) {
+		wg.Go(func() {
+			for w := range jobs {
+				if err := c.settle(w.Namespace, w.Name); err != nil {
+					once.Do(func() { first = err })
+				}
+			}
+		})
+	}
+	for _, w := range wakes {
+		jobs <- w
+	}
+	close(jobs)
+	wg.Wait()
+	return first
+}
+
+// settle settles the fires of one job up to now.
+func (c *clock) settle(namespace, name string) error {
+	d, err := c.l.state.Job(namespace, name)
+	if is(err, state.ErrNoJob) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	table, err := c.tables.of(&d, c.l.state.Cluster(), c.l.n.cfg.Calendars)
+	if err != nil { // it was accepted once, by a node that knew more
+		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
+	}
+	s := scheduler.Settle(&d, table, time.Now().UTC())
+	f := state.Firing{
+		Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq,
+		Cursor: s.Cursor, Wake: s.Wake, Ended: s.Ended, Skipped: s.Skipped,
+	}
+	for len(s.Runs) > firesAtOnce {
+		// The fires stay open until the last part. A leader that begins anew
+		// finds the runs of the parts before made.
+		part := f
+		part.Cursor, part.Wake, part.Ended, part.Skipped = d.Fires.Cursor, d.Fires.Wake, false, nil
+		part.Runs = c.prepareAll(s.Runs[:firesAtOnce])
+		if err := c.fire(part); err != nil {
+			return err
+		}
+		s.Runs = s.Runs[firesAtOnce:]
+		f.Seq++
+	}
+	f.Runs = c.prepareAll(s.Runs)
+	return c.fire(f)
+}
+
+// firesAtOnce is how many runs are made in one step of the state.
+const firesAtOnce = 64
+
+func (c *clock) prepareAll(runs []job.Run) []state.FiringRun {
+	out := make([]state.FiringRun, 0, len(runs))
+	for _, run := range runs {
+		out = append(out, c.prepare(run))
+	}
+	return out
+}
+
+// fire records a settlement and does what follows from it.
+func (c *clock) fire(f state.Firing) error {
+	fired, err := c.l.state.Fire(c.l.ctx, f)
+	if is(err, state.ErrStale) || is(err, state.ErrRevision) {
+		return nil // somebody changed the job meanwhile; its wake is still there
+	}
+	if err != nil {
+		return err
+	}
+	for _, id := range fired.Canceled {
+		if run, err := c.l.state.Run(id); err == nil && !run.State.Done() {
+			grace := cmp.Or(run.Spec.Schedule.OverlapGrace, 30*time.Second)
+			c.l.wg.Go(func() { c.l.enforce(run, grace) })
+		}
+	}
+	for _, id := range fired.Killed {
+		if run, err := c.l.state.Run(id); err == nil {
+			c.l.endedAlone(run)
+		}
+	}
+	return nil
+}
+
+// prepare plans a run. One that can't be planned now, because its files are
+// not there or no member has its processor, is made all the same, and says so
+// when it ends: a fire is never lost.
+func (c *clock) prepare(run job.Run) state.FiringRun {
+	ctx, cancel := context.WithTimeout(c.l.ctx, describeTimeout)
+	defer cancel()
+	chunks, err := c.l.n.planFire(ctx, &run)
+	if err != nil {
+		run.Unplanned = plain(err).Error()
+	}
+	return state.FiringRun{Run: run, Chunks: chunks}
+}
+
+// planFire plans a run of a declared job.
+func (n *Node) planFire(ctx context.Context, run *job.Run) ([][]byte, error) {
+	stored, err := n.state.JobChunks(run.Spec.Namespace, run.Spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	if len(stored) > 0 { // its input came with the job, and so did the plan
+		var model job.Run
+		if err := wire.DecodeRecord(stored[0], &model); err != nil {
+			return nil, err
+		}
+		run.Spec, run.Plan = model.Spec, model.Plan
+		return stored[1:], nil
+	}
+	p, err := n.plan(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return p.entries, nil
+}
+
+// tables keeps the timetables of jobs that were asked for lately.
+type tables struct {
+	mu    sync.Mutex
+	byJob map[string]tableOf // guarded by mu
+}
+
+type tableOf struct {
+	revision uint64
+	table    *trigger.Timetable
+}
+
+// maxTables bounds how many timetables are kept.
+const maxTables = 1 << 17
+
+func newTables() *tables { return &tables{byJob: map[string]tableOf{}} }
+
+// of returns the timetable of a job as it is declared now.
+func (t *tables) of(d *job.Declared, cluster string, calendars trigger.Calendars) (*trigger.Timetable, error) {
+	key := d.Spec.Namespace + "/" + d.Spec.Name
+	t.mu.Lock()
+	has, ok := t.byJob[key]
+	t.mu.Unlock()
+	if ok && has.revision == d.Revision {
+		return has.table, nil
+	}
+	table, err := d.Spec.Schedule.Bind(trigger.Binding{Cluster: cluster, Trigger: key, Saved: d.Saved, Calendars: calendars})
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.byJob) >= maxTables {
+		clear(t.byJob)
+	}
+	t.byJob[key] = tableOf{d.Revision, table}
+	return table, nil
+}

@@ -1,0 +1,104 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/trigger"
+)
+
+// putJob declares a job and has its trigger looked at.
+func (l *leader) putJob(ctx context.Context, p wire.PutJobRequest) (job.Declared, error) {
+	now := time.Now().UTC()
+	var wake time.Time
+	if s := p.Spec.Schedule; s.When != "" {
+		// What it takes to know the first fire is the revision, which is not
+		// known yet; the clock finds out when it settles the job.
+		wake = now
+	}
+	d, err := l.state.PutJob(ctx, p.Spec, p.Chunks, wake, p.Expect)
+	if err == nil {
+		l.clock.wake()
+	}
+	return l.declared(d), err
+}
+
+// declared adds to a job what only the leader knows.
+func (l *leader) declared(d job.Declared) job.Declared {
+	d.Cluster = l.state.Cluster()
+	return d
+}
+
+func (l *leader) job(r wire.JobRef) (job.Declared, error) {
+	d, err := l.state.Job(r.Namespace, r.Name)
+	return l.declared(d), err
+}
+
+func (l *leader) jobs(p wire.JobPage) ([]job.Declared, error) {
+	all, err := l.state.Jobs(p.Namespace, p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
+	for i := range all {
+		all[i] = l.declared(all[i])
+	}
+	return all, err
+}
+
+func (l *leader) deleteJob(ctx context.Context, r wire.JobRef) (none wire.Nothing, err error) {
+	return none, l.state.DeleteJob(ctx, r.Namespace, r.Name)
+}
+
+// runJob makes a run of a declared job, which has an ID and what its caller
+// said of it.
+func (l *leader) runJob(ctx context.Context, run job.Run) (job.Run, error) {
+	d, err := l.state.Job(run.Spec.Namespace, run.Spec.Name)
+	if err != nil {
+		return run, err
+	}
+	run.Spec, run.Revision = d.Spec, d.Revision
+	chunks, err := l.n.planFire(ctx, &run)
+	if err != nil {
+		return run, err
+	}
+	return l.create(ctx, wire.Create{Run: run, Chunks: chunks})
+}
+
+// backfill makes the runs of past fires.
+func (l *leader) backfill(ctx context.Context, b wire.Backfill) (wire.Backfilled, error) {
+	d, err := l.state.Job(b.Namespace, b.Name)
+	if err != nil {
+		return wire.Backfilled{}, err
+	}
+	table, err := l.clock.tables.of(&d, l.state.Cluster(), l.n.cfg.Calendars)
+	if err != nil {
+		return wire.Backfilled{}, err
+	}
+	due, rest := table.Backfill(b.From, b.Until, maxBackfill)
+	var out wire.Backfilled
+	for _, f := range due {
+		id := job.FireID(b.Namespace, b.Name, f.Nominal)
+		if _, err := l.state.Run(id); !is(err, state.ErrNoRun) {
+			if err != nil {
+				return out, err
+			}
+			continue
+		}
+		now := time.Now().UTC()
+		run := job.Run{ID: id, Spec: d.Spec, Revision: d.Revision, Fire: f.Nominal, Created: now, Origin: trigger.ReasonBackfill}
+		chunks, err := l.n.planFire(ctx, &run)
+		if err == nil {
+			_, err = l.create(ctx, wire.Create{Run: run, Chunks: chunks})
+		}
+		if err != nil {
+			return out, err
+		}
+		out.Made++
+	}
+	out.Rest = rest
+	return out, nil
+}
+
+// maxBackfill is how many past fires are made up for at a time.
+const maxBackfill = 1000
