@@ -213,7 +213,7 @@ func jobRunCommand() *cobra.Command {
 			_, err = fmt.Fprintln(os.Stdout, r.ID())
 			return err
 		})
-	c.Flags().StringVar(&key, "key", "", "name of the run: while it lives there is no other of that name")
+	c.Flags().StringVar(&key, "unique", "", "name of the run: while it lives there is no other of that name")
 	c.Flags().DurationVar(&delay, "delay", 0, "how long the run waits before it begins")
 	return c
 }
