@@ -162,7 +162,7 @@ func (l *leader) watchLeases() {
 		}
 		for _, id := range l.mastersAt() {
 			if id != l.n.id && l.leases.over(id) {
-				l.n.log.Warn("a node is given up: its lease has run out", telemetry.Member(id))
+				l.n.log.Warn("a node is given up: its lease has run out", telemetry.Member(l.n.nameOf(id)))
 				l.left(id)
 			}
 		}
