@@ -53,7 +53,7 @@ func (l *leader) establish() error {
 			l.wg.Go(func() { l.enforce(run) })
 		}
 	}
-	_, stop := l.n.peers.watch(func(peer) {}, func(id string) { l.left(id) })
+	_, stop := l.n.peers.watch(func(peer) {}, func(p peer) { l.left(p.member.ID, p.member.Incarnation) })
 	context.AfterFunc(l.ctx, stop)
 	for master, runs := range begun {
 		l.wg.Go(func() { l.confirm(master, runs) })
@@ -248,9 +248,9 @@ func (l *leader) mastersAt() []string {
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// left finds other masters for the runs of a member that is gone.
-func (l *leader) left(id string) {
-	l.leases.giveUp(id)
+// left finds other masters for the runs of a life of a member that is gone.
+func (l *leader) left(id string, life uint64) {
+	l.leases.giveUp(id, life)
 	l.mu.Lock()
 	var orphans []job.RunID
 	for run, master := range l.runs {

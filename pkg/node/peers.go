@@ -53,7 +53,7 @@ type peer struct {
 // order.
 type watcher struct {
 	joined func(peer)
-	left   func(id string)
+	left   func(peer)
 }
 
 const (
@@ -173,6 +173,7 @@ func (p *peers) ifGone(k *peer, times int) {
 		}
 		if p.ctx.Err() == nil && p.drop(k) {
 			p.n.log.Warn("member does not answer and is taken to be gone", telemetry.Member(k.member.Name))
+			p.n.transport.Drop(k.member.ID)
 			if p.listed(k.member) {
 				p.describe(p.ctx, k.member)
 			}
@@ -223,7 +224,7 @@ func (p *peers) drop(k *peer) bool {
 		return false
 	}
 	delete(p.known, id)
-	p.changedLocked(func(w *watcher) { w.left(id) })
+	p.changedLocked(func(w *watcher) { w.left(*k) })
 	return true
 }
 
@@ -321,7 +322,7 @@ func (p *peers) tellAll() {
 // watch returns the members there are and calls joined for each that comes or
 // changes from now on, and left for each that goes, until stop is called and
 // perhaps once more. Neither may block.
-func (p *peers) watch(joined func(peer), left func(id string)) (now []peer, stop func()) {
+func (p *peers) watch(joined, left func(peer)) (now []peer, stop func()) {
 	w := &watcher{joined, left}
 	p.mu.Lock()
 	defer p.mu.Unlock()
