@@ -110,7 +110,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.AdmitRun:
 		return c.Run, 0
 	case *wire.AssignRun:
-		return c.Run, len(c.Master)
+		return c.Run, len(c.Master) + len(c.Called)
 	case *wire.AppendEntries:
 		return c.Run, entriesSize(c.Run, c.Entries)
 	case *wire.FinishRun:
@@ -287,7 +287,7 @@ func (tx *change) begin(c *wire.CreateRun, st *wire.RunStatus) error {
 		return errors.Join(
 			tx.batch.Put(unfinishedKey(c.Run), nil),
 			tx.happened(c.Run, st, c.Created, "created"),
-			tx.happened(c.Run, st, c.Created, "master %s, epoch %d", st.Master, st.Epoch),
+			tx.happened(c.Run, st, c.Created, "%s", masters(c.Called, st)),
 		)
 	case c.NotBefore > c.Created:
 		return errors.Join(
@@ -399,7 +399,7 @@ func (tx *change) assign(c *wire.AssignRun) (result, error) {
 		err = errors.Join(tx.leave(c.Run, &st), tx.batch.Put(unfinishedKey(c.Run), nil))
 	}
 	if err := errors.Join(err,
-		tx.happened(c.Run, &st, c.At, "%s", because(fmt.Sprintf("master %s, epoch %d", st.Master, st.Epoch), c.Why)),
+		tx.happened(c.Run, &st, c.At, "%s", because(masters(c.Called, &st), c.Why)),
 	); err != nil {
 		return result{}, err
 	}

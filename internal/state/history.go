@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -15,6 +16,8 @@ const (
 	maxHistory = 100
 	// maxWhat bounds one of them in bytes; the rest is cut off.
 	maxWhat = 1 << 10
+	// maxCalled bounds the name of a node in it.
+	maxCalled = 1 << 8
 )
 
 // Note adds a line to the history of a run for its master. A line that says
@@ -60,6 +63,20 @@ func (tx *change) happened(id job.RunID, st *wire.RunStatus, at int64, format st
 		}
 	}
 	return tx.batch.Put(happeningKey(id, n), binary.BigEndian.AppendUint64(nil, uint64(at)), []byte(what))
+}
+
+// masters says who conducts a run from now on, by the name that people call it
+// by, if that is known.
+func masters(called string, st *wire.RunStatus) string {
+	return fmt.Sprintf("master %s, epoch %d", cmp.Or(called, st.Master), st.Epoch)
+}
+
+// called returns what people call a node by, or "" if that is not known.
+func (s *State) called(node string) string {
+	if s.names == nil || node == "" {
+		return ""
+	}
+	return cut(s.names(node), maxCalled)
 }
 
 // because adds a reason to what happened, if there is one.

@@ -51,6 +51,9 @@ type Config struct {
 	// Transport is how this server talks to the others. Nil means that there
 	// will never be any.
 	Transport *transport.Transport
+	// Called returns what people call the node of an ID, for the histories of
+	// runs. Nil means by its ID.
+	Called func(id string) string
 	// StableAfter is how long a new server is watched, alive and with a log
 	// like the leader's, before it gets a vote. Zero means 10 s.
 	StableAfter time.Duration
@@ -88,6 +91,7 @@ type State struct {
 	id      raft.ServerID
 	log     *slog.Logger
 	now     func() time.Time
+	names   func(id string) string // nil if nodes have no names
 	space   space
 	reserve int64
 	rules   rules
@@ -151,7 +155,7 @@ func Open(ctx context.Context, cfg Config) (*State, error) {
 		return nil, fmt.Errorf("state: open: %w", context.Cause(ctx))
 	}
 	s := &State{
-		id: raft.ServerID(cfg.ID), log: cfg.Logger, now: cfg.Now, hub: newHub(),
+		id: raft.ServerID(cfg.ID), log: cfg.Logger, now: cfg.Now, names: cfg.Called, hub: newHub(),
 		space: cfg.space, reserve: cfg.Reserve,
 		rules: rules{
 			stable:  cmp.Or(cfg.StableAfter, 10*time.Second),

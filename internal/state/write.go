@@ -109,7 +109,7 @@ func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) 
 		run.Created = s.now()
 	}
 	c := &wire.CreateRun{
-		Run: run.ID, Master: run.Master, Chunks: uint64(run.Plan.Chunks), Entries: chunks,
+		Run: run.ID, Master: run.Master, Called: s.called(run.Master), Chunks: uint64(run.Plan.Chunks), Entries: chunks,
 		Namespace: spec.Namespace, Job: spec.Name, Priority: spec.Priority,
 		Created: run.Created.UnixNano(), Key: hashed(run.Key), KeyFor: run.KeyFor,
 		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire),
@@ -208,7 +208,7 @@ func (s *State) Assign(ctx context.Context, id job.RunID, epoch uint64, master, 
 	if err := checkName("master", master); err != nil {
 		return job.Run{}, err
 	}
-	return s.change(ctx, id, &wire.AssignRun{Run: id, Master: master, After: epoch, At: s.now().UnixNano(), Why: cut(why, maxWhat)})
+	return s.change(ctx, id, &wire.AssignRun{Run: id, Master: master, Called: s.called(master), After: epoch, At: s.now().UnixNano(), Why: cut(why, maxWhat)})
 }
 
 // Append adds entries to a run's journal, the first as number first. What is

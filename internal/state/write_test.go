@@ -125,6 +125,28 @@ func TestOldMasterIsFenced(t *testing.T) {
 	}
 }
 
+func TestHistoriesCallNodesByTheirNames(t *testing.T) {
+	cfg := config(t.TempDir())
+	cfg.Called = func(id string) string { return map[string]string{"m1": "alice", "m2": "bob"}[id] }
+	s, err := openLone(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(func() { closed(t, s) })
+	id := created(t, s, "d/j@1", []byte("c"))
+	_, err = s.Assign(t.Context(), id, 1, "m2", "alice is gone")
+	must(t, err)
+	_, err = s.Assign(t.Context(), id, 2, "m3", "")
+	must(t, err)
+	run, err := s.Run(id)
+	must(t, err)
+	var got []string
+	for _, h := range run.History {
+		got = append(got, h.What)
+	}
+	if want := []string{"created", "master alice, epoch 1", "master bob, epoch 2: alice is gone", "master m3, epoch 3"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestAppendMayBeRepeatedButNotChanged(t *testing.T) {
 	s, ctx := open(t, t.TempDir()), t.Context()
 	id := created(t, s, "d/j@1", []byte("c"))

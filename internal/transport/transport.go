@@ -127,6 +127,24 @@ func (t *Transport) Peers() []string {
 	return ids
 }
 
+// Drop ends the sessions with a peer that is taken to be gone, and what is in
+// flight over them. The next request dials. A session that packets were lost on
+// for a while would wait about as long again, after they get through, before it
+// tries.
+func (t *Transport) Drop(id string) {
+	t.mu.Lock()
+	var all []*session
+	if p := t.peers[id]; p != nil {
+		for k := range kinds {
+			all = append(all, p.sessions[k]...)
+		}
+	}
+	t.mu.Unlock()
+	for _, s := range all {
+		s.mux.Close()
+	}
+}
+
 // Close ends all sessions and what is in flight over them, and returns when
 // the last goroutine has: handlers see their context end with cause ErrClosed,
 // and one that does not heed it is waited for. So a handler must not call it.

@@ -38,6 +38,7 @@ type Command interface {
 type CreateRun struct {
 	Run    job.RunID `msgpack:"r"`
 	Master string    `msgpack:"m,omitempty"`
+	Called string    `msgpack:"mn,omitempty"` // the master, by people
 	Chunks uint64    `msgpack:"c,omitempty"`
 	// What the state itself has to know of the run. Times are nanoseconds
 	// since 1970.
@@ -90,6 +91,7 @@ type AdmitRun struct {
 type AssignRun struct {
 	Run    job.RunID `msgpack:"r"`
 	Master string    `msgpack:"m"`
+	Called string    `msgpack:"mn,omitempty"` // the master, by people
 	After  uint64    `msgpack:"e,omitempty"`
 	At     int64     `msgpack:"a,omitempty"`
 	Why    string    `msgpack:"w,omitempty"`

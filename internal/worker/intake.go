@@ -115,29 +115,35 @@ func (w *Worker) admitLocked(r *job.Run) (now, old *run, why string) {
 // enqueueLocked queues the tasks of b, which it may rearrange.
 func (w *Worker) enqueueLocked(r *run, p *processor, b job.Batch) (refused []job.Outcome) {
 	r.limit = w.limit(b.Run)
-	tasks := b.Tasks[:0]
+	fresh, again := b.Tasks[:0], []job.Task(nil)
 	for i := range b.Tasks {
 		t := &b.Tasks[i]
 		key := attemptKey{t.ID, t.Attempt}
 		if _, ok := r.taken[key]; ok {
 			continue
 		}
-		if r.queued+len(tasks) >= maxQueued {
+		if r.queued+len(again)+len(fresh) >= maxQueued {
 			o := refusal(t, fmt.Sprintf("worker: node %s has %d tasks of the run already: keep to its window", w.cfg.Node, maxQueued))
 			o.Failure.After = time.Second
 			refused = append(refused, o)
 			continue
 		}
 		r.taken[key] = struct{}{}
-		tasks = append(tasks, *t)
+		if t.Attempt > 1 {
+			again = append(again, *t)
+		} else {
+			fresh = append(fresh, *t)
+		}
 	}
-	if len(tasks) == 0 {
-		return refused
+	bounds := ranges(b.Before)
+	for i, tasks := range [][]job.Task{again, fresh} {
+		if len(tasks) == 0 {
+			continue
+		}
+		b.Tasks = tasks
+		r.add(&batch{Batch: b, again: i == 0, processor: p, ranges: bounds})
+		w.queued += len(tasks)
 	}
-	b.Tasks = tasks
-	r.queue = append(r.queue, &batch{Batch: b, processor: p, ranges: ranges(b.Before)})
-	r.queued += len(tasks)
-	w.queued += len(tasks)
 	w.ready.push(r)
 	w.busyLocked(r)
 	return refused

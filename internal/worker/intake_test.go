@@ -206,3 +206,32 @@ func TestASlowHostHoldsBackTheRun(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsTriedAgainGoesAhead hands over tasks whose node was lost when a
+// queue of fresh ones is there already.
+func TestWhatIsTriedAgainGoesAhead(t *testing.T) {
+	var mu sync.Mutex
+	var made []string
+	gate := make(chan struct{})
+	w, h := start(t, Config{Slots: 1, Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
+		<-gate
+		mu.Lock()
+		defer mu.Unlock()
+		made = append(made, task.ID)
+		return nil, nil
+	})}, nil)
+	r := newTestRun("default/again@1", "p")
+	again := mapTasks(7, 3)
+	for i := range again {
+		again[i].Attempt = 2
+	}
+	again = append(again, mapTasks(4, 1)...)
+	take(t, w, r, again[2:])
+	take(t, w, r, mapTasks(0, 3))
+	take(t, w, r, again[:2])
+	close(gate)
+	h.await(r.ID, 7)
+	if want := []string{"m9", "m7", "m8", "m4", "m0", "m1", "m2"}; !slices.Equal(made, want) {
+		t.Errorf("got %v, want %v", made, want)
+	}
+}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -15,7 +16,7 @@ type run struct {
 	created time.Time
 
 	limit  int      // attempts at a time
-	queue  []*batch // in the order in which they came; none is empty
+	queue  []*batch // what is tried again, then the rest, as they came; none is empty
 	queued int      // tasks in it
 	active []*attempt
 	strays int // attempts that were abandoned and have not returned
@@ -47,6 +48,7 @@ type attemptKey struct {
 // batch is a job.Batch that is being worked off.
 type batch struct {
 	job.Batch
+	again     bool // its tasks were tried before
 	processor *processor
 	// ranges returns where the partitions of a sorted run are cut.
 	ranges func() (sharding.Ranges, error)
@@ -66,6 +68,17 @@ func (r *run) startable() int {
 		return 0
 	}
 	return min(r.queued, r.limit-len(r.active))
+}
+
+// add queues a batch. Tasks that are tried again go ahead of those of their run
+// that nobody has waited for yet.
+func (r *run) add(b *batch) {
+	at := len(r.queue)
+	if first := slices.IndexFunc(r.queue, func(b *batch) bool { return !b.again }); b.again && first >= 0 {
+		at = first
+	}
+	r.queue = slices.Insert(r.queue, at, b)
+	r.queued += len(b.Tasks)
 }
 
 // first takes the first task off the queue.

@@ -88,7 +88,7 @@ func (c *conductor) conduct() {
 	}
 	peers, stop := c.n.peers.watch(
 		func(p peer) { c.inbox.put(func() { c.joined(p) }) },
-		func(id string) { c.inbox.put(func() { c.left(id) }) },
+		func(p peer) { c.inbox.put(func() { c.left(p.member.ID) }) },
 	)
 	defer stop()
 	c.wg.Go(c.noteAll)
@@ -124,6 +124,10 @@ func (c *conductor) begin(peers []peer) {
 	}
 	c.n.peers.refresh()
 	c.step(begin)
+	if c.run.Epoch > 1 {
+		p := c.m.Progress()
+		c.noteLater(fmt.Sprintf("goes on with %d of %d tasks done", p.Done, p.Tasks))
+	}
 }
 
 func (c *conductor) joined(p peer) {

@@ -55,12 +55,12 @@ func (n *Node) memberCalled(name string) (id string, err error) {
 	return id, nil
 }
 
-// nameOf returns the name of a member for people, or its ID if it is gone.
+// nameOf returns the name of a member for people, or its ID if it is not known.
 func (n *Node) nameOf(id string) string {
 	if m, ok := n.members.Member(id); ok && m.Name != "" {
 		return m.Name
 	}
-	return id
+	return n.peers.nameOf(id)
 }
 
 // serveDrain answers those who want this node to work less.

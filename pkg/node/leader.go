@@ -56,7 +56,7 @@ func (l *leader) establish() error {
 			l.wg.Go(func() { l.enforce(run, cancelGrace) })
 		}
 	}
-	_, stop := l.n.peers.watch(func(peer) {}, func(id string) { l.left(id) })
+	_, stop := l.n.peers.watch(func(peer) {}, func(p peer) { l.left(p.member.ID, p.member.Incarnation) })
 	context.AfterFunc(l.ctx, stop)
 	for master, runs := range begun {
 		l.wg.Go(func() { l.confirm(master, runs) })
@@ -90,7 +90,7 @@ func (l *leader) confirm(master string, runs []job.Run) {
 	}
 	for _, run := range runs {
 		if conducts[run.ID] != run.Epoch {
-			l.appoint(run.ID, master, "its master is gone")
+			l.appoint(run.ID, master, "its master "+l.n.nameOf(master)+" is gone")
 		}
 	}
 }
@@ -187,12 +187,12 @@ func (l *leader) tell(run job.Run) {
 		if err == nil || l.ctx.Err() != nil {
 			return
 		}
-		l.n.log.Warn("a master did not take its run", telemetry.Run(run.ID), telemetry.Member(run.Master), telemetry.Err(err))
+		l.n.log.Warn("a master did not take its run", telemetry.Run(run.ID), telemetry.Member(l.n.nameOf(run.Master)), telemetry.Err(err))
 		if !pause(l.ctx, wait) {
 			return
 		}
 		var ok bool
-		if run, ok = l.assign(run.ID, run.Master, "its master did not take it"); !ok {
+		if run, ok = l.assign(run.ID, run.Master, "its master "+l.n.nameOf(run.Master)+" did not take it"); !ok {
 			return
 		}
 	}
@@ -239,7 +239,8 @@ func (l *leader) note(run *job.Run) {
 	l.runs[run.ID] = run.Master
 }
 
-// mastersAt returns the nodes that conduct runs.
+// mastersAt returns the nodes that conduct runs. Those that are about to get a
+// master have none that could be gone.
 func (l *leader) mastersAt() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -247,12 +248,13 @@ func (l *leader) mastersAt() []string {
 	for _, id := range l.runs {
 		ids[id] = true
 	}
+	delete(ids, "")
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// left finds other masters for the runs of a member that is gone.
-func (l *leader) left(id string) {
-	l.leases.giveUp(id)
+// left finds other masters for the runs of a life of a member that is gone.
+func (l *leader) left(id string, life uint64) {
+	l.leases.giveUp(id, life)
 	l.mu.Lock()
 	var orphans []job.RunID
 	for run, master := range l.runs {
@@ -264,7 +266,7 @@ func (l *leader) left(id string) {
 	l.mu.Unlock()
 	slices.Sort(orphans)
 	for _, run := range orphans {
-		l.n.log.Warn("the master of a run is gone; it gets another", telemetry.Run(run), telemetry.Member(id))
+		l.n.log.Warn("the master of a run is gone; it gets another", telemetry.Run(run), telemetry.Member(l.n.nameOf(id)))
 		l.appoint(run, id, "its master "+l.n.nameOf(id)+" is gone")
 	}
 }
@@ -273,7 +275,7 @@ func (l *leader) left(id string) {
 func (l *leader) resign(_ context.Context, r wire.RunRef) (wire.Nothing, error) {
 	run, err := l.state.Run(r.Run)
 	if err == nil && run.Epoch == r.Epoch && !run.State.Done() {
-		l.appoint(run.ID, run.Master, "its master handed it over: "+r.Reason)
+		l.appoint(run.ID, run.Master, "its master "+l.n.nameOf(run.Master)+" handed it over: "+r.Reason)
 	}
 	return wire.Nothing{}, err
 }

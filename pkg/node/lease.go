@@ -95,13 +95,16 @@ type leases struct {
 	mu    sync.Mutex
 	began time.Time         // those not heard of since have until a lease after it; guarded by mu
 	heard map[string]lease  // guarded by mu
-	gone  map[string]uint64 // lives given up and not told yet; guarded by mu
+	gone  map[string]uint64 // lives given up and not told yet, anyLife if it is not known which; guarded by mu
 }
 
 type lease struct {
 	life uint64
 	at   time.Time
 }
+
+// anyLife is the life that a node was in which this leader never heard of.
+const anyLife = 0
 
 func newLeases() *leases {
 	return &leases{began: time.Now(), heard: map[string]lease{}, gone: map[string]uint64{}}
@@ -113,29 +116,28 @@ func (l *leases) renew(id string, life uint64) (fenced bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard[id] = lease{life, time.Now()}
-	fenced = l.gone[id] == life
+	gone, ok := l.gone[id]
+	fenced = ok && (gone == life || gone == anyLife)
 	delete(l.gone, id)
 	return fenced
 }
 
-// giveUp notes that a node is taken to be gone.
-func (l *leases) giveUp(id string) {
+// giveUp notes that a life of a node is taken to be gone.
+func (l *leases) giveUp(id string, life uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if was, ok := l.heard[id]; ok {
-		l.gone[id] = was.life
-	}
+	l.gone[id] = life
 }
 
-// over reports whether the lease of a node has run out.
-func (l *leases) over(id string) bool {
+// over reports whether the lease of a node has run out, and of which life.
+func (l *leases) over(id string) (life uint64, over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	heard, ok := l.heard[id]
 	if !ok {
-		heard.at = l.began
+		heard = lease{anyLife, l.began}
 	}
-	return time.Since(heard.at) > leaseTime
+	return heard.life, time.Since(heard.at) > leaseTime
 }
 
 // forgive gives every node a lease from now on.
@@ -161,9 +163,9 @@ func (l *leader) watchLeases() {
 			l.leases.forgive()
 		}
 		for _, id := range l.mastersAt() {
-			if id != l.n.id && l.leases.over(id) {
-				l.n.log.Warn("a node is given up: its lease has run out", telemetry.Member(id))
-				l.left(id)
+			if life, over := l.leases.over(id); over && id != l.n.id {
+				l.n.log.Warn("a node is given up: its lease has run out", telemetry.Member(l.n.nameOf(id)))
+				l.left(id, life)
 			}
 		}
 	}

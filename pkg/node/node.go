@@ -219,8 +219,10 @@ func (n *Node) resolve(id string) (string, bool) {
 	default:
 		return "", false // it has not joined the pool yet
 	}
-	m, ok := n.members.Member(id)
-	return m.RPC, ok && m.RPC != ""
+	if m, ok := n.members.Member(id); ok {
+		return m.RPC, m.RPC != ""
+	}
+	return n.peers.address(id) // gossip is not always right
 }
 
 func (n *Node) openShuffle(context.Context) (err error) {

@@ -32,7 +32,14 @@ type peers struct {
 	changed  chan struct{}         // closed at the next change; guarded by mu
 	news     []func(*watcher)      // not told yet, in order; guarded by mu
 	tell     chan struct{}         // holds one if there are news
-	doubted  map[string]bool       // asked whether they are there at this moment; guarded by mu
+	doubted  map[life]bool         // asked whether they are there at this moment; guarded by mu
+	names    map[string]string     // of members, also of those that are gone, by ID; guarded by mu
+}
+
+// life is one life of a node.
+type life struct {
+	id          string
+	incarnation uint64
 }
 
 // peer is a member that has described itself.
@@ -46,7 +53,7 @@ type peer struct {
 // order.
 type watcher struct {
 	joined func(peer)
-	left   func(id string)
+	left   func(peer)
 }
 
 const (
@@ -57,7 +64,7 @@ const (
 func newPeers(n *Node) *peers {
 	p := &peers{
 		n: n, known: map[string]*peer{}, watchers: map[*watcher]struct{}{},
-		changed: make(chan struct{}), tell: make(chan struct{}, 1), doubted: map[string]bool{},
+		changed: make(chan struct{}), tell: make(chan struct{}, 1), doubted: map[life]bool{}, names: map[string]string{},
 	}
 	ctx, cancel := context.WithCancel(n.ctx)
 	p.ctx, p.cancel = ctx, cancel
@@ -86,16 +93,25 @@ func (p *peers) stop() {
 	p.wg.Wait()
 }
 
+// take takes in what gossip says. That a member is there is found out by
+// asking it for more; that it is gone by asking it whether it is.
 func (p *peers) take(ctx context.Context, e membership.Event) {
-	id := e.Member.ID
 	if e.Kind == membership.Left {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.known, id)
-		p.changedLocked(func(w *watcher) { w.left(id) })
+		p.rumour(e.Member)
 		return
 	}
+	p.replace(e.Member)
 	p.wg.Go(func() { p.describe(ctx, e.Member) })
+}
+
+// replace forgets the life of a member before this one.
+func (p *peers) replace(m membership.Member) {
+	p.mu.Lock()
+	k := p.known[m.ID]
+	p.mu.Unlock()
+	if k != nil && k.member.Incarnation != m.Incarnation {
+		p.drop(k)
+	}
 }
 
 const (
@@ -103,6 +119,9 @@ const (
 	// is asked whether it is there after the last session with it broke.
 	probeTimeout = 700 * time.Millisecond
 	probes       = 2
+	// askEvery is how often a member is asked that gossip says is gone and that
+	// says itself that it is not.
+	askEvery = time.Second
 )
 
 // doubt is told that there is no session with a member any more. Gossip takes
@@ -111,31 +130,88 @@ const (
 // taken to be gone until it does.
 func (p *peers) doubt(id string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	k := p.known[id]
-	if k == nil || p.doubted[id] || id == p.n.id {
+	p.mu.Unlock()
+	if k != nil {
+		p.ifGone(k, probes)
+	}
+}
+
+// rumour is told that gossip has a member for dead. Gossip that was cut off
+// has everybody on the other side for dead, and goes on to say so for a moment
+// when it is healed. A member that answers is there, whatever is said of it.
+func (p *peers) rumour(m membership.Member) {
+	p.mu.Lock()
+	k := p.known[m.ID]
+	p.mu.Unlock()
+	if k != nil && k.member.Incarnation == m.Incarnation {
+		p.ifGone(k, 1) // gossip has asked it several times
+	}
+}
+
+// ifGone asks a member so many times whether it is there, unless that is being
+// done, and forgets it if it does not answer. As long as gossip does not have
+// it, it is asked again and again: nothing else would tell.
+func (p *peers) ifGone(k *peer, times int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	of := life{k.member.ID, k.member.Incarnation}
+	if p.doubted[of] || of.id == p.n.id || p.ctx.Err() != nil {
 		return
 	}
-	p.doubted[id] = true
+	p.doubted[of] = true
 	p.wg.Go(func() {
 		defer func() {
 			p.mu.Lock()
-			delete(p.doubted, id)
+			delete(p.doubted, of)
 			p.mu.Unlock()
 		}()
-		for range probes {
-			ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
-			_, err := call[wire.Describe](ctx, p.n, id, wire.MethodDescribe, wire.Nothing{})
-			cancel()
-			if err == nil || !pause(p.ctx, 50*time.Millisecond) {
+		for p.answers(k, times) {
+			if p.listed(k.member) || !pause(p.ctx, askEvery) || !p.isKnown(k) {
 				return
 			}
 		}
-		if p.drop(k) {
+		if p.ctx.Err() == nil && p.drop(k) {
 			p.n.log.Warn("member does not answer and is taken to be gone", telemetry.Member(k.member.Name))
-			p.describe(p.ctx, k.member)
+			p.n.transport.Drop(k.member.ID)
+			if p.listed(k.member) {
+				p.describe(p.ctx, k.member)
+			}
 		}
 	})
+}
+
+// answers reports whether a member answers one of so many calls.
+func (p *peers) answers(k *peer, times int) bool {
+	for i := range times {
+		if i > 0 && !pause(p.ctx, 50*time.Millisecond) {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
+		_, err := call[wire.Describe](ctx, p.n, k.member.ID, wire.MethodDescribe, wire.Nothing{})
+		cancel()
+		if err == nil {
+			return true
+		}
+		if is(err, ErrStopped) {
+			return false
+		}
+	}
+	return false
+}
+
+// listed reports whether gossip has this life of a member.
+func (p *peers) listed(m membership.Member) bool {
+	now, ok := p.n.members.Member(m.ID)
+	return ok && now.Incarnation == m.Incarnation
+}
+
+// isKnown reports whether this life of a member is known.
+func (p *peers) isKnown(k *peer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.known[k.member.ID]
+	return now != nil && now.member.Incarnation == k.member.Incarnation
 }
 
 // drop forgets a member unless there is a newer life of it. It reports whether
@@ -148,7 +224,7 @@ func (p *peers) drop(k *peer) bool {
 		return false
 	}
 	delete(p.known, id)
-	p.changedLocked(func(w *watcher) { w.left(id) })
+	p.changedLocked(func(w *watcher) { w.left(*k) })
 	return true
 }
 
@@ -166,7 +242,7 @@ func (p *peers) describe(ctx context.Context, m membership.Member) {
 			return
 		case <-time.After(wait):
 		}
-		if now, ok := p.n.members.Member(m.ID); !ok || now.Incarnation != m.Incarnation {
+		if !p.listed(m) {
 			return
 		}
 	}
@@ -181,11 +257,42 @@ func (p *peers) ask(ctx context.Context, id string) (wire.Describe, error) {
 func (p *peers) learn(k peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now, ok := p.n.members.Member(k.member.ID); !ok || now.Incarnation != k.member.Incarnation {
+	if !p.listed(k.member) {
 		return // it left meanwhile
 	}
 	p.known[k.member.ID] = &k
+	p.rememberLocked(k.member)
 	p.changedLocked(func(w *watcher) { w.joined(k) })
+}
+
+// mostNames bounds how many names are kept of members that are gone.
+const mostNames = 1000
+
+// rememberLocked remembers what a member is called, for people who read of it
+// when it is gone.
+func (p *peers) rememberLocked(m membership.Member) {
+	p.names[m.ID] = m.Name
+	if len(p.names) > len(p.known)+mostNames {
+		maps.DeleteFunc(p.names, func(id, _ string) bool { return p.known[id] == nil })
+	}
+}
+
+// nameOf returns the name of a member that is or was there, for people, or its
+// ID if it is not known.
+func (p *peers) nameOf(id string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cmp.Or(p.names[id], id)
+}
+
+// address returns where a member that is known answers calls.
+func (p *peers) address(id string) (string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k := p.known[id]; k != nil {
+		return k.member.RPC, k.member.RPC != ""
+	}
+	return "", false
 }
 
 func (p *peers) changedLocked(news func(*watcher)) {
@@ -215,7 +322,7 @@ func (p *peers) tellAll() {
 // watch returns the members there are and calls joined for each that comes or
 // changes from now on, and left for each that goes, until stop is called and
 // perhaps once more. Neither may block.
-func (p *peers) watch(joined func(peer), left func(id string)) (now []peer, stop func()) {
+func (p *peers) watch(joined, left func(peer)) (now []peer, stop func()) {
 	w := &watcher{joined, left}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -272,6 +379,9 @@ func (p *peers) refresh() {
 // serveDescribe answers what this node tells of itself.
 func (n *Node) serveDescribe() {
 	handle(n, wire.MethodDescribe, func(context.Context, string, wire.Nothing) (wire.Describe, error) {
+		if n.ctx.Err() != nil {
+			return wire.Describe{}, ErrStopped // it has nothing to offer any more
+		}
 		s := n.worker.Stats()
 		d := wire.Describe{
 			CPU: runtime.NumCPU(), Memory: freeMemory(), Disk: freeDisk(n.cfg.Dir),

@@ -45,6 +45,31 @@ func testRestart(t *testing.T, p *pair) {
 	mustEcho(t, p.a, "b")
 }
 
+func testDrop(t *testing.T, p *pair) {
+	lost := make(chan string, 10)
+	p.start(func(a, b *transport.Config) { b.Lost = func(id string) { lost <- id } })
+	mustEcho(t, p.a, "b")
+	began := make(chan struct{})
+	p.b.Handle("wait", func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+		close(began)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	answered := make(chan error)
+	go func() {
+		_, err := p.a.Call(bounded(t), "b", "wait", nil)
+		answered <- err
+	}()
+	<-began
+	p.a.Drop("b")
+	p.a.Drop("nobody")
+	wantError(t, <-answered, transport.ErrBroken)
+	if got := receive(t, lost, "that a has hung up"); got != "a" {
+		t.Errorf("lost %q, want %q", got, "a")
+	}
+	mustEcho(t, p.a, "b")
+}
+
 func testClose(t *testing.T, p *pair) {
 	p.start()
 	const calls = 20

@@ -43,6 +43,7 @@ func Run(t *testing.T, network func(t *testing.T) (a, b transport.Network)) {
 
 		{"APeerThatOnlyDialsIsAFullPeer", testDialOnly},
 		{"APeerMayBeRestarted", testRestart},
+		{"APeerMayBeDropped", testDrop},
 		{"CloseEndsWhatIsInFlight", testClose},
 		{"AnotherClusterIsRefused", testCluster},
 		{"AnotherVersionIsRefused", testVersion},
