@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/musterhq/muster/internal/master"
@@ -21,6 +22,7 @@ func (c *conductor) end(f master.Finish) {
 		}
 	}
 	if f.State != job.Succeeded {
+		c.callOff()
 		c.dropFiles()
 	}
 	p := c.m.Progress()
@@ -40,10 +42,36 @@ func (c *conductor) end(f master.Finish) {
 	c.cancel(errRunOver)
 }
 
-// forget tells those who worked on the run that it is over.
-func (c *conductor) forget() {
+// callOff cancels the attempts of a run that creates files, so that they leave
+// none behind when those are dropped.
+func (c *conductor) callOff() {
+	if c.run.Spec.Output.Dir == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, describeTimeout)
+	defer cancel()
+	var told sync.WaitGroup
+	defer told.Wait()
 	for member := range c.told {
-		c.n.wg.Go(func() {
+		told.Go(func() {
+			recall := wire.Recall{Run: c.run.ID, Epoch: c.run.Epoch, Reason: "the run has ended"}
+			if _, err := call[wire.Nothing](ctx, c.n, member, wire.MethodRecall, recall); err != nil {
+				c.log.Debug("attempts could not be called off", telemetry.Member(member), telemetry.Err(err))
+			}
+		})
+	}
+}
+
+// forget tells those who worked on the run that it is over, and then removes
+// what attempts have staged since its files were put in place or dropped.
+func (c *conductor) forget() {
+	var told sync.WaitGroup
+	defer c.n.wg.Go(func() {
+		told.Wait()
+		c.dropFiles()
+	})
+	for member := range c.told {
+		told.Go(func() {
 			ctx, cancel := context.WithTimeout(c.n.ctx, describeTimeout)
 			defer cancel()
 			ref := wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch}
