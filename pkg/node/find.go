@@ -181,6 +181,28 @@ func (l *leaders) ask() error {
 	return errors.New(strings.Join(texts, ", "))
 }
 
+// Leader returns the member that leads the cluster, as it says itself. It is
+// for people and tools: by the time it is known another may lead, and nothing
+// that is asked of the cluster needs it. While there is none Leader waits; it
+// gives up with ErrNoLeader, or when ctx ends.
+func (n *Node) Leader(ctx context.Context) (m membership.Member, err error) {
+	err = n.leaders.try(ctx, func(ctx context.Context, leader string) error {
+		s, err := call[wire.Standing](ctx, n, leader, wire.MethodStanding, wire.Nothing{})
+		if err == nil && s.Leader != leader {
+			return state.ErrNotLeader
+		}
+		m = membership.Member{ID: leader}
+		if known, ok := n.members.Member(leader); ok {
+			m = known
+		}
+		return err
+	})
+	if err != nil {
+		return membership.Member{}, plain(err)
+	}
+	return m, nil
+}
+
 // servers returns the members that hold the state or are to, by ID.
 func (n *Node) servers() []membership.Member {
 	return slices.DeleteFunc(n.members.Members(), func(m membership.Member) bool { return !m.Has(roleServer) })

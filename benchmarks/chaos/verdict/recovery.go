@@ -33,10 +33,13 @@ func Recoveries(e Evidence) map[int]Recovery {
 	all := map[int]Recovery{}
 	for i := range e.Faults {
 		f := &e.Faults[i]
-		if !f.Gone {
+		if !f.Gone && !f.Peace {
 			continue
 		}
-		r := Recovery{Worker: workerRecovery(&e, f, ends)}
+		r := Recovery{}
+		if f.Gone { // else what it executed came to its end
+			r.Worker = workerRecovery(&e, f, ends)
+		}
 		for run, epoch := range f.Masters {
 			r.Master = max(r.Master, masterRecovery(&e, f, run, epoch, ends))
 		}

@@ -74,6 +74,18 @@ func TestRecoveries(t *testing.T) {
 	}
 }
 
+// TestAStopInPeaceLosesNoTask measures how long the others did without the
+// leader and the masters, and not what was executing: that comes to its end.
+func TestAStopInPeaceLosesNoTask(t *testing.T) {
+	f := lost()
+	f.Gone, f.Peace = false, true
+	e := Evidence{Faults: []Fault{f}, Writes: []Write{write(10, 15, "")}, Executions: []ledger.Execution{execution("a", "m1", 9, 0), execution("b", "m1", 12, 13)}}
+	got := Slowest(Recoveries(e))
+	if got.Worker != 0 || got.Leader == 0 {
+		t.Errorf("got %+v, want what the leader took alone", got)
+	}
+}
+
 func TestWhatIsNotGoneNeedNotRecover(t *testing.T) {
 	f := lost()
 	f.Gone = false
