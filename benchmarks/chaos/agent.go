@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"reflect"
 	"syscall"
 	"time"
 
@@ -43,7 +42,8 @@ func serve(args []string) (err error) {
 		return nil
 	})
 	f.IntVar(&cfg.Slots, "slots", 0, "attempts at a time")
-	servers := f.Int("servers", 0, "how many nodes hold the state, of which this is one; 0 makes it a worker")
+	f.IntVar(&cfg.Servers, "servers", 0, "how many nodes hold the state, of which this is one; 0 makes it a worker")
+	f.DurationVar(&cfg.FenceAfter, "fence", 0, "how long attempts go on without a leader")
 	notes := f.String("ledger", "", "directory for the ledger")
 	grace := f.Duration("grace", 20*time.Second, "how long a stop waits for what is in progress")
 	var level slog.Level
@@ -56,9 +56,8 @@ func serve(args []string) (err error) {
 		return err
 	}
 	defer l.Close()
-	cfg.Logger = slog.New(crier{slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})})
+	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	cfg.Processors = work.Registry(l)
-	hold(&cfg, *servers)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -76,37 +75,5 @@ func serve(args []string) (err error) {
 	return n.Stop(stopping)
 }
 
-// What an agent says on its standard output: that it is up, with its ID, and
-// that it begins to lead.
-const (
-	sayUp    = "up"
-	sayLeads = "leads"
-)
-
-// crier says on standard output what the node's log says of leading: no other
-// word of that leaves the cluster.
-type crier struct{ slog.Handler }
-
-// Handle passes the line on.
-func (c crier) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == "this node leads the cluster" {
-		fmt.Fprintln(os.Stdout, sayLeads)
-	}
-	return c.Handler.Handle(ctx, r)
-}
-
-// WithAttrs returns a crier whose lines have more attributes.
-func (c crier) WithAttrs(attrs []slog.Attr) slog.Handler { return crier{c.Handler.WithAttrs(attrs)} }
-
-// WithGroup returns a crier whose attributes are in a group.
-func (c crier) WithGroup(name string) slog.Handler { return crier{c.Handler.WithGroup(name)} }
-
-// manyServers says whether more than one node can hold the state.
-var manyServers = reflect.ValueOf(&node.Config{}).Elem().FieldByName("Servers").IsValid()
-
-// hold makes the node one of so many that hold the state.
-func hold(cfg *node.Config, servers int) {
-	if f := reflect.ValueOf(cfg).Elem().FieldByName("Servers"); f.IsValid() {
-		f.SetInt(int64(servers))
-	}
-}
+// sayUp is what an agent says on its standard output when it is up, with its ID.
+const sayUp = "up"

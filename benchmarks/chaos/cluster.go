@@ -47,6 +47,10 @@ type conducted struct {
 	epoch uint64
 }
 
+// fenceAfter is how long a node that is cut off goes on with its attempts,
+// which is shorter than any cut.
+const fenceAfter = 4 * time.Second
+
 const diskSize = 6 << 30 // which is more than a node asks to be free
 
 // newCluster starts the agents and the clients, and returns when they know
@@ -127,7 +131,7 @@ func (c *cluster) arguments() {
 		}
 		p.args = []string{
 			"-name", p.name, "-dir", p.data(), "-gossip", p.gossip, "-rpc", rpc, "-slots", fmt.Sprint(c.o.slots),
-			"-ledger", c.ledgers(), "-log", c.o.log,
+			"-ledger", c.ledgers(), "-log", c.o.log, "-fence", fenceAfter.String(),
 		}
 		if p.server && c.o.servers > 1 {
 			p.args = append(p.args, "-servers", fmt.Sprint(c.o.servers))
@@ -273,9 +277,17 @@ func (c *cluster) node(name string) *process {
 	return c.nodes[i]
 }
 
-// leader returns the node that leads, by what the nodes said last.
+// leader returns the node that leads, or any server if it can't be told.
 func (c *cluster) leader() *process {
-	return slices.MaxFunc(c.nodes[:c.o.servers], func(a, b *process) int { return a.leads().Compare(b.leads()) })
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	m, err := c.client.Leader(ctx)
+	if err != nil {
+		return c.nodes[0]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.node(c.names[m.ID])
 }
 
 // conducts returns the nodes that conduct runs that are watched, and the runs.
@@ -310,9 +322,9 @@ func (c *cluster) over(id job.RunID) {
 	delete(c.masters, id)
 }
 
-// breaks takes note that something is broken from now on.
-func (c *cluster) breaks(kind string, gone bool, nodes ...*process) int {
-	f := verdict.Fault{Kind: kind, Gone: gone, Masters: map[job.RunID]uint64{}}
+// breaks takes note that something is done to nodes from now on.
+func (c *cluster) breaks(f verdict.Fault, nodes ...*process) int {
+	f.Masters = map[job.RunID]uint64{}
 	all, leader := c.conducts(), c.leader()
 	for _, p := range nodes {
 		f.Nodes = append(f.Nodes, p.name)

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -54,6 +55,8 @@ var faults = []fault{
 	}},
 	{kind: "cut-one-way", isolate: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.cutOneWay(ctx, kind, n.any()) }},
 	{kind: "fill-disk", isolate: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.fill(ctx, kind) }},
+	{kind: "drain-node", do: func(ctx context.Context, n *nemesis, kind string) error { return n.drain(ctx, kind, n.any()) }},
+	{kind: "drain-leader", many: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.drain(ctx, kind, n.c.leader()) }},
 	{kind: "restart-all", calm: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.roll(ctx, kind) }},
 }
 
@@ -153,7 +156,7 @@ func (n *nemesis) kill(ctx context.Context, kind string, nodes ...*process) erro
 		down = n.between(100, 1000)
 	}
 	say("%-12s %s for %v", kind, names(nodes), down)
-	f := n.c.breaks(kind, !everything, nodes...)
+	f := n.c.breaks(verdict.Fault{Kind: kind, Gone: !everything}, nodes...)
 	errs := make([]error, len(nodes))
 	var wg sync.WaitGroup
 	for i, p := range nodes {
@@ -176,7 +179,7 @@ func (n *nemesis) back(f int, errs ...error) error {
 func (n *nemesis) pause(ctx context.Context, kind string, p *process) error {
 	d := n.between(5000, 15000)
 	say("%-12s %s for %v", kind, p.name, d)
-	f := n.c.breaks(kind, true, p)
+	f := n.c.breaks(verdict.Fault{Kind: kind, Gone: true}, p)
 	p.pause()
 	rest(ctx, d)
 	p.resume()
@@ -188,7 +191,7 @@ func (n *nemesis) pause(ctx context.Context, kind string, p *process) error {
 func (n *nemesis) cut(ctx context.Context, kind string, nodes ...*process) error {
 	d := n.between(5000, 15000)
 	say("%-12s %s for %v", kind, names(nodes), d)
-	f := n.c.breaks(kind, true, nodes...)
+	f := n.c.breaks(verdict.Fault{Kind: kind, Gone: true}, nodes...)
 	err := n.c.split(nodes)
 	during, healed := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -222,7 +225,7 @@ func (n *nemesis) cutOneWay(ctx context.Context, kind string, p *process) error 
 	if !mute {
 		one, others = others, one
 	}
-	f := n.c.breaks(kind, true, p)
+	f := n.c.breaks(verdict.Fault{Kind: kind, Gone: true}, p)
 	err := n.c.world.Cut(one, others)
 	rest(ctx, d)
 	return n.back(f, err, n.c.world.Heal())
@@ -240,13 +243,29 @@ func (n *nemesis) fill(ctx context.Context, kind string) error {
 	}
 	p, each := disks[n.rng.IntN(len(disks))], n.between(2000, 4000)
 	say("%-12s %s for %v", kind, p.name, 3*each)
-	f := n.c.breaks(kind, false, p)
+	f := n.c.breaks(verdict.Fault{Kind: kind}, p)
 	var errs []error
 	for _, free := range []int64{700 << 20, 60 << 20, 1 << 20} {
 		errs = append(errs, p.disk.Squeeze(free))
 		rest(ctx, each)
 	}
 	return n.back(f, append(errs, p.disk.Release())...)
+}
+
+// drain takes all work from a node, demands that it has none then, and lets it
+// work again after a while.
+func (n *nemesis) drain(ctx context.Context, kind string, p *process) error {
+	d := n.between(1000, 4000)
+	say("%-12s %s, and not used for %v after that", kind, p.name, d)
+	f := n.c.breaks(verdict.Fault{Kind: kind, Peace: true}, p)
+	drained, cancel := context.WithTimeout(n.patience, stopTimeout)
+	defer cancel()
+	err := n.c.client.Drain(drained, p.name)
+	if m, e := n.c.client.Leader(drained); err == nil && e == nil && m.Name == p.name {
+		err = fmt.Errorf("%s leads although it was drained", p.name)
+	}
+	rest(ctx, d)
+	return n.back(f, err, n.c.client.Undrain(n.patience, p.name))
 }
 
 // roll restarts all nodes in peace, one after the other.
@@ -257,7 +276,7 @@ func (n *nemesis) roll(ctx context.Context, kind string) error {
 		if ctx.Err() != nil {
 			break
 		}
-		f := n.c.breaks(kind, false, p)
+		f := n.c.breaks(verdict.Fault{Kind: kind, Peace: true}, p)
 		errs = append(errs, n.back(f, p.stop()))
 		rest(ctx, time.Second)
 	}

@@ -76,7 +76,7 @@ func (l *load) draw(rng *rand.Rand) work.Work {
 	case n < 30:
 		return work.Fan(0, 20+rng.IntN(200), ms(5, 100), 0)
 	case n < 45: // long enough to be met by more than one fault
-		return work.Fan(0, 60+rng.IntN(120), ms(600, 1500), 0)
+		return work.Fan(0, 20+rng.IntN(50), ms(600, 1500), 0)
 	case n < 55:
 		return work.Fan(0, 50+rng.IntN(100), ms(10, 60), 7)
 	case n < 65:

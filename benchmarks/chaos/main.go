@@ -126,8 +126,5 @@ func parse(args []string) (o options, err error) {
 	for o.seed == 0 {
 		o.seed = rand.Uint64() >> 32
 	}
-	if !manyServers && o.servers > 1 {
-		o.workers, o.servers = o.workers+o.servers-1, 1
-	}
 	return o, nil
 }

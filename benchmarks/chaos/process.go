@@ -32,8 +32,7 @@ type process struct {
 	died   func(name string, how error) // called when a life ends that nobody ended
 
 	mu   sync.Mutex
-	life *life     // nil while it is down; guarded by mu
-	led  time.Time // when it last began to lead; guarded by mu
+	life *life // nil while it is down; guarded by mu
 }
 
 // life is one process of the system.
@@ -120,25 +119,10 @@ func (p *process) spawn() (*life, error) {
 // listen hears what the agent says until it ends.
 func (p *process) listen(l *life, out io.Reader) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		switch word, rest, _ := strings.Cut(lines.Text(), " "); word {
-		case sayUp:
-			l.up <- rest
-		case sayLeads:
-			p.mu.Lock()
-			p.led = time.Now()
-			p.mu.Unlock()
+		if id, ok := strings.CutPrefix(lines.Text(), sayUp+" "); ok {
+			l.up <- id
 		}
 	}
-}
-
-// leads returns when the process began to lead, as far as it said so and lives.
-func (p *process) leads() time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.life == nil {
-		return time.Time{}
-	}
-	return p.led
 }
 
 func (p *process) logPath() string { return filepath.Join(p.dir, "log.txt") }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/musterhq/muster/benchmarks/chaos/host"
 	"github.com/musterhq/muster/benchmarks/chaos/ledger"
+	"github.com/musterhq/muster/benchmarks/chaos/verdict"
 	"github.com/musterhq/muster/benchmarks/chaos/work"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -43,12 +44,16 @@ func about() string {
 
 func scenarioNames() []string { return slices.Sorted(maps.Keys(scenarios)) }
 
+// leafRest is how long each task of a flood rests, so that all three nodes can
+// be lost before it is over.
+const leafRest = 500 * time.Microsecond
+
 // runTimeout bounds how long the run of a scenario may take.
 const runTimeout = 5 * time.Minute
 
 // flood begins a run of many tasks, and returns when it is under way.
 func flood(ctx context.Context, l *load) (*submission, error) {
-	s := l.begin(ctx, ctx, work.Flood(l.c.o.tasks, 0))
+	s := l.begin(ctx, ctx, work.Flood(l.c.o.tasks, leafRest))
 	return s, l.reach(ctx, s, 0.05)
 }
 
@@ -163,7 +168,7 @@ func minority(ctx context.Context, c *cluster, l *load) error {
 	}
 	n := &nemesis{c: c, l: l, rng: random(c.o.seed, 3), patience: ctx}
 	// As many attempts as there are slots, longer than the cut.
-	const cut, attempt = 15 * time.Second, 25 * time.Second
+	const cut, attempt = 12 * time.Second, 18 * time.Second
 	s := l.begin(ctx, ctx, work.Fan(0, c.o.slots*len(c.nodes), attempt, 0))
 	if err := wait(ctx, "an attempt in each slot", time.Minute, func() bool {
 		return l.executing(s) >= c.o.slots*len(c.nodes)
@@ -172,7 +177,7 @@ func minority(ctx context.Context, c *cluster, l *load) error {
 	}
 	off := []*process{c.leader(), n.worker()}
 	say("%s are cut off", strings.Join(names(off), " and "))
-	f := c.breaks("cut-minority", true, off...)
+	f := c.breaks(verdict.Fault{Kind: "cut-minority", Gone: true}, off...)
 	began := now()
 	if err := c.split(off); err != nil {
 		return err

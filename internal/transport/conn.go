@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type timedConn struct {
 	net.Conn
 	readTimeout, writeTimeout time.Duration
 	readUntil, writeUntil     time.Time
+
+	heard atomic.Int64 // when something was read, after began
+	began time.Time
 }
 
 func (c *timedConn) Read(p []byte) (int, error) {
@@ -27,7 +31,16 @@ func (c *timedConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(int64(time.Since(c.began)))
+	}
+	return n, err
+}
+
+// silent returns how long ago the peer sent something.
+func (c *timedConn) silent() time.Duration {
+	return time.Since(c.began) - time.Duration(c.heard.Load())
 }
 
 // beforeWrite sets the deadline of a write.
@@ -65,7 +78,7 @@ const (
 )
 
 func newFrameConn(c net.Conn, cfg *Config) *frameConn {
-	timed := &timedConn{Conn: c, readTimeout: 3 * cfg.KeepAlive, writeTimeout: cfg.WriteTimeout}
+	timed := &timedConn{Conn: c, readTimeout: 3 * cfg.KeepAlive, writeTimeout: cfg.WriteTimeout, began: time.Now()}
 	return &frameConn{
 		timedConn: timed,
 		r:         bufio.NewReaderSize(timed, readBuffer),

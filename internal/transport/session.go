@@ -18,6 +18,7 @@ type session struct {
 	peer     string
 	kind     kind
 	instance [instanceSize]byte
+	conn     *frameConn
 	mux      *yamux.Session
 	out      chan struct{} // a slot for each of our calls or streams
 	in       chan struct{} // a slot for each of theirs
@@ -46,7 +47,8 @@ func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*
 	if dialled {
 		begin = yamux.Client
 	}
-	mux, err := begin(newFrameConn(conn, &t.cfg), cfg)
+	framed := newFrameConn(conn, &t.cfg)
+	mux, err := begin(framed, cfg)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("transport: session with %q: %w", h.id, err)
@@ -56,6 +58,7 @@ func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*
 		peer:     h.id,
 		kind:     k,
 		instance: h.instance,
+		conn:     framed,
 		mux:      mux,
 		out:      make(chan struct{}, t.cfg.MaxStreams),
 		in:       make(chan struct{}, t.cfg.MaxStreams),

@@ -26,6 +26,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Handler answers one request of a peer. Ctx ends when the caller gives up,
@@ -125,6 +126,25 @@ func (t *Transport) Peers() []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// Silent returns how long ago a peer was last heard of, over any session, or
+// false if there is none. A peer that is not spoken to has nothing to answer.
+func (t *Transport) Silent(id string) (d time.Duration, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.peers[id]
+	if p == nil {
+		return 0, false
+	}
+	for k := range kinds {
+		for _, s := range p.sessions[k] {
+			if since := s.conn.silent(); !ok || since < d {
+				d, ok = since, true
+			}
+		}
+	}
+	return d, ok
 }
 
 // Drop ends the sessions with a peer that is taken to be gone, and what is in

@@ -48,6 +48,7 @@ type conductor struct {
 	chunks   *chunks
 	outboxes map[string]*outbox  // by member
 	told     map[string]struct{} // the members that had an outbox
+	works    *works              // those that have one
 	files    []winner            // what successful attempts created
 	notes    chan string         // for the run's history
 }
@@ -57,7 +58,7 @@ func newConductor(m *masters, run job.Run) *conductor {
 	c := &conductor{
 		n: m.n, run: run, m: master.New(&run, rand.New(rand.NewPCG(seed, run.Epoch))),
 		log: m.n.log.With(telemetry.Run(run.ID)), ended: make(chan struct{}), wrote: make(chan error, 1),
-		outboxes: map[string]*outbox{}, told: map[string]struct{}{}, inbox: newInbox(), wake: time.NewTimer(time.Hour),
+		outboxes: map[string]*outbox{}, told: map[string]struct{}{}, works: m.works, inbox: newInbox(), wake: time.NewTimer(time.Hour),
 		notes: make(chan string, maxNotes),
 	}
 	c.wake.Stop()
@@ -72,6 +73,11 @@ func newConductor(m *masters, run job.Run) *conductor {
 // conduct leads the run from what its journal says to its end.
 func (c *conductor) conduct() {
 	defer close(c.ended)
+	defer func() {
+		for id := range c.outboxes {
+			c.works.end(id)
+		}
+	}()
 	defer c.wg.Wait()
 	defer c.cancel(nil)
 	c.log.Info("run is conducted here", telemetry.Epoch(c.run.Epoch), telemetry.Processor(c.run.Spec.Processor))
@@ -141,6 +147,7 @@ func (c *conductor) joined(p peer) {
 func (c *conductor) left(id string) {
 	if o := c.outboxes[id]; o != nil {
 		o.cancel(errGone)
+		c.works.end(id)
 		delete(c.outboxes, id)
 	}
 	c.step(master.Left{Member: id})

@@ -44,6 +44,7 @@ type leaders struct {
 	reign    context.Context
 	abdicate context.CancelCauseFunc
 	looking  *looking // under way, or nil; guarded by mu
+	why      error    // why nobody was found the last time; guarded by mu
 }
 
 // looking is a search for the leader that several may wait for.
@@ -118,6 +119,18 @@ func (l *leaders) find(ctx context.Context) (id string, reign context.Context, e
 	return "", nil, k.why
 }
 
+// noneYet says that no leader was found before the caller gave up, and what was
+// the last that the servers said.
+func (l *leaders) noneYet(gaveUp error, unsure bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	why := l.why
+	if why == nil {
+		why = errors.New("the servers have not answered yet")
+	}
+	return fmt.Errorf("%w: %w; %s: %w", ErrNoLeader, why, recorded(unsure), gaveUp)
+}
+
 // look begins to ask all servers who leads, unless that is under way.
 func (l *leaders) look() *looking {
 	l.mu.Lock()
@@ -130,7 +143,7 @@ func (l *leaders) look() *looking {
 	l.n.wg.Go(func() {
 		k.why = l.ask()
 		l.mu.Lock()
-		l.looking = nil
+		l.looking, l.why = nil, k.why
 		l.mu.Unlock()
 		close(k.done)
 	})
@@ -181,6 +194,28 @@ func (l *leaders) ask() error {
 	return errors.New(strings.Join(texts, ", "))
 }
 
+// Leader returns the member that leads the cluster, as it says itself. It is
+// for people and tools: by the time it is known another may lead, and nothing
+// that is asked of the cluster needs it. While there is none Leader waits; it
+// gives up with ErrNoLeader, or when ctx ends.
+func (n *Node) Leader(ctx context.Context) (m membership.Member, err error) {
+	err = n.leaders.try(ctx, func(ctx context.Context, leader string) error {
+		s, err := call[wire.Standing](ctx, n, leader, wire.MethodStanding, wire.Nothing{})
+		if err == nil && s.Leader != leader {
+			return state.ErrNotLeader
+		}
+		m = membership.Member{ID: leader}
+		if known, ok := n.members.Member(leader); ok {
+			m = known
+		}
+		return err
+	})
+	if err != nil {
+		return membership.Member{}, plain(err)
+	}
+	return m, nil
+}
+
 // servers returns the members that hold the state or are to, by ID.
 func (n *Node) servers() []membership.Member {
 	return slices.DeleteFunc(n.members.Members(), func(m membership.Member) bool { return !m.Has(roleServer) })
@@ -215,10 +250,14 @@ func (l *leaders) try(ctx context.Context, do func(ctx context.Context, leader s
 				alone = began // it was there until now
 			}
 		}
-		if ctx.Err() != nil || l.n.ctx.Err() != nil {
+		switch {
+		case l.n.ctx.Err() != nil:
 			return err
-		}
-		if time.Since(alone) > patience {
+		case ctx.Err() != nil && leader == "":
+			return l.noneYet(context.Cause(ctx), unsure)
+		case ctx.Err() != nil:
+			return err
+		case time.Since(alone) > patience:
 			return l.gaveUp(err, unsure)
 		}
 		_, _, changed := l.now()
@@ -231,11 +270,15 @@ func (l *leaders) try(ctx context.Context, do func(ctx context.Context, leader s
 }
 
 func (l *leaders) gaveUp(why error, unsure bool) error {
-	recorded := "nothing was recorded"
+	return fmt.Errorf("%w within %v: %w; %s", ErrNoLeader, patience, plain(why), recorded(unsure))
+}
+
+// recorded says what became of what was asked for.
+func recorded(unsure bool) string {
 	if unsure {
-		recorded = "it may have been recorded all the same: asking again is safe"
+		return "it may have been recorded all the same: asking again is safe"
 	}
-	return fmt.Errorf("%w within %v: %w; %s", ErrNoLeader, patience, plain(why), recorded)
+	return "nothing was recorded"
 }
 
 // under calls do with ctx, cancelled also when reign ends.

@@ -28,9 +28,11 @@ const formEvery = 250 * time.Millisecond
 func (s *server) form(ctx context.Context) {
 	for s.state.Empty() {
 		if founders, why := s.founders(ctx); founders != nil {
-			if err := s.found(ctx, founders); err == nil {
-				return
-			} else if ctx.Err() == nil {
+			err := s.found(ctx, founders)
+			if err == nil {
+				break
+			}
+			if ctx.Err() == nil {
 				s.wait(fmt.Sprintf("waits to found a cluster: %v", err))
 			}
 		} else {

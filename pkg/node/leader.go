@@ -24,6 +24,7 @@ type leader struct {
 	wg     sync.WaitGroup
 	leases *leases
 	clock  *clock
+	began  time.Time
 	poke   chan struct{} // holds one if a run may begin that could not before
 	litter chan struct{} // holds one if a run has ended since it was cleared away
 
@@ -35,7 +36,7 @@ type leader struct {
 
 func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
-		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
+		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
 		runs: map[job.RunID]string{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
 	}
 	l.clock = newClock(l)
@@ -203,7 +204,7 @@ func (l *leader) tell(run job.Run) {
 func (l *leader) choose(not string) string {
 	load := map[string]int{l.n.id: 0}
 	for _, p := range l.n.peers.list() {
-		if p.member.Has(roleWorker) && !p.member.Has(roleDraining) {
+		if p.member.Has(roleWorker) && !p.member.Has(roleDraining) && !l.suspects(p.member.ID) {
 			load[p.member.ID] = 0
 		}
 	}
@@ -227,6 +228,17 @@ func (l *leader) choose(not string) string {
 		}
 	}
 	return best
+}
+
+// settled is how long after its beginning a leader has heard of all that are
+// there: they renew their leases every renewEvery, and look for it if need be.
+const settled = renewEvery + renewEvery/2
+
+// suspects reports whether a member may be gone, though nobody knows that yet:
+// it has not been heard of for longer than it should be.
+func (l *leader) suspects(id string) bool {
+	quiet, ok := l.n.transport.Silent(id)
+	return ok && quiet > settled && time.Since(l.began) > settled
 }
 
 // note remembers who conducts a run that has begun.

@@ -14,6 +14,7 @@ type masters struct {
 	ctx    context.Context // ends when the node conducts no more
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
+	works  *works
 
 	mu   sync.Mutex
 	runs map[job.RunID]*conductor // guarded by mu
@@ -36,7 +37,7 @@ var (
 )
 
 func newMasters(n *Node) *masters {
-	m := &masters{n: n, runs: map[job.RunID]*conductor{}}
+	m := &masters{n: n, works: newWorks(), runs: map[job.RunID]*conductor{}}
 	m.ctx, m.cancel = context.WithCancelCause(n.ctx)
 	return m
 }

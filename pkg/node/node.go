@@ -304,6 +304,7 @@ func (n *Node) closeMembership(ctx context.Context) error {
 func (n *Node) open(ctx context.Context) error {
 	close(n.ready)
 	n.wg.Go(n.renew)
+	n.wg.Go(n.attend)
 	if err := n.checkCluster(ctx); err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ func (c *conductor) outbox(member string) *outbox {
 		o.put(master.Recall{Member: member, Reason: "it was placed anew"})
 	}
 	c.outboxes[member], c.told[member] = o, struct{}{}
+	c.works.begin(member)
 	c.wg.Go(func() {
 		for {
 			select {

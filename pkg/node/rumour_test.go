@@ -64,6 +64,9 @@ func TestAMemberThatAnswersIsNotGoneWhateverGossipSays(t *testing.T) {
 	if err := errors.Join(a.WaitMembers(t.Context(), 2), b.WaitMembers(t.Context(), 2)); err != nil {
 		t.Fatal(err)
 	}
+	if m, err := b.Leader(t.Context()); err != nil || m.ID != a.ID() || m.Name != "a" {
+		t.Errorf("b says that %+v leads, and %v; want a", m, err)
+	}
 	spec := job.Spec{Processor: "echo", Mode: job.Broadcast, Placement: job.Placement{Nodes: []string{"b"}}}
 	do(t, a, spec)
 	silent.Store(true)

@@ -75,7 +75,7 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 	}
 	id, err := n.record(ctx, run, p.entries)
 	if err != nil {
-		return nil, fmt.Errorf("node: submit %s: %w", run.ID, plain(err))
+		return nil, fmt.Errorf("node: submit %s: %w", run.ID, bare(plain(err)))
 	}
 	return &Run{n: n, id: id}, nil
 }

@@ -79,6 +79,9 @@ type Fault struct {
 	Nodes []string
 	// Gone says that the nodes could do nothing for the others meanwhile.
 	Gone bool
+	// Peace says that the nodes were asked to stop working, and were to end
+	// first what they executed.
+	Peace bool
 	// Leader says that one of them led; Masters are the runs that they
 	// conducted, by their ID with the epoch in which they did.
 	Leader  bool

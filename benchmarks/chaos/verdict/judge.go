@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/benchmarks/chaos/ledger"
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -74,6 +76,7 @@ func Judge(e Evidence) Verdict {
 	}
 	j.strangers()
 	j.writes()
+	j.peace()
 	j.Executions = len(e.Executions)
 	return j.Verdict
 }
@@ -316,6 +319,35 @@ func (j *judge) strangers() {
 		}
 		seen[l.Key] = l.ID
 	}
+}
+
+// peace demands that what was executing on a node that was asked to stop came to
+// an end there.
+func (j *judge) peace() {
+	for i := range j.e.Faults {
+		f := &j.e.Faults[i]
+		if !f.Peace {
+			continue
+		}
+		for _, x := range j.e.Executions {
+			cut := x.Ended.IsZero() || x.Ended.After(f.Began) && strings.Contains(x.Err, mapreduce.ErrStopping.Error())
+			if cut && f.on(x.Node) && x.Began.Before(f.Began) && x.Began.After(f.Began.Add(-longest)) && j.alone(f, x.Began) {
+				j.complain(job.RunID(x.Run), "task %s was executing on %s when that was asked to stop, and did not come to its end: %q", x.Task, x.Node, x.Err)
+			}
+		}
+	}
+}
+
+// longest is more than any attempt takes, so that one which began before that
+// and has no end is another fault's.
+const longest = 30 * time.Second
+
+// alone reports whether nothing but peace was done to the nodes of f since an
+// instant.
+func (j *judge) alone(f *Fault, since time.Time) bool {
+	return !slices.ContainsFunc(j.e.Faults, func(o Fault) bool {
+		return !o.Peace && o.during(since.Add(-Aftermath), f.Ended) && (len(o.Nodes) == 0 || slices.ContainsFunc(o.Nodes, f.on))
+	})
 }
 
 // writes demands that nothing was accepted by a minority.

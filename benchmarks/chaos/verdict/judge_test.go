@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/benchmarks/chaos/ledger"
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -153,6 +154,18 @@ func TestEachLieIsFound(t *testing.T) {
 			again.ID += "-2"
 			e.Listed = append(e.Listed, again)
 		}, "made the run", false, true},
+		{"a stop in peace breaks off an attempt", func(e *Evidence, r *Run, _ *rand.Rand) {
+			f := Fault{Kind: "restart-all", Nodes: []string{"c"}, Peace: true, Began: r.Submitted.Add(17 * time.Second), Ended: r.Submitted.Add(18 * time.Second)}
+			e.Faults = append(e.Faults, f)
+			e.Executions = append(e.Executions, ledger.Execution{Node: "c", Run: string(r.ID), Task: "m0", Attempt: 2, Began: f.Began.Add(-time.Second)})
+		}, "did not come to its end", false, false},
+		{"a drain calls off an attempt", func(e *Evidence, r *Run, _ *rand.Rand) {
+			f := Fault{Kind: "drain-node", Nodes: []string{"c"}, Peace: true, Began: r.Submitted.Add(17 * time.Second), Ended: r.Submitted.Add(18 * time.Second)}
+			e.Faults = append(e.Faults, f)
+			e.Executions = append(e.Executions, ledger.Execution{
+				Node: "c", Run: string(r.ID), Task: "m0", Attempt: 2, Began: f.Began.Add(-time.Second), Ended: f.Began.Add(1), Err: "called off: " + mapreduce.ErrStopping.Error(),
+			})
+		}, "did not come to its end", false, false},
 		{"a minority accepts a write", func(e *Evidence, _ *Run, _ *rand.Rand) {
 			e.Writes = append(e.Writes, Write{Began: at(0), Ended: at(1), Cut: true})
 		}, "cut off", false, false},

@@ -1,8 +1,10 @@
 package verdict
 
 import (
+	"slices"
 	"time"
 
+	"github.com/musterhq/muster/benchmarks/chaos/ledger"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -33,10 +35,13 @@ func Recoveries(e Evidence) map[int]Recovery {
 	all := map[int]Recovery{}
 	for i := range e.Faults {
 		f := &e.Faults[i]
-		if !f.Gone {
+		if !f.Gone && !f.Peace {
 			continue
 		}
-		r := Recovery{Worker: workerRecovery(&e, f, ends)}
+		r := Recovery{}
+		if f.Gone { // else what it executed came to its end
+			r.Worker = workerRecovery(&e, f, ends)
+		}
 		for run, epoch := range f.Masters {
 			r.Master = max(r.Master, masterRecovery(&e, f, run, epoch, ends))
 		}
@@ -62,7 +67,7 @@ func workerRecovery(e *Evidence, f *Fault, ends map[string]time.Time) (slowest t
 	type task struct{ run, id string }
 	open := map[task]time.Time{} // what was executing on the nodes, and its end there
 	for _, x := range e.Executions {
-		if f.on(x.Node) && x.Began.Before(f.Began) && (x.Ended.IsZero() || x.Ended.After(f.Began)) {
+		if f.on(x.Node) && x.Began.Before(f.Began) && (x.Ended.IsZero() && !endedBefore(e, f, x) || x.Ended.After(f.Began)) {
 			open[task{x.Run, x.Task}] = x.Ended
 		}
 	}
@@ -77,8 +82,8 @@ func workerRecovery(e *Evidence, f *Fault, ends map[string]time.Time) (slowest t
 			// Wherever it is: a node that came back may get its task again.
 			slowest = max(slowest, earliest(x.Began, own, ends[x.Run]).Sub(f.Began))
 			delete(open, t)
-		case !f.on(x.Node) && (x.Ended.IsZero() || x.Ended.After(f.Began)):
-			delete(open, t) // another attempt at it was under way already
+		case !f.on(x.Node) && (x.Ended.IsZero() || x.Ended.After(f.Began) || x.Done()):
+			delete(open, t) // another attempt at it was under way already, or done
 		}
 	}
 	for t, own := range open { // nobody began it again
@@ -87,6 +92,14 @@ func workerRecovery(e *Evidence, f *Fault, ends map[string]time.Time) (slowest t
 		}
 	}
 	return slowest
+}
+
+// endedBefore reports whether the process that made an attempt was lost in a
+// fault before f, and not in f.
+func endedBefore(e *Evidence, f *Fault, x ledger.Execution) bool {
+	return slices.ContainsFunc(e.Faults, func(o Fault) bool {
+		return o.on(x.Node) && o.Began.After(x.Began) && o.Began.Before(f.Began)
+	})
 }
 
 func masterRecovery(e *Evidence, f *Fault, run job.RunID, epoch uint64, ends map[string]time.Time) time.Duration {

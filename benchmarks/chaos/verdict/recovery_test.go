@@ -53,6 +53,9 @@ func TestRecoveries(t *testing.T) {
 		{"another attempt was under way already", Evidence{Executions: []ledger.Execution{
 			execution("b", "m1", 8, 12), execution("a", "m1", 9, 0),
 		}}, Recovery{}},
+		{"the task was done elsewhere before", Evidence{Executions: []ledger.Execution{
+			execution("b", "m1", 8, 9.5), execution("a", "m1", 9, 0),
+		}}, Recovery{}},
 		{"the task is not needed any more", Evidence{Runs: []Run{over}, Executions: []ledger.Execution{execution("a", "m1", 9, 0)}}, Recovery{
 			Worker: 6 * time.Second, Master: 6 * time.Second,
 		}},
@@ -71,6 +74,32 @@ func TestRecoveries(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
+	}
+}
+
+// TestWhatOneFaultTookIsNotAnothers loses an attempt, and then the next life of
+// its node.
+func TestWhatOneFaultTookIsNotAnothers(t *testing.T) {
+	first, second := lost(), lost()
+	first.Began, first.Ended = seconds(5), seconds(6)
+	first.Leader, second.Leader, first.Masters, second.Masters = false, false, nil, nil
+	e := Evidence{Faults: []Fault{first, second}, Executions: []ledger.Execution{
+		execution("a", "m1", 4, 0), execution("b", "m1", 7, 8), execution("b", "m1", 14, 15),
+	}}
+	if got := Recoveries(e); len(got) != 1 || got[0].Worker != 2*time.Second {
+		t.Errorf("got %v, want 2 s for the first and none for the second", got)
+	}
+}
+
+// TestAStopInPeaceLosesNoTask measures how long the others did without the
+// leader and the masters, and not what was executing: that comes to its end.
+func TestAStopInPeaceLosesNoTask(t *testing.T) {
+	f := lost()
+	f.Gone, f.Peace = false, true
+	e := Evidence{Faults: []Fault{f}, Writes: []Write{write(10, 15, "")}, Executions: []ledger.Execution{execution("a", "m1", 9, 0), execution("b", "m1", 12, 13)}}
+	got := Slowest(Recoveries(e))
+	if got.Worker != 0 || got.Leader == 0 {
+		t.Errorf("got %+v, want what the leader took alone", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/internal/transport"
 )
@@ -48,7 +49,14 @@ func testRestart(t *testing.T, p *pair) {
 func testDrop(t *testing.T, p *pair) {
 	lost := make(chan string, 10)
 	p.start(func(a, b *transport.Config) { b.Lost = func(id string) { lost <- id } })
+	if d, ok := p.a.Silent("b"); ok {
+		t.Errorf("b was heard %v ago, and there is no session yet", d)
+	}
+	asked := time.Now()
 	mustEcho(t, p.a, "b")
+	if d, ok := p.a.Silent("b"); !ok || d > time.Since(asked) {
+		t.Errorf("b was heard %v ago (%v), want since it was asked", d, ok)
+	}
 	began := make(chan struct{})
 	p.b.Handle("wait", func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
 		close(began)
