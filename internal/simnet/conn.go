@@ -97,7 +97,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // readLocked moves what has arrived to p. If that is nothing, it returns when
 // something will be there; the zero time means that only a change can tell.
 func (h *half) readLocked(n *Net, p []byte) (got int, due time.Time, err error) {
-	if n.cutLocked(h.from, h.to) {
+	if n.heldLocked(h.from, h.to) {
 		return 0, time.Time{}, nil
 	}
 	if h.reset {
@@ -164,7 +164,7 @@ func (c *conn) writeErrLocked() error {
 	switch {
 	case c.err != nil:
 		return c.err
-	case c.peer.err == nil || n.cutLocked(c.host, c.peer.host) || n.cutLocked(c.peer.host, c.host):
+	case c.peer.err == nil || n.heldLocked(c.host, c.peer.host) || n.heldLocked(c.peer.host, c.host):
 		return nil
 	case c.in.reset:
 		return syscall.ECONNRESET

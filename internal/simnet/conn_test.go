@@ -310,3 +310,41 @@ func TestACrashIsNoticedUnlessTheHostIsCutOff(t *testing.T) {
 		}
 	})
 }
+
+// TestAFrozenHostTakesConnectionsAndSaysNothing dials one, writes to it and
+// hears of it only when it goes on.
+func TestAFrozenHostTakesConnectionsAndSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New(1)
+		l, err := n.Host("b").Listen(":7000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		n.Freeze("b")
+		c, err := n.Host("a").Dial(t.Context(), "b:7000")
+		if err != nil {
+			t.Fatalf("dial of a frozen host: %v", err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		far, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer far.Close()
+		for _, c := range []net.Conn{c, far} {
+			c.SetReadDeadline(time.Now().Add(time.Hour))
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("read from or on a frozen host: %v, want %v", err, os.ErrDeadlineExceeded)
+			}
+			c.SetReadDeadline(time.Time{})
+		}
+		time.AfterFunc(time.Minute, n.Heal)
+		if _, err := far.Read(make([]byte, 1)); err != nil {
+			t.Errorf("what was sent meanwhile did not come: %v", err)
+		}
+	})
+}

@@ -51,7 +51,17 @@ func (n *Net) Isolate(name string) {
 	n.wakeLocked()
 }
 
-// Heal ends all cuts and isolations. What Slow, Bandwidth and Packets have set
+// Freeze makes a host as one whose process is stopped: its machine accepts
+// connections and what is sent to it, as far as there is room, and nothing is
+// taken from there or sent until Heal.
+func (n *Net) Freeze(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hostLocked(name).frozen = true
+	n.wakeLocked()
+}
+
+// Heal ends all cuts, isolations and freezes. What Slow, Bandwidth and Packets have set
 // stays.
 func (n *Net) Heal() {
 	n.mu.Lock()
@@ -60,7 +70,7 @@ func (n *Net) Heal() {
 		l.cut = false
 	}
 	for _, h := range n.hosts {
-		h.isolated = false
+		h.isolated, h.frozen = false, false
 	}
 	n.wakeLocked()
 }
@@ -102,6 +112,9 @@ func (n *Net) wakeLocked() {
 	for _, h := range n.hosts {
 		for c := range h.conns {
 			c.in.change.changed()
+		}
+		for _, p := range h.packets {
+			p.change.changed()
 		}
 	}
 }

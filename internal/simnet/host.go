@@ -19,6 +19,7 @@ type Host struct {
 
 	// All guarded by Net.mu.
 	isolated  bool
+	frozen    bool
 	listeners map[int]*listener
 	packets   map[int]*packetConn
 	conns     map[*conn]struct{}
@@ -146,7 +147,7 @@ func (h *Host) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		}
 		n.mu.Lock()
 		l := to.listeners[port]
-		cut := n.cutLocked(h, to) || n.cutLocked(to, h)
+		cut := n.cutLocked(h, to) || n.cutLocked(to, h) || h.frozen && h != to
 		switch {
 		case h.crashed != crashed:
 			n.mu.Unlock()

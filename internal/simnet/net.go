@@ -99,6 +99,12 @@ func (n *Net) cutLocked(from, to *Host) bool {
 	return from != to && (from.isolated || to.isolated || n.linkLocked(from, to).cut)
 }
 
+// heldLocked reports whether what one host has sent to another waits: the way
+// is cut, or one of them is frozen.
+func (n *Net) heldLocked(from, to *Host) bool {
+	return n.cutLocked(from, to) || from != to && (from.frozen || to.frozen)
+}
+
 // latencyLocked returns how long a packet travels, by chance.
 func (n *Net) latencyLocked(l *link) time.Duration {
 	d := l.delay

@@ -59,7 +59,7 @@ func (p *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 			return 0, nil, p.fail("read", net.ErrClosed)
 		}
 		var due time.Time
-		if len(p.queue) > 0 {
+		if len(p.queue) > 0 && !p.host.frozen {
 			first := p.queue[0]
 			if !first.due.After(time.Now()) {
 				p.queue[0] = packet{}
@@ -92,7 +92,7 @@ func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 		return 0, p.fail("write", net.ErrClosed)
 	}
 	to := n.findLocked(p.host, host)
-	if to == nil || n.cutLocked(p.host, to) {
+	if to == nil || n.cutLocked(p.host, to) || p.host.frozen && p.host != to {
 		return len(b), nil
 	}
 	l := n.linkLocked(p.host, to)

@@ -133,3 +133,22 @@ func TestPacketsToNobodyAreNoError(t *testing.T) {
 		t.Errorf("a packet of 64 KiB: %v", err)
 	}
 }
+
+// TestAFrozenHostFindsItsPacketsWhenItGoesOn sends to one and from one.
+func TestAFrozenHostFindsItsPacketsWhenItGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New(1)
+		a, b := sockets(t, n)
+		n.Freeze("b")
+		if got := exchange(t, a, b, 10); len(got) > 0 {
+			t.Errorf("a frozen host took %v", got)
+		}
+		if got := exchange(t, b, a, 10); len(got) > 0 {
+			t.Errorf("a frozen host sent %v", got)
+		}
+		n.Heal()
+		if got := exchange(t, a, b, 10); len(got) != 20 {
+			t.Errorf("%v came in all, want all 20", got)
+		}
+	})
+}

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -147,6 +148,18 @@ func (c *Cluster) Kill(i int) {
 	_ = n.Stop(ctx) // nobody hears of it
 }
 
+// Wipe removes the data directory of node i, which must be down. When it is
+// restarted it is another node, at the same address.
+func (c *Cluster) Wipe(i int) {
+	c.t.Helper()
+	if c.slots[i].node != nil {
+		c.t.Fatalf("nodetest: node %d is up", i)
+	}
+	if err := os.RemoveAll(c.slots[i].config.Dir); err != nil {
+		c.t.Fatalf("nodetest: wipe node %d: %v", i, err)
+	}
+}
+
 // Stop stops node i in good order.
 func (c *Cluster) Stop(i int) {
 	c.t.Helper()
@@ -180,17 +193,36 @@ func (c *Cluster) Cut(i, j int) { c.net.Cut(name(i), name(j)) }
 // Isolate keeps node i from reaching any other until Heal.
 func (c *Cluster) Isolate(i int) { c.net.Isolate(name(i)) }
 
+// CutOneWay keeps what node i sends from reaching node j until Heal.
+func (c *Cluster) CutOneWay(i, j int) { c.net.CutOneWay(name(i), name(j)) }
+
+// Freeze holds all that node i sends and is sent until Heal, as when its
+// process is stopped: others connect to it and get no answer. Its own clock
+// goes on.
+func (c *Cluster) Freeze(i int) { c.net.Freeze(name(i)) }
+
+// Reset breaks the connections between nodes i and j at once.
+func (c *Cluster) Reset(i, j int) { c.net.Reset(name(i), name(j)) }
+
+// Lossy makes packets between nodes i and j get lost, come twice and overtake
+// each other until Heal, each with the given probability. Gossip is packets;
+// what else nodes say is not.
+func (c *Cluster) Lossy(i, j int, lose, duplicate, reorder float64) {
+	c.net.Packets(name(i), name(j), simnet.Faults{Lose: lose, Duplicate: duplicate, Reorder: reorder})
+}
+
 // Slow delays what nodes i and j send each other, by delay and up to jitter
 // more.
 func (c *Cluster) Slow(i, j int, delay, jitter time.Duration) {
 	c.net.Slow(name(i), name(j), delay, jitter)
 }
 
-// Heal undoes every Cut, Isolate and Slow.
+// Heal undoes whatever was done to the network.
 func (c *Cluster) Heal() {
 	for i := range c.slots {
 		for j := range i {
 			c.Slow(i, j, 0, 0)
+			c.Lossy(i, j, 0, 0, 0)
 		}
 	}
 	c.net.Heal()
