@@ -18,6 +18,8 @@ COUNT    ?= 1
 DURATION ?= 45s
 SEED     ?=
 SCENARIO ?=
+# Kinds of faults that make chaos breaks nothing but, with commas in between.
+FAULTS   ?=
 
 .DEFAULT_GOAL := help
 
@@ -66,7 +68,7 @@ bench: ## Run the benchmarks that match BENCH, COUNT times, in a form that bench
 
 .PHONY: chaos
 chaos: ## Break a cluster of processes for DURATION while it works, by SEED, and check that nothing is lost
-	$(GO) run ./benchmarks/chaos -duration $(DURATION) $(if $(SEED),-seed $(SEED)) $(if $(SCENARIO),-scenario $(SCENARIO))
+	$(GO) run ./benchmarks/chaos -duration $(DURATION) $(if $(SEED),-seed $(SEED)) $(if $(SCENARIO),-scenario $(SCENARIO)) $(if $(FAULTS),-faults $(FAULTS))
 
 .PHONY: verify
 verify: ## Check that generated files, go.mod and go.sum are up to date

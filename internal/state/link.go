@@ -333,7 +333,8 @@ func (l *link) unheard(id string, err error) {
 	if l.ctx.Err() != nil {
 		return
 	}
-	if remote := (*transport.RemoteError)(nil); errors.As(err, &remote) {
+	// One without the method is being started.
+	if remote := (*transport.RemoteError)(nil); errors.As(err, &remote) && remote.Code != transport.CodeNoMethod {
 		l.refuse(id, err)
 		return
 	}

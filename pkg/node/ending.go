@@ -144,7 +144,8 @@ func (c *conductor) refuseAll() {
 }
 
 // resign tells the leader that the run needs another master, unless it is over
-// or has one.
+// or has one. As long as this node lives nobody else would notice, so it goes
+// on with that when the leader can't be told at once.
 func (c *conductor) resign() {
 	cause := context.Cause(c.ctx)
 	telemetry.End(c.span, cause) // does nothing if the run is over
@@ -153,7 +154,18 @@ func (c *conductor) resign() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)
 	defer cancel()
-	if _, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch, Reason: cause.Error()}); err != nil {
-		c.log.Warn("the leader could not be told that the run needs another master", telemetry.Err(err))
+	tell := func(ctx context.Context) error {
+		_, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch, Reason: cause.Error()})
+		if is(err, state.ErrNoRun) {
+			return nil // it was removed
+		}
+		return err
+	}
+	if err := tell(ctx); err != nil {
+		c.log.Warn("the leader could not be told yet that the run needs another master", telemetry.Err(err))
+		c.n.wg.Go(func() {
+			for pause(c.n.ctx, time.Second) && tell(c.n.ctx) != nil {
+			}
+		})
 	}
 }

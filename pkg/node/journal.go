@@ -105,6 +105,12 @@ func (s *server) serveJournal() {
 		// A copy that has seen the reader's epoch has all that was recorded
 		// before it, whoever leads now.
 		run, err := s.state.Run(ref.Run)
+		if is(err, state.ErrNoRun) { // only who leads knows that
+			err = s.state.Read(ctx, func() (err error) {
+				run, err = s.state.Run(ref.Run)
+				return err
+			})
+		}
 		if err != nil {
 			return err
 		}

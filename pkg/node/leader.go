@@ -172,7 +172,7 @@ func (l *leader) assign(id job.RunID, not, why string) (job.Run, bool) {
 		case is(err, state.ErrFenced), l.ctx.Err() != nil:
 			return run, false
 		}
-		l.n.log.Error("run could not be given a master", telemetry.Run(id), telemetry.Err(err))
+		l.n.log.Warn("run could not be given a master yet", telemetry.Run(id), telemetry.Err(err))
 		if !pause(l.ctx, wait) {
 			return run, false
 		}

@@ -332,9 +332,10 @@ func (n *Node) drain(ctx context.Context) error {
 	n.mu.Lock()
 	n.stopping = true
 	n.mu.Unlock()
+	err := n.setDraining(true) // others need not find out by being refused
 	n.masters.handOver()
 	n.masters.wait(ctx)
-	err := n.worker.Drain(ctx)
+	err = errors.Join(err, n.worker.Drain(ctx))
 	n.cancel(ErrStopped)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
@@ -172,9 +173,13 @@ func (p *peers) ifGone(k *peer, times int) {
 			}
 		}
 		if p.ctx.Err() == nil && p.drop(k) {
-			p.n.log.Warn("member does not answer and is taken to be gone", telemetry.Member(k.member.Name))
 			p.n.transport.Drop(k.member.ID)
-			if p.listed(k.member) {
+			level, listed := slog.LevelInfo, p.listed(k.member)
+			if listed {
+				level = slog.LevelWarn // it neither said goodbye nor was found dead
+			}
+			p.n.log.Log(p.ctx, level, "member does not answer and is taken to be gone", telemetry.Member(k.member.Name))
+			if listed {
 				p.describe(p.ctx, k.member)
 			}
 		}
