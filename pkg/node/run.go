@@ -93,6 +93,13 @@ func (r *Run) Wait(ctx context.Context) (mapreduce.Output, error) {
 func (r *Run) await(ctx context.Context) (job.Run, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		run, err := lead[job.Run](ctx, r.n, wire.MethodAwait, wire.RunRef{Run: r.id})
+		if err != nil && r.n.state != nil && r.n.ctx.Err() != nil {
+			// The node stops, and the run may have ended before it did, while
+			// the answer was on its way.
+			if run, err := r.n.state.Run(r.id); err == nil && run.State.Done() {
+				return run, nil
+			}
+		}
 		if err == nil || !broken(err) && !errors.Is(err, ErrNoLeader) || !pause(ctx, wait) {
 			return run, err
 		}
