@@ -261,6 +261,9 @@ func (n *nemesis) fillLeader(ctx context.Context, kind string) error {
 		}
 		errs = append(errs, n.c.client.Drain(drained, leader.name), n.c.client.Undrain(n.patience, leader.name))
 	}
+	if n.c.leader() != p {
+		kind = "fill-disk"
+	}
 	return errors.Join(append(errs, n.squeeze(ctx, kind, p))...)
 }
 
