@@ -65,6 +65,9 @@ func tell(ctx context.Context, o options) (err error) {
 		return err
 	}
 	if r.verdict.OK() && len(r.mishaps) == 0 {
+		if c.o.keep {
+			return c.file(e)
+		}
 		return nil
 	}
 	return errors.Join(errBroken, c.file(e))

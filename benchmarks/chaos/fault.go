@@ -55,6 +55,7 @@ var faults = []fault{
 	}},
 	{kind: "cut-one-way", isolate: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.cutOneWay(ctx, kind, n.any()) }},
 	{kind: "fill-disk", isolate: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.fill(ctx, kind) }},
+	{kind: "fill-leader", isolate: true, many: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.fillLeader(ctx, kind) }},
 	{kind: "drain-node", do: func(ctx context.Context, n *nemesis, kind string) error { return n.drain(ctx, kind, n.any()) }},
 	{kind: "drain-leader", many: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.drain(ctx, kind, n.c.leader()) }},
 	{kind: "restart-all", calm: true, do: func(ctx context.Context, n *nemesis, kind string) error { return n.roll(ctx, kind) }},
@@ -241,7 +242,33 @@ func (n *nemesis) fill(ctx context.Context, kind string) error {
 			disks = append(disks, p)
 		}
 	}
-	p, each := disks[n.rng.IntN(len(disks))], n.between(2000, 4000)
+	return n.squeeze(ctx, kind, disks[n.rng.IntN(len(disks))])
+}
+
+// fillLeader does that to a leader, if it can be had: leaders are drained until
+// one leads whose disk can be filled.
+func (n *nemesis) fillLeader(ctx context.Context, kind string) error {
+	i := slices.IndexFunc(n.c.nodes, func(p *process) bool { return p.server && p.disk != nil })
+	p := n.c.nodes[i]
+	drained, cancel := context.WithTimeout(n.patience, stopTimeout)
+	defer cancel()
+	var errs []error
+	const tries = 6 // who comes next is the servers' choice
+	for range tries {
+		leader := n.c.leader()
+		if leader == p {
+			break
+		}
+		errs = append(errs, n.c.client.Drain(drained, leader.name), n.c.client.Undrain(n.patience, leader.name))
+	}
+	if n.c.leader() != p {
+		kind = "fill-disk"
+	}
+	return errors.Join(append(errs, n.squeeze(ctx, kind, p))...)
+}
+
+func (n *nemesis) squeeze(ctx context.Context, kind string, p *process) error {
+	each := n.between(2000, 4000)
 	say("%-12s %s for %v", kind, p.name, 3*each)
 	f := n.c.breaks(verdict.Fault{Kind: kind}, p)
 	var errs []error

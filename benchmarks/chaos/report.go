@@ -60,6 +60,12 @@ func (r *report) table(out io.Writer) {
 	fmt.Fprintf(w, "slowest\t%d\t%s\t%s\t%s\t\n", len(r.evidence.Faults), seconds(s.Worker), seconds(s.Master), seconds(s.Leader))
 	fmt.Fprintf(w, "bound\t\t%s\t%s\t%s\t\n", seconds(workerBound), seconds(masterBound), seconds(leaderBound))
 	_ = w.Flush()
+	for i, f := range r.evidence.Faults {
+		if k := r.recoveries[i]; k.Worker > workerBound || k.Master > masterBound || k.Leader > leaderBound {
+			fmt.Fprintf(out, "over the bound: %s of %s at %s: worker %s, master %s, leader %s\n", f.Kind, strings.Join(f.Nodes, ", "),
+				f.Began.Format("15:04:05.000"), seconds(k.Worker), seconds(k.Master), seconds(k.Leader))
+		}
+	}
 	if !host.Isolated() {
 		fmt.Fprintln(out, "\nnothing was cut off and no disk was filled: hosts are not apart here")
 	}

@@ -79,7 +79,9 @@ func (n *Node) giveUpWork(ctx context.Context) error {
 	if err := n.setDraining(true); err != nil {
 		return err
 	}
-	n.masters.handOver()
+	if n.masters.handOver() {
+		n.masters.wait(ctx) // they write, which nobody can while leadership is handed over
+	}
 	if n.server != nil && n.server.leads() && len(n.state.Servers()) > 1 {
 		if err := n.state.Transfer(ctx); err != nil {
 			n.log.Warn("leadership could not be handed over", telemetry.Err(err))

@@ -69,16 +69,18 @@ func (m *masters) conduct(run job.Run) {
 }
 
 // handOver gives every run that is conducted here back to the leader, which
-// finds it another master, if there is a member that can be one.
-func (m *masters) handOver() {
+// finds it another master, if there is a member that can be one. It reports
+// whether there is.
+func (m *masters) handOver() bool {
 	if !m.n.othersWork() {
-		return
+		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.runs {
 		c.cancel(errHandedOver)
 	}
+	return true
 }
 
 // dismiss stops to conduct a run that was ended without its master.

@@ -15,7 +15,8 @@ type Recovery struct {
 	// executed was executing elsewhere, or over.
 	Worker time.Duration
 	// Master is from the loss of a master until its run had more tasks done
-	// than were seen before.
+	// than were seen before or, where output that was lost as well has to be
+	// made again first, than when the next master began.
 	Master time.Duration
 	// Leader is from the loss of the leader until the next write was accepted
 	// that began after it.
@@ -26,11 +27,12 @@ type Recovery struct {
 // Where the evidence ends before something had recovered, what it took up to
 // then counts.
 func Recoveries(e Evidence) map[int]Recovery {
-	ends := map[string]time.Time{}
+	ends, keyed := map[string]time.Time{}, map[job.RunID]bool{}
 	for i := range e.Runs {
 		if f := e.Runs[i].Final; f != nil && f.State.Done() {
 			ends[string(f.ID)] = f.Finished
 		}
+		keyed[e.Runs[i].ID] = e.Runs[i].Keyed
 	}
 	all := map[int]Recovery{}
 	for i := range e.Faults {
@@ -43,7 +45,7 @@ func Recoveries(e Evidence) map[int]Recovery {
 			r.Worker = workerRecovery(&e, f, ends)
 		}
 		for run, epoch := range f.Masters {
-			r.Master = max(r.Master, masterRecovery(&e, f, run, epoch, ends))
+			r.Master = max(r.Master, masterRecovery(&e, f, run, epoch, ends, keyed[run]))
 		}
 		if f.Leader {
 			r.Leader = leaderRecovery(&e, f)
@@ -102,8 +104,8 @@ func endedBefore(e *Evidence, f *Fault, x ledger.Execution) bool {
 	})
 }
 
-func masterRecovery(e *Evidence, f *Fault, run job.RunID, epoch uint64, ends map[string]time.Time) time.Duration {
-	before, last := 0, f.Began
+func masterRecovery(e *Evidence, f *Fault, run job.RunID, epoch uint64, ends map[string]time.Time, keyed bool) time.Duration {
+	before, last, next := 0, f.Began, false
 	for _, s := range e.Progress {
 		if s.Run != run {
 			continue
@@ -113,6 +115,9 @@ func masterRecovery(e *Evidence, f *Fault, run job.RunID, epoch uint64, ends map
 			continue
 		}
 		last = s.At
+		if keyed && s.Epoch > epoch && (!next || s.Done < before) {
+			before, next = s.Done, true
+		}
 		if s.Over || s.Epoch >= epoch && s.Done > before {
 			return earliest(s.At, ends[string(run)]).Sub(f.Began)
 		}

@@ -62,6 +62,9 @@ func TestRecoveries(t *testing.T) {
 		{"the next master has more done", Evidence{Progress: []Sample{
 			sample(9, 3, 10), sample(11, 3, 10), sample(12, 4, 8), sample(13, 4, 10), sample(14, 4, 11), sample(15, 4, 12),
 		}}, Recovery{Master: 4 * time.Second}},
+		{"the next master has lost output made again", Evidence{Runs: []Run{{ID: run, Keyed: true}}, Progress: []Sample{
+			sample(9, 3, 10), sample(11, 3, 10), sample(12, 4, 8), sample(13, 4, 7), sample(14, 4, 8), sample(15, 4, 12),
+		}}, Recovery{Master: 4 * time.Second}},
 		{"nobody has", Evidence{Progress: []Sample{sample(9, 3, 10), sample(18, 4, 10)}}, Recovery{Master: 8 * time.Second}},
 		{"the next leader accepts a write", Evidence{Writes: []Write{
 			write(9.9, 10.1, ""), write(10, 11, "nobody there"), write(11, 14, ""), write(12, 13, ""), {Began: seconds(11), Ended: seconds(12), Cut: true},
