@@ -52,7 +52,8 @@ func (m mutePackets) WriteTo(b []byte, addr net.Addr) (int, error) {
 // nodes have the other for dead. They do not take that for true, as each
 // answers the other's calls.
 func TestAMemberThatAnswersIsNotGoneWhateverGossipSays(t *testing.T) {
-	world, silent, log := simnet.New(1), new(atomic.Bool), make(hears, 10_000)
+	world, silent := simnet.New(1), new(atomic.Bool)
+	log, other := make(hears, 10_000), make(hears, 10_000)
 	up := func(name string, c node.Config) *node.Node {
 		c.Name, c.Dir, c.Slots, c.Network = name, filepath.Join(t.TempDir(), name), 1, mute{world.Host(name), silent}
 		c.Gossip, c.RPC = "0.0.0.0"+gossipPort, "0.0.0.0:7947"
@@ -60,7 +61,7 @@ func TestAMemberThatAnswersIsNotGoneWhateverGossipSays(t *testing.T) {
 		return start(t, c)
 	}
 	a := up("a", node.Config{Logger: slog.New(log)})
-	b := up("b", node.Config{Logger: quiet, Join: []string{a.Gossip()}})
+	b := up("b", node.Config{Logger: slog.New(other), Join: []string{a.Gossip()}})
 	if err := errors.Join(a.WaitMembers(t.Context(), 2), b.WaitMembers(t.Context(), 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +72,7 @@ func TestAMemberThatAnswersIsNotGoneWhateverGossipSays(t *testing.T) {
 	do(t, a, spec)
 	silent.Store(true)
 	log.wait(t, "member left")
+	other.wait(t, "member left") // b says goodbye to nobody when it stops
 	if got := values[string](t, do(t, a, spec)); len(got) != 1 {
 		t.Errorf("got %q, want what b returned", got)
 	}
