@@ -17,7 +17,7 @@ type nemesis struct {
 	wiped  bool // a server has lost its disk
 }
 
-// fault is something that is wrong with the network until a time.
+// fault is something that is wrong with the network or a clock until a time.
 type fault struct {
 	apply func()
 	until time.Time
@@ -61,9 +61,12 @@ func (x *nemesis) mend(now time.Time) {
 	x.down = still
 }
 
-// apply makes the network as the faults that are active say.
+// apply makes the network and the clocks as the faults that are active say.
 func (x *nemesis) apply() {
 	x.w.c.Heal()
+	for i := range members {
+		x.w.c.Skew(i, 0)
+	}
 	for _, f := range x.active {
 		f.apply()
 	}
@@ -98,7 +101,7 @@ func (x *nemesis) someone() int {
 	return x.rng.IntN(members)
 }
 
-// wrong does something to the network.
+// wrong does something to the network or a clock.
 func (x *nemesis) wrong(what string, apply func()) {
 	x.log(what)
 	x.active = append(x.active, fault{apply, x.soon()})
@@ -198,6 +201,10 @@ var strikes = []struct {
 		x.wrong(fmt.Sprintf("lose %.2f, repeat %.2f, reorder %.2f of the packets", lose, duplicate, reorder), func() {
 			pairs(func(i, j int) { x.w.c.Lossy(i, j, lose, duplicate, reorder) })
 		})
+	}},
+	{2, func(x *nemesis) {
+		i, d := x.someone(), time.Duration(x.rng.IntN(60)-30)*time.Second
+		x.wrong(fmt.Sprintf("set the clock of %d by %v", i, d), func() { x.w.c.Skew(i, d) })
 	}},
 	{2, func(x *nemesis) {
 		all := x.rng.Perm(members)
