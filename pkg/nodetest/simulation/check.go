@@ -32,6 +32,7 @@ func Check(s *Story) []string {
 	c.asks()
 	c.sights()
 	c.pauses()
+	c.fenced()
 	c.fires()
 	c.risen()
 	c.copies()
@@ -263,6 +264,26 @@ func (c *check) pauses() {
 			w := c.work[s.Run.Key]
 			if w.Job == p.Job && first[w.Key] > p.From && s.Told < p.To && s.Run.Epoch > 0 {
 				c.broken("run %s began in epoch %d although its job was paused", s.Run.ID, s.Run.Epoch)
+			}
+		}
+	}
+}
+
+// FenceAfter is the Config.FenceAfter of all nodes. A node looks once a second
+// whether it is over, and may wait for an answer for another.
+const (
+	FenceAfter = 3 * time.Second
+	fenceSlack = 3 * time.Second
+)
+
+// fenced: a node that is cut off for long ends what it executes.
+func (c *check) fenced() {
+	const bound = FenceAfter + fenceSlack
+	for _, cut := range c.s.Cuts {
+		late := cut.From.Add(bound)
+		for _, a := range c.s.Attempts {
+			if a.Node == cut.Node && a.Began.Before(cut.From) && a.Ended.After(late) && cut.To.After(late) {
+				c.broken("attempt %s was executed on node %s %v after that was cut off, want at most %v", a.Name, a.Node, min(a.Ended.Sub(cut.From), cut.To.Sub(cut.From)), bound)
 			}
 		}
 	}

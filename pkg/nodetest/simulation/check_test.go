@@ -54,6 +54,8 @@ func good() *simulation.Story {
 			"default/j@5": {State: job.Succeeded, Value: "6"},
 		},
 		Executed: map[string]map[string]int{},
+		Attempts: []simulation.Attempt{{Node: "n1", Name: "m0#1", Began: at(1), Ended: at(20)}},
+		Cuts:     []simulation.Cut{{Node: "n2", From: at(2), To: at(30)}, {Node: "n1", From: at(0), To: at(30)}},
 		Rested: []job.Run{
 			run("j@1", "twice", job.Succeeded, 3), run("j@2", "cancelled", job.Canceled, 1), run("j@3", "stopped", job.Canceled, 1),
 			run("j@4", "doomed", job.Failed, 3), run("j@4#2", "", job.Succeeded, 3), run("j@5", "waits", job.Succeeded, 3),
@@ -134,19 +136,20 @@ func TestEveryBrokenPromiseIsNoticed(t *testing.T) {
 		"the reason to end changes": {func(s *simulation.Story) {
 			s.Sights[4].Run.CancelReason, s.Rested[1].CancelReason = "one", "two"
 		}, `because of "one", then because of "two"`},
-		"a history is rewritten":       {func(s *simulation.Story) { s.Sights[0].Run.History[0].What = "dreamt of" }, "was rewritten"},
-		"a paused job begins":          {func(s *simulation.Story) { s.Sights[6].Run.Epoch = 1 }, "although its job was paused"},
-		"a fire is lost":               {func(s *simulation.Story) { s.Rested = s.Rested[:7] }, "3 fires, which are 1 runs and 1 skipped"},
-		"a fire makes two runs":        {func(s *simulation.Story) { s.Rested[7].ID += "x" }, "and 2 are of its trigger"},
-		"a fire is of another time":    {func(s *simulation.Story) { s.Rested[7].Fire = s.Rested[6].Fire }, "is of the fire at"},
-		"a trigger can't be checked":   {func(s *simulation.Story) { s.Jobs[0].Spec.Schedule.When = "0 * * * *" }, "can't be checked"},
-		"a run does not survive":       {func(s *simulation.Story) { s.Risen = s.Risen[1:] }, "is gone after all nodes were killed"},
-		"a run changes over a kill":    {func(s *simulation.Story) { s.Risen[0].Epoch = 1 }, "in epoch 1 after 2"},
-		"a copy lacks a record":        {func(s *simulation.Story) { delete(s.Copies["n1"], "l") }, `differ in 1 of 2 and 1 records: "l"`},
-		"a copy has another record":    {func(s *simulation.Story) { s.Copies["n1"]["k"] = "x" }, `differ in 1 of 2 and 2 records: "k"`},
-		"a copy has a record too many": {func(s *simulation.Story) { s.Copies["n1"]["m"] = "x" }, `differ in 1 of 2 and 3 records: "m"`},
-		"no copy was looked at":        {func(s *simulation.Story) { s.Copies = nil }, "no server has a copy"},
-		"nobody leads":                 {func(s *simulation.Story) { s.Leaders = 0 }, "0 nodes lead"},
+		"a history is rewritten":          {func(s *simulation.Story) { s.Sights[0].Run.History[0].What = "dreamt of" }, "was rewritten"},
+		"a paused job begins":             {func(s *simulation.Story) { s.Sights[6].Run.Epoch = 1 }, "although its job was paused"},
+		"a node that is cut off works on": {func(s *simulation.Story) { s.Cuts[0].Node = "n1" }, "m0#1 was executed on node n1 18s after"},
+		"a fire is lost":                  {func(s *simulation.Story) { s.Rested = s.Rested[:7] }, "3 fires, which are 1 runs and 1 skipped"},
+		"a fire makes two runs":           {func(s *simulation.Story) { s.Rested[7].ID += "x" }, "and 2 are of its trigger"},
+		"a fire is of another time":       {func(s *simulation.Story) { s.Rested[7].Fire = s.Rested[6].Fire }, "is of the fire at"},
+		"a trigger can't be checked":      {func(s *simulation.Story) { s.Jobs[0].Spec.Schedule.When = "0 * * * *" }, "can't be checked"},
+		"a run does not survive":          {func(s *simulation.Story) { s.Risen = s.Risen[1:] }, "is gone after all nodes were killed"},
+		"a run changes over a kill":       {func(s *simulation.Story) { s.Risen[0].Epoch = 1 }, "in epoch 1 after 2"},
+		"a copy lacks a record":           {func(s *simulation.Story) { delete(s.Copies["n1"], "l") }, `differ in 1 of 2 and 1 records: "l"`},
+		"a copy has another record":       {func(s *simulation.Story) { s.Copies["n1"]["k"] = "x" }, `differ in 1 of 2 and 2 records: "k"`},
+		"a copy has a record too many":    {func(s *simulation.Story) { s.Copies["n1"]["m"] = "x" }, `differ in 1 of 2 and 3 records: "m"`},
+		"no copy was looked at":           {func(s *simulation.Story) { s.Copies = nil }, "no server has a copy"},
+		"nobody leads":                    {func(s *simulation.Story) { s.Leaders = 0 }, "0 nodes lead"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := good()

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/musterhq/muster/pkg/nodetest/simulation"
 )
 
 // nemesis is what breaks a world, by chance, and mends it.
@@ -21,6 +23,7 @@ type nemesis struct {
 type fault struct {
 	apply func()
 	until time.Time
+	cut   simulation.Cut // if it keeps a node from all others: that, since it was last applied
 }
 
 // absence is a node that is down until a time.
@@ -44,6 +47,7 @@ func (x *nemesis) rage(d time.Duration) {
 
 // mend undoes what is over at a time.
 func (x *nemesis) mend(now time.Time) {
+	x.tellCuts()
 	x.active = slices.DeleteFunc(x.active, func(f fault) bool { return !f.until.After(now) })
 	x.apply()
 	var still []absence
@@ -67,8 +71,20 @@ func (x *nemesis) apply() {
 	for i := range members {
 		x.w.c.Skew(i, 0)
 	}
+	for i := range x.active {
+		x.active[i].apply()
+		x.active[i].cut.From = time.Now()
+	}
+}
+
+// tellCuts writes down which nodes were cut off until now. Before others are,
+// all are healed, and somebody may get through in the meantime.
+func (x *nemesis) tellCuts() {
 	for _, f := range x.active {
-		f.apply()
+		if cut := f.cut; cut.Node != "" {
+			cut.To = time.Now()
+			x.w.tell(func(s *simulation.Story) { s.Cuts = append(s.Cuts, cut) })
+		}
 	}
 }
 
@@ -102,16 +118,27 @@ func (x *nemesis) someone() int {
 }
 
 // wrong does something to the network or a clock.
-func (x *nemesis) wrong(what string, apply func()) {
+func (x *nemesis) wrong(what string, apply func()) { x.wrongWith(what, fault{apply: apply}) }
+
+func (x *nemesis) wrongWith(what string, f fault) {
 	x.log(what)
-	x.active = append(x.active, fault{apply, x.soon()})
+	f.until = x.soon()
+	x.tellCuts()
+	x.active = append(x.active, f)
 	x.apply()
+}
+
+// cutOff keeps a node from all others, in some way.
+func (x *nemesis) cutOff(what string, apply func(i int)) {
+	i := x.someone()
+	x.wrongWith(fmt.Sprintf("%s %d", what, i), fault{apply: func() { apply(i) }, cut: simulation.Cut{Node: fmt.Sprintf("n%d", i)}})
 }
 
 // kill kills those of nodes that are up, all at once.
 func (x *nemesis) kill(wipe bool, nodes ...int) {
 	nodes = slices.DeleteFunc(nodes, func(i int) bool { return x.w.get(i) == nil })
 	x.log(fmt.Sprintf("kill %v, wipe: %v", nodes, wipe))
+	x.tellCuts()
 	x.w.kill(nodes...)
 	x.apply()
 	for _, i := range nodes {
@@ -162,14 +189,8 @@ var strikes = []struct {
 			x.down = append(x.down, absence{i, false, x.soon()})
 		}
 	}},
-	{1, func(x *nemesis) {
-		i := x.someone()
-		x.wrong(fmt.Sprintf("isolate %d", i), func() { x.w.c.Isolate(i) })
-	}},
-	{1, func(x *nemesis) {
-		i := x.someone()
-		x.wrong(fmt.Sprintf("freeze %d", i), func() { x.w.c.Freeze(i) })
-	}},
+	{1, func(x *nemesis) { x.cutOff("isolate", x.w.c.Isolate) }},
+	{1, func(x *nemesis) { x.cutOff("freeze", x.w.c.Freeze) }},
 	{1, func(x *nemesis) {
 		all := x.rng.Perm(members)
 		x.wrong(fmt.Sprintf("part %v from %v", all[:2], all[2:]), func() {
@@ -185,12 +206,10 @@ var strikes = []struct {
 		x.wrong(fmt.Sprintf("cut %d from %d", all[0], all[1]), func() { x.w.c.Cut(all[0], all[1]) })
 	}},
 	{2, func(x *nemesis) {
-		i := x.someone()
-		x.wrong(fmt.Sprintf("deafen %d", i), func() { others(i, func(j int) { x.w.c.CutOneWay(j, i) }) })
+		x.cutOff("deafen", func(i int) { others(i, func(j int) { x.w.c.CutOneWay(j, i) }) })
 	}},
 	{2, func(x *nemesis) {
-		i := x.someone()
-		x.wrong(fmt.Sprintf("silence %d", i), func() { others(i, func(j int) { x.w.c.CutOneWay(i, j) }) })
+		x.cutOff("silence", func(i int) { others(i, func(j int) { x.w.c.CutOneWay(i, j) }) })
 	}},
 	{2, func(x *nemesis) {
 		delay := time.Duration(x.rng.IntN(400)) * time.Millisecond

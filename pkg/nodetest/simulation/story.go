@@ -7,7 +7,11 @@
 // breaks. It is a function of the story: it asks nobody and reads no clock.
 package simulation
 
-import "github.com/musterhq/muster/pkg/job"
+import (
+	"time"
+
+	"github.com/musterhq/muster/pkg/job"
+)
 
 // Story is what was asked of a cluster and what it said, from its beginning
 // until everything has been healed, has come to rest, was killed and started
@@ -20,6 +24,10 @@ type Story struct {
 	Sights  []Sight
 	// Ends are what those were told who waited for runs.
 	Ends map[job.RunID]End
+	// Attempts are those whose execution took a while, and Cuts the times
+	// during which a node could reach no other.
+	Attempts []Attempt
+	Cuts     []Cut
 	// Executed is how often each task of a run was executed to its end, by the
 	// processors' own account, of runs by their key.
 	Executed map[string]map[string]int
@@ -96,4 +104,16 @@ type End struct {
 	State job.State
 	Value string // as text
 	Err   string // why the value could not be read
+}
+
+// Attempt is the execution of an attempt, by the processor's own account.
+type Attempt struct {
+	Node, Name   string
+	Began, Ended time.Time
+}
+
+// Cut is a time during which a node could reach no other.
+type Cut struct {
+	Node     string
+	From, To time.Time
 }

@@ -123,9 +123,14 @@ func (w *world) busy(ctx context.Context, t *mapreduce.Task) error {
 	chance := rand.New(rand.NewPCG(w.seed, sharding.Hash(fmt.Append(nil, id, t.ID, t.Attempt))))
 	d := time.Duration(chance.IntN(400)) * time.Millisecond
 	if chance.IntN(10) == 0 {
-		d = time.Duration(chance.IntN(8000)) * time.Millisecond
+		d = time.Duration(chance.IntN(15_000)) * time.Millisecond
 	}
-	if err := pass(ctx, d); err != nil {
+	a := simulation.Attempt{Node: t.Node, Name: fmt.Sprintf("%s/%s#%d", t.Run, t.ID, t.Attempt), Began: time.Now()}
+	err := pass(ctx, d)
+	if a.Ended = time.Now(); a.Ended.Sub(a.Began) > simulation.FenceAfter {
+		w.tell(func(s *simulation.Story) { s.Attempts = append(s.Attempts, a) })
+	}
+	if err != nil {
 		return err
 	}
 	switch {

@@ -52,7 +52,7 @@ func begin(t *testing.T, seed uint64, out io.Writer) *world {
 		w.dirs[i] = filepath.Join(dir, cfg.Name)
 		cfg.Dir = w.dirs[i]
 		cfg.Processors = w.processors()
-		cfg.Slots, cfg.FenceAfter, cfg.JoinTimeout = 4, 5*time.Second, -1
+		cfg.Slots, cfg.FenceAfter, cfg.JoinTimeout = 4, simulation.FenceAfter, -1
 		cfg.Logger = logger(out, slog.LevelInfo)
 		cfg.Join = nil
 		for j := range members { // so that any may be the first to come back
