@@ -110,6 +110,7 @@ func (w *world) processors() mapreduce.Registry {
 			return t.Shard.Index * t.Shard.Index, w.busy(ctx, t)
 		}),
 		"count": mapreduce.Of(count{w}),
+		"held":  mapreduce.ProcessorFunc(func(ctx context.Context, t *mapreduce.Task) (any, error) { return w.held(ctx, t) }),
 		"tick": mapreduce.ProcessorFunc(func(ctx context.Context, _ *mapreduce.Task) (any, error) {
 			return nil, pass(ctx, 100*time.Millisecond)
 		}),

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/pkg/node"
 	"github.com/musterhq/muster/pkg/nodetest"
@@ -34,6 +35,7 @@ type world struct {
 	log    *slog.Logger
 	ctx    context.Context // ends when nobody waits any longer
 	orders sync.WaitGroup
+	held   mapreduce.ProcessorFunc // "held", for those who need it
 
 	mu    sync.Mutex
 	up    [members]*node.Node // nil while it is down; guarded by mu
