@@ -181,8 +181,8 @@ var strikes = []struct {
 	}},
 	{4, func(x *nemesis) { x.kill(false, x.rng.Perm(members)[:2+x.rng.IntN(2)]...) }},
 	{8, func(x *nemesis) { x.kill(false, 0, 1, 2, 3, 4) }},
-	{3, func(x *nemesis) { // in good order
-		if i := x.someone(); x.w.get(i) != nil {
+	{1, func(x *nemesis) { // in good order, which takes the others
+		if i := x.someone(); len(x.down) == 0 && len(x.active) == 0 {
 			x.log(fmt.Sprintf("stop %d", i))
 			x.w.set(i, nil)
 			x.w.c.Stop(i)

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 4, "how many random worlds to try")
+	seeds = flag.Int("seeds", 3, "how many random worlds to try")
 	seed  = flag.Uint64("seed", 0, "the one random world to try")
 	story = flag.String("story", "", "file to write to what the nodes log, as they do")
 )
@@ -37,9 +37,29 @@ func TestPromisesAreKeptWhateverBreaks(t *testing.T) {
 		simulate(t, *seed, time.Minute)
 		return
 	}
-	for range *seeds {
+	for i := range *seeds {
+		if i > 0 && testing.Short() {
+			break
+		}
 		seed := rand.Uint64() | 1
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed, time.Minute) })
+	}
+}
+
+// TestWorldsThatWentWrongOnceGoRight has the seeds of worlds in which something
+// did. A seed repeats what is asked of a cluster and done to it, as long as the
+// tables here stay as they are; what goroutines do in which order is not in its
+// hands. So each has a test of what it found, too.
+func TestWorldsThatWentWrongOnceGoRight(t *testing.T) {
+	if testing.Short() || *seed != 0 {
+		t.Skip("it takes some seconds for each")
+	}
+	for found, seed := range map[string]uint64{
+		"callers that wake each other":   9807421457597001679,  // node.TestOnlyAnotherLeaderIsNews
+		"journals that end too early":    7568308344410075109, // transporttest: WhatIsDroppedUnreadHasNoEnd
+		"outcomes that nobody waits for": 11336911061898983919, // TestAWorkerDoesNotWaitForAMasterThatIsGone
+	} {
+		t.Run(found, func(t *testing.T) { simulate(t, seed, time.Minute) })
 	}
 }
 
@@ -60,6 +80,12 @@ func simulate(t *testing.T, seed uint64, rage time.Duration) {
 		out = f
 	}
 	began := time.Now()
+	defer func() { // a bubble that fails ends its test
+		t.Logf("which took %v", time.Since(began).Round(time.Millisecond))
+		if t.Failed() && *story == "" {
+			keep(t, kept.Bytes())
+		}
+	}()
 	transporttest.Bubble(t, func(t *testing.T) {
 		born := time.Now()
 		w := begin(t, seed, out)
@@ -69,14 +95,15 @@ func simulate(t *testing.T, seed uint64, rage time.Duration) {
 		}
 		t.Logf("%d submits, %d runs, %d sights in %v", len(w.story.Submits), len(w.story.Rested), len(w.story.Sights), time.Since(born))
 	})
-	t.Logf("which took %v", time.Since(began).Round(time.Millisecond))
-	if t.Failed() && *story == "" {
-		name := filepath.Join(t.ArtifactDir(), "log.txt")
-		if err := os.WriteFile(name, kept.Bytes(), 0o600); err != nil {
-			t.Error(err)
-		}
-		t.Logf("with -artifacts, what the nodes logged stays in %s", name)
+}
+
+// keep writes down what the nodes logged.
+func keep(t *testing.T, log []byte) {
+	name := filepath.Join(t.ArtifactDir(), "log.txt")
+	if err := os.WriteFile(name, log, 0o600); err != nil {
+		t.Error(err)
 	}
+	t.Logf("with -artifacts, what the nodes logged stays in %s", name)
 }
 
 // live has a cluster work while it is broken, and then come to rest.
