@@ -208,7 +208,7 @@ func (s *stream) Close() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.in.drop()
+	s.dropLocked(closed)
 	s.failLocked(closed, closed)
 	return nil
 }
@@ -218,12 +218,21 @@ func (s *stream) stop(err error) {
 	s.mu.Lock()
 	first := !s.stopped
 	s.stopped = true
-	s.in.drop()
+	s.dropLocked(err)
 	s.failLocked(err, err)
 	s.mu.Unlock()
 	if first {
 		s.conn.SetDeadline(past)
 	}
+}
+
+// dropLocked forgets what came and was not read. A reader who has missed
+// something must not be told that the data was whole.
+func (s *stream) dropLocked(err error) {
+	if s.in.n > 0 {
+		s.inErr = err
+	}
+	s.in.drop()
 }
 
 // failLocked sets what reads and writes will return, unless they have an error
@@ -254,7 +263,7 @@ func (s *stream) finish(err error) {
 	default:
 		s.out.frame(frameDone, nil)
 	}
-	s.in.drop()
 	closed := &failure{method: s.method, to: s.peer, kind: io.ErrClosedPipe, cause: errHandlerDone}
+	s.dropLocked(closed)
 	s.failLocked(closed, closed)
 }

@@ -73,7 +73,7 @@ func (c *clock) run() {
 // are no others.
 func (c *clock) settleDue() (next time.Duration, err error) {
 	for {
-		wakes, err := c.l.state.Wakes(time.Now(), wakePage)
+		wakes, err := c.l.state.Wakes(c.l.n.wall(), wakePage)
 		if err != nil {
 			return 0, err
 		}
@@ -89,7 +89,7 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 	if err != nil || !ok {
 		return time.Hour, err
 	}
-	return max(time.Until(at), 0), nil
+	return max(at.Sub(c.l.n.wall()), 0), nil
 }
 
 // settleAll settles jobs, many at a time.
@@ -128,7 +128,7 @@ func (c *clock) settle(namespace, name string) error {
 	if err != nil { // it was accepted once, by a node that knew more
 		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
 	}
-	s := scheduler.Settle(&d, table, time.Now().UTC())
+	s := scheduler.Settle(&d, table, c.l.n.wall().UTC())
 	f := state.Firing{
 		Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq,
 		Cursor: s.Cursor, Wake: s.Wake, Ended: s.Ended, Skipped: s.Skipped,

@@ -119,7 +119,8 @@ type Config struct {
 	MeterProvider  metric.MeterProvider
 
 	// Network is what the node speaks through. Nil means the machine's own;
-	// package nodetest puts a simulated one here.
+	// package nodetest puts a simulated one here. One that has a method
+	// Now() time.Time is the node's wall clock as well.
 	Network Network
 }
 

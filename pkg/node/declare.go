@@ -64,7 +64,7 @@ func (n *Node) checkJob(spec *job.Spec) error {
 	if spec.Schedule.When == "" {
 		return nil
 	}
-	if err := spec.Schedule.Validate(time.Now(), n.cfg.Calendars); err != nil {
+	if err := spec.Schedule.Validate(n.wall(), n.cfg.Calendars); err != nil {
 		return fmt.Errorf("node: Schedule: %w", bare(err))
 	}
 	return nil
@@ -105,7 +105,7 @@ func (n *Node) DeleteJob(ctx context.Context, namespace, name string) error {
 // RunJob makes a run of a declared job now, whatever its trigger says.
 func (n *Node) RunJob(ctx context.Context, namespace, name string, options ...Option) (*Run, error) {
 	namespace = cmp.Or(namespace, "default")
-	now := time.Now().UTC()
+	now := n.wall().UTC()
 	run := job.Run{Spec: job.Spec{Namespace: namespace, Name: name}, Fire: now, Created: now, Origin: trigger.ReasonManual}
 	run.ID = newID(run.Spec, now)
 	for _, o := range options {
@@ -146,7 +146,7 @@ func (n *Node) NextFires(ctx context.Context, namespace, name string, k int) ([]
 	if err != nil {
 		return nil, fmt.Errorf("node: job %s/%s: %w", namespace, name, err)
 	}
-	after := time.Now()
+	after := n.wall()
 	if d.Fires.Cursor.After(after) {
 		after = d.Fires.Cursor
 	}

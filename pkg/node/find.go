@@ -40,11 +40,18 @@ type leaders struct {
 	mu       sync.Mutex
 	id       string        // "" if nobody is known to lead; guarded by mu
 	term     uint64        // the latest heard of; guarded by mu
-	changed  chan struct{} // closed at the next change of id; guarded by mu
+	known    reigned       // who was known last, though doubted since; guarded by mu
+	changed  chan struct{} // closed when another is known than was; guarded by mu
 	reign    context.Context
 	abdicate context.CancelCauseFunc
 	looking  *looking // under way, or nil; guarded by mu
 	why      error    // why nobody was found the last time; guarded by mu
+}
+
+// reigned is who leads in a term.
+type reigned struct {
+	id   string
+	term uint64
 }
 
 // looking is a search for the leader that several may wait for.
@@ -88,12 +95,18 @@ func (l *leaders) setLocked(id string) {
 		l.reign, l.abdicate = context.WithCancelCause(l.n.ctx)
 	}
 	l.id = id
-	close(l.changed)
-	l.changed = make(chan struct{})
+	// A leader that is doubted and named again is no news: two callers that it
+	// does not answer would wake each other without end.
+	if now := (reigned{id, l.term}); id != "" && now != l.known {
+		l.known = now
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
 }
 
-// now returns who leads as far as is known, and a context that ends when
-// another node does.
+// now returns who leads as far as is known, a context that ends when another
+// node does, and a channel that is closed when somebody is known who was not:
+// another node, or in a later term.
 func (l *leaders) now() (id string, reign context.Context, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

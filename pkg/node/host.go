@@ -89,10 +89,16 @@ func (h *host) Report(run job.RunID, epoch uint64, outcomes []job.Outcome) {
 	}
 }
 
+// unanswered is after how many tries in vain, within about two seconds, a
+// worker asks the leader whether the master is still to be told: it may be gone
+// for good, and the run over before this node heard of another.
+const unanswered = 7
+
 // deliver calls a method of the run's master until it is answered or nobody
 // waits for it any more.
 func (h *host) deliver(ctx context.Context, run job.RunID, epoch uint64, method string, message func() any) error {
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	wait := 20 * time.Millisecond
+	for tries := 1; ; tries++ {
 		to, ok := h.master(run, epoch)
 		if !ok {
 			return state.ErrFenced
@@ -101,7 +107,7 @@ func (h *host) deliver(ctx context.Context, run job.RunID, epoch uint64, method 
 		switch {
 		case err == nil, is(err, errRefused), is(err, state.ErrFenced):
 			return err
-		case is(err, errNoMaster) && h.over(run, epoch):
+		case (is(err, errNoMaster) || tries >= unanswered) && h.over(run, epoch):
 			return state.ErrFenced
 		}
 		h.n.log.Debug("the master of the run does not answer", telemetry.Run(run), slog.String("method", method), telemetry.Err(err))
@@ -110,6 +116,7 @@ func (h *host) deliver(ctx context.Context, run job.RunID, epoch uint64, method 
 			return context.Cause(ctx)
 		case <-time.After(wait):
 		}
+		wait = min(2*wait, 2*time.Second)
 	}
 }
 

@@ -225,7 +225,7 @@ func (l *leader) retain(namespace, name string, n int) error {
 				return err
 			}
 			keep := run.Spec.Retain.WithDefaults()
-			old := keep.Age >= 0 && time.Since(e.At) > keep.Age
+			old := keep.Age >= 0 && l.n.wall().Sub(e.At) > keep.Age
 			if many := keep.Runs >= 0 && n > keep.Runs; !old && !many {
 				return nil
 			}

@@ -121,7 +121,7 @@ func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
 func (l *leader) admitRun(c wire.Create) (job.Run, error) {
 	run := c.Run
 	run.Master = ""
-	reserved := !run.NotBefore.After(time.Now()) && l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, run.Spec.MaxRuns)
+	reserved := !run.NotBefore.After(l.n.wall()) && l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, run.Spec.MaxRuns)
 	if reserved {
 		run.Master = l.choose("")
 	}
@@ -330,7 +330,7 @@ func (l *leader) run(id job.RunID) (job.Run, error) {
 }
 
 func (l *leader) renew(_ context.Context, r wire.Renew) (wire.Renewed, error) {
-	return wire.Renewed{Fenced: l.leases.renew(r.Node, r.Life), Now: time.Now()}, nil
+	return wire.Renewed{Fenced: l.leases.renew(r.Node, r.Life), Now: l.n.wall()}, nil
 }
 
 // pause waits and reports whether ctx goes on.

@@ -13,7 +13,7 @@ import (
 
 // putJob declares a job and has its trigger looked at.
 func (l *leader) putJob(ctx context.Context, p wire.PutJobRequest) (job.Declared, error) {
-	now := time.Now().UTC()
+	now := l.n.wall().UTC()
 	var wake time.Time
 	if s := p.Spec.Schedule; s.When != "" {
 		// What it takes to know the first fire is the revision, which is not
@@ -85,7 +85,7 @@ func (l *leader) backfill(ctx context.Context, b wire.Backfill) (wire.Backfilled
 			}
 			continue
 		}
-		now := time.Now().UTC()
+		now := l.n.wall().UTC()
 		run := job.Run{ID: id, Spec: d.Spec, Revision: d.Revision, Fire: f.Nominal, Created: now, Origin: trigger.ReasonBackfill}
 		chunks, err := l.n.planFire(ctx, &run)
 		if err == nil {

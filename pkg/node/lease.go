@@ -33,7 +33,7 @@ func (n *Node) renew() {
 	for {
 		_, _, changed := n.leaders.now()
 		ctx, cancel := context.WithTimeout(n.ctx, renewTimeout)
-		asked := time.Now()
+		asked, told := time.Now(), n.wall()
 		r, err := n.renewOnce(ctx)
 		cancel()
 		switch {
@@ -47,7 +47,7 @@ func (n *Node) renew() {
 				n.log.Info("the leader answers again", slog.Duration("after", time.Since(heard)))
 			}
 			heard, fenced = time.Now(), false
-			n.skew.measure(asked, time.Now(), r.Now)
+			n.skew.measure(told, time.Since(asked), r.Now)
 		case time.Since(heard) > n.cfg.FenceAfter && !fenced:
 			fenced = true
 			n.fence("no leader has answered for " + n.cfg.FenceAfter.String())

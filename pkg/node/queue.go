@@ -105,13 +105,13 @@ func (l *leader) beginDue() (next time.Duration, err error) {
 	if !ok {
 		return time.Hour, err
 	}
-	return max(time.Until(at), 0), err
+	return max(at.Sub(l.n.wall()), 0), err
 }
 
 // ripen lets the runs whose time has come wait for a master.
 func (l *leader) ripen() error {
 	for {
-		due, err := l.state.Due(time.Now(), queuePage)
+		due, err := l.state.Due(l.n.wall(), queuePage)
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -168,7 +168,7 @@ func (l *leader) room() bool {
 
 // waitsFor says what a run waits for that has not begun.
 func (l *leader) waitsFor(run *job.Run) string {
-	if run.NotBefore.After(time.Now()) {
+	if run.NotBefore.After(l.n.wall()) {
 		return "waits until " + run.NotBefore.Format(time.RFC3339)
 	}
 	if p, paused, err := l.state.Paused(run.Spec.Namespace, run.Spec.Name); err == nil && paused {

@@ -26,7 +26,7 @@ func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
 	if old.State != job.Failed && old.State != job.Canceled {
 		return old, fmt.Errorf("%w: run %s is %v: only one that failed or was canceled can be tried again; submit its job anew", state.ErrInvalid, old.ID, old.State)
 	}
-	run := next(&old)
+	run := next(&old, l.n.wall().UTC())
 	if made, err := l.state.Run(run.ID); err == nil {
 		return made, nil // somebody asked before
 	}
@@ -50,8 +50,8 @@ func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
 	return l.create(ctx, wire.Create{Run: run})
 }
 
-// next returns the run that tries old again.
-func next(old *job.Run) job.Run {
+// next returns the run that tries old again from now on.
+func next(old *job.Run, now time.Time) job.Run {
 	first := old.ID
 	if old.Of != "" {
 		first = old.Of
@@ -61,7 +61,7 @@ func next(old *job.Run) job.Run {
 	return job.Run{
 		ID: job.RunID(fmt.Sprintf("%s#%d", base, attempt)), Of: first, Attempt: attempt,
 		Spec: old.Spec, Plan: old.Plan, Fire: old.Fire, Extra: old.Extra, Trace: old.Trace,
-		Epoch: old.Epoch, Created: time.Now().UTC(),
+		Epoch: old.Epoch, Created: now,
 	}
 }
 

@@ -45,7 +45,7 @@ func (n *Node) openState(ctx context.Context) (err error) {
 		return nil
 	}
 	n.state, err = state.Open(ctx, state.Config{
-		Dir: n.stateDir(), ID: n.id, Logger: n.log, Now: time.Now, Transport: n.transport, Called: n.nameOf,
+		Dir: n.stateDir(), ID: n.id, Logger: n.log, Now: n.wall, Transport: n.transport, Called: n.nameOf,
 	})
 	if err != nil {
 		return err

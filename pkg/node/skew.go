@@ -14,9 +14,9 @@ type skew struct {
 }
 
 // measure takes in that the leader's clock said theirs at some time between
-// asked and answered.
-func (s *skew) measure(asked, answered, theirs time.Time) {
-	half := answered.Sub(asked) / 2
+// asked, by this node's clock, and as long after it as the answer took.
+func (s *skew) measure(asked time.Time, took time.Duration, theirs time.Time) {
+	half := took / 2
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ahead, s.within = asked.Round(0).Add(half).Sub(theirs), half

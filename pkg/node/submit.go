@@ -60,7 +60,7 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 	if err := sharding.Strategy(spec.Placement.Strategy).Check(); err != nil {
 		return nil, fmt.Errorf("node: Placement.Strategy: %w", err)
 	}
-	now := time.Now().UTC()
+	now := n.wall().UTC()
 	run := job.Run{Spec: spec, Fire: now, Created: now, ID: newID(spec, now)}
 	run.Trace = telemetry.Inject(ctx)
 	for _, o := range options {

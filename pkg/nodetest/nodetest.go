@@ -42,6 +42,7 @@ type slot struct {
 	node   *node.Node // nil while it is down
 	config node.Config
 	life   *life
+	skew   *atomic.Int64
 }
 
 // life is the network as one life of a node has it. When that is over it has
@@ -49,6 +50,15 @@ type slot struct {
 type life struct {
 	*simnet.Host
 	over atomic.Bool
+	skew *atomic.Int64 // of the machine's clock, in nanoseconds
+}
+
+// Now is the node's wall clock.
+func (l *life) Now() time.Time {
+	if d := time.Duration(l.skew.Load()); d != 0 {
+		return time.Now().Round(0).Add(d)
+	}
+	return time.Now()
 }
 
 var errKilled = errors.New("nodetest: the node was killed")
@@ -95,7 +105,7 @@ func Start(t testing.TB, n int, configure func(i int, cfg *node.Config)) *Cluste
 		if configure != nil {
 			configure(i, &cfg)
 		}
-		c.slots[i].config = cfg
+		c.slots[i].config, c.slots[i].skew = cfg, new(atomic.Int64)
 		c.Restart(i)
 	}
 	c.Settle()
@@ -178,7 +188,7 @@ func (c *Cluster) Restart(i int) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
-	c.slots[i].life = &life{Host: c.net.Host(name(i))}
+	c.slots[i].life = &life{Host: c.net.Host(name(i)), skew: c.slots[i].skew}
 	c.slots[i].config.Network = c.slots[i].life
 	n, err := node.Start(ctx, c.slots[i].config)
 	if err != nil {
@@ -216,6 +226,10 @@ func (c *Cluster) Lossy(i, j int, lose, duplicate, reorder float64) {
 func (c *Cluster) Slow(i, j int, delay, jitter time.Duration) {
 	c.net.Slow(name(i), name(j), delay, jitter)
 }
+
+// Skew sets the wall clock of node i, which is right otherwise, ahead by d or,
+// if that is negative, behind.
+func (c *Cluster) Skew(i int, d time.Duration) { c.slots[i].skew.Store(int64(d)) }
 
 // Heal undoes whatever was done to the network.
 func (c *Cluster) Heal() {

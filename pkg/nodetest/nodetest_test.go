@@ -433,3 +433,30 @@ func TestRunsOutliveTheirCluster(t *testing.T) {
 		t.Errorf("got %d tasks, %v, want 1000", got, err)
 	}
 }
+
+// TestAWrongClockIsBelievedByNobodyElse submits to a node whose clock is an
+// hour ahead, for now and for later.
+func TestAWrongClockIsBelievedByNobodyElse(t *testing.T) {
+	p := newNumbers(1000)
+	c := start(t, 2, mapreduce.Registry{"numbers": p})
+	c.Skew(1, time.Hour)
+	before := time.Now()
+	run, err := c.Node(1).Submit(t.Context(), job.Spec{Processor: "numbers", Params: "3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := run.Get(t.Context())
+	if err != nil || got.Created.Sub(before) < time.Hour || got.Finished.Sub(before) > time.Hour/2 {
+		t.Errorf("got %+v, %v, want one that was created in an hour and has ended now", got, err)
+	}
+	later, err := c.Node(1).Submit(t.Context(), job.Spec{Processor: "numbers", Params: "3"}, node.NotBefore(before.Add(time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := later.Get(t.Context()); err != nil || got.State != job.Pending {
+		t.Errorf("got %v, %v, want it to wait for an hour by the leader's clock", got.State, err)
+	}
+}

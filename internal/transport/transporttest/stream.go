@@ -225,6 +225,29 @@ func testStreamCancel(t *testing.T, p *pair) {
 	}
 }
 
+func testDropped(t *testing.T, p *pair) {
+	p.start()
+	p.b.HandleStream("two", func(_ context.Context, _ string, _ []byte, s transport.Stream) error {
+		_, err := s.Write([]byte("two"))
+		return err
+	})
+	for _, from := range []*transport.Transport{p.a, p.b} {
+		ctx, cancel := context.WithCancel(bounded(t))
+		s, err := from.Open(ctx, "b", "two", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := write(s); err == nil { // until it is known that the handler has returned
+			t.Error("a handler that has returned takes more")
+		}
+		s.Close()
+		if n, err := s.Read(make([]byte, 3)); n != 0 || err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("read %d bytes, %v, of a stream that was given up before it was read, want an error that is no end", n, err)
+		}
+		cancel()
+	}
+}
+
 func testSlowReader(t *testing.T, p *pair) {
 	p.start()
 	stuck := make(chan error, 1)

@@ -39,6 +39,7 @@ func Run(t *testing.T, network func(t *testing.T) (a, b transport.Network)) {
 		{"AnUploadGivenUpIsNoWholeOne", testUploadGivenUp},
 		{"AHandlerThatReturnsStopsTheWriter", testHandlerReturns},
 		{"CancelReachesAStreamNobodyReads", testStreamCancel},
+		{"WhatIsDroppedUnreadHasNoEnd", testDropped},
 		{"ASlowReaderDelaysNobody", testSlowReader},
 
 		{"APeerThatOnlyDialsIsAFullPeer", testDialOnly},
