@@ -82,6 +82,8 @@ type Standing struct {
 	Empty   bool   `msgpack:"e,omitempty"` // it holds no state yet
 	Servers int    `msgpack:"s,omitempty"` // Config.Servers
 	Waiting string `msgpack:"w,omitempty"` // what it waits for, if it is Empty
+	// Voters are the names of the servers that elect the leader, by ID.
+	Voters map[string]string `msgpack:"v,omitempty"`
 }
 
 // Renew tells the leader that a node is there, in which of its lives.
