@@ -67,9 +67,12 @@ func leads(t *testing.T, nodes []*Node) (*Node, *leader) {
 
 // lines is a log that remembers what was said.
 type lines struct {
-	mu   sync.Mutex
-	said []string // guarded by mu
+	mu    sync.Mutex
+	said  map[string]int // guarded by mu
+	heard chan struct{}  // closed at the next line; guarded by mu
 }
+
+func newLines() *lines { return &lines{said: map[string]int{}, heard: make(chan struct{})} }
 
 func (l *lines) Enabled(context.Context, slog.Level) bool { return true }
 func (l *lines) WithAttrs([]slog.Attr) slog.Handler       { return l }
@@ -78,17 +81,27 @@ func (l *lines) WithGroup(string) slog.Handler            { return l }
 func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.said = append(l.said, r.Message)
+	l.said[r.Message]++
+	close(l.heard)
+	l.heard = make(chan struct{})
 	return nil
 }
 
-func (l *lines) count(text string) (n int) {
+func (l *lines) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range l.said {
-		if s == text {
-			n++
+	return l.said[text]
+}
+
+// wait returns when text was said so often.
+func (l *lines) wait(text string, times int) {
+	for {
+		l.mu.Lock()
+		n, heard := l.said[text], l.heard
+		l.mu.Unlock()
+		if n >= times {
+			return
 		}
+		<-heard
 	}
-	return n
 }

@@ -103,7 +103,7 @@ func TestAMinoritySaysWhichServersAreMissing(t *testing.T) {
 // TestALeaderThatIsStoppedHandsItsLeadershipOver stops it before the others
 // have to find out.
 func TestALeaderThatIsStoppedHandsItsLeadershipOver(t *testing.T) {
-	log := new(lines)
+	log := newLines()
 	nodes := servers(t, 3, func(_ int, cfg *Config) { cfg.Logger = slog.New(log) })
 	old, _ := leads(t, nodes)
 	if err := old.Stop(t.Context()); err != nil {

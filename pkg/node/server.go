@@ -26,9 +26,9 @@ type server struct {
 	first sync.Once     // closes led
 
 	mu       sync.Mutex
-	leader   *leader    // while the node leads and is ready to; guarded by mu
-	waiting  string     // what keeps the node from being part of a cluster; guarded by mu
-	promised wire.Renew // the node that may found a cluster with this one; guarded by mu
+	leader   *leader      // while the node leads and is ready to; guarded by mu
+	waiting  string       // what keeps the node from being part of a cluster; guarded by mu
+	promised wire.Promise // to the node that may found a cluster with this one; guarded by mu
 }
 
 // holdsState reports whether the node is to hold the state: it starts a
