@@ -28,6 +28,8 @@ type leader struct {
 	poke   chan struct{} // holds one if a run may begin that could not before
 	litter chan struct{} // holds one if a run has ended since it was cleared away
 
+	retries chan struct{} // holds one while the next attempt of a run is written
+
 	mu      sync.Mutex
 	runs    map[job.RunID]string // who conducts what has begun, by ID, or "" between two; guarded by mu
 	admit   *scheduler.Admission // of what has begun; guarded by mu
@@ -39,7 +41,8 @@ type leader struct {
 func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
-		runs: map[job.RunID]string{}, paces: map[string]*pace{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
+		retries: make(chan struct{}, 1),
+		runs:    map[job.RunID]string{}, paces: map[string]*pace{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
 	}
 	l.clock = newClock(l)
 	return l
