@@ -25,7 +25,7 @@ const (
 	MethodDismiss  = "master.dismiss"  // RunRef -> Nothing
 
 	MethodStanding = "server.standing" // Nothing -> Standing; every server answers
-	MethodPromise  = "server.promise"  // Renew -> Nothing; every server answers
+	MethodPromise  = "server.promise"  // Promise -> Nothing; every server answers
 
 	MethodCreate  = "state.create"  // Create -> job.Run
 	MethodInput   = "state.input"   // Journal -> Nothing
@@ -82,6 +82,16 @@ type Standing struct {
 	Empty   bool   `msgpack:"e,omitempty"` // it holds no state yet
 	Servers int    `msgpack:"s,omitempty"` // Config.Servers
 	Waiting string `msgpack:"w,omitempty"` // what it waits for, if it is Empty
+	// Voters are the names of the servers that elect the leader, by ID.
+	Voters map[string]string `msgpack:"v,omitempty"`
+}
+
+// Promise asks a server to follow the one that founds a cluster, in one of its
+// lives, or gives that promise back.
+type Promise struct {
+	Node string `msgpack:"n"`
+	Life uint64 `msgpack:"l"`
+	Back bool   `msgpack:"b,omitempty"`
 }
 
 // Renew tells the leader that a node is there, in which of its lives.

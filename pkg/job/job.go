@@ -70,7 +70,8 @@ type Spec struct {
 	// for good. It is measured by the clock of the run's master, and a master
 	// that takes over begins anew. Zero means no bound.
 	TaskTimeout time.Duration `msgpack:"tt,omitempty"`
-	// RunTimeout bounds the run as a whole, from when it was created. A master
+	// RunTimeout bounds the run as a whole, from when it was created or, if it
+	// was to begin at a later time, from then. A master
 	// that takes over trusts that its wall clock and that of the node which
 	// created the run agree, and measures by its own clock from there. Zero
 	// means no bound.

@@ -122,7 +122,11 @@ func (c *conductor) conduct() {
 // run is it takes from the wall clock: that of this node and that of the node
 // which created the run are trusted to agree, and no other is.
 func (c *conductor) begin(peers []peer) {
-	begin := master.Begin{Elapsed: max(c.n.wall().Sub(c.run.Created), 0), Canceled: c.run.CancelReason}
+	since := c.run.Created
+	if c.run.NotBefore.After(since) {
+		since = c.run.NotBefore
+	}
+	begin := master.Begin{Elapsed: max(c.n.wall().Sub(since), 0), Canceled: c.run.CancelReason}
 	for _, p := range peers {
 		m := c.candidate(p)
 		begin.Members = append(begin.Members, m)

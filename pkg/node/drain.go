@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/membership"
 )
@@ -16,23 +15,24 @@ import (
 // attempts that it executes come to their end, and gives back the tasks that
 // wait. It stays a member, and a voter if it is one, until it is stopped.
 // Drain returns when nothing is executed on it any more, or when ctx ends; the
-// draining goes on then.
+// draining goes on then. It lasts until Undrain, or until the node is started
+// again.
 func (n *Node) Drain(ctx context.Context, name string) error {
-	return n.askDrain(ctx, name, wire.Drain{})
+	return n.askDrain(ctx, "drain", name, wire.Drain{})
 }
 
 // Undrain makes a node take work again.
 func (n *Node) Undrain(ctx context.Context, name string) error {
-	return n.askDrain(ctx, name, wire.Drain{Off: true})
+	return n.askDrain(ctx, "undrain", name, wire.Drain{Off: true})
 }
 
-func (n *Node) askDrain(ctx context.Context, name string, d wire.Drain) error {
+func (n *Node) askDrain(ctx context.Context, what, name string, d wire.Drain) error {
 	id, err := n.memberCalled(name)
 	if err != nil {
 		return err
 	}
 	if _, err = call[wire.Nothing](ctx, n, id, wire.MethodDrain, d); err != nil {
-		return fmt.Errorf("node: drain %s: %w", name, plain(err))
+		return fmt.Errorf("node: %s %s: %w", what, name, plain(err))
 	}
 	return nil
 }
@@ -82,11 +82,7 @@ func (n *Node) giveUpWork(ctx context.Context) error {
 	if n.masters.handOver() {
 		n.masters.wait(ctx) // they write, which nobody can while leadership is handed over
 	}
-	if n.server != nil && n.server.leads() && len(n.state.Servers()) > 1 {
-		if err := n.state.Transfer(ctx); err != nil {
-			n.log.Warn("leadership could not be handed over", telemetry.Err(err))
-		}
-	}
+	n.abdicate(ctx)
 	err := n.worker.Rest(ctx)
 	n.masters.wait(ctx)
 	return err

@@ -14,31 +14,27 @@ import (
 const cancelGrace = 45 * time.Second
 
 // cancelRun records that a run should end early, and sees to it that it does.
+// One that has not begun ends at once: there is nothing to wait for.
 func (l *leader) cancelRun(ctx context.Context, r wire.RunRef) (job.Run, error) {
-	if r.Now {
-		run, err := l.state.Kill(ctx, r.Run, r.Reason)
-		if err == nil {
+	run, err := l.state.Run(r.Run)
+	if err != nil || run.State.Done() {
+		return run, err
+	}
+	if r.Now || run.State == job.Pending {
+		if run, err = l.state.Kill(ctx, r.Run, r.Reason); err == nil {
 			l.endedAlone(run)
 		}
 		return run, err
 	}
-	run, err := l.state.Cancel(ctx, r.Run, r.Reason)
-	switch {
-	case err != nil || run.State.Done():
-		return run, err
-	case run.Master == "": // it has not begun, so there is nothing to wait for
-		run, err = l.state.Kill(ctx, r.Run, r.Reason)
-		if err == nil {
-			l.endedAlone(run)
-		}
-		return run, err
+	run, err = l.state.Cancel(ctx, r.Run, r.Reason)
+	if err == nil && !run.State.Done() {
+		l.wg.Go(func() { l.enforce(run, cancelGrace) })
 	}
-	l.wg.Go(func() { l.enforce(run, cancelGrace) })
-	return run, nil
+	return run, err
 }
 
 // enforce tells the master of a run that it was cancelled, and ends the run if
-// that has no effect.
+// that has had no effect after a while.
 func (l *leader) enforce(run job.Run, after time.Duration) {
 	grace, cancel := context.WithTimeout(l.ctx, after)
 	defer cancel()
@@ -65,20 +61,21 @@ func (l *leader) enforce(run job.Run, after time.Duration) {
 	}
 }
 
-// endedAlone does what follows the end of a run that was ended without its master,
-// and tells that.
+// endedAlone does what follows the end of a run that was ended without its
+// master, and tells that one.
 func (l *leader) endedAlone(run job.Run) {
-	l.release(run.ID)
-	l.finished(run.ID)
-	if run.Master == "" {
-		return
+	l.ended(run.ID)
+	if run.Master != "" {
+		l.wg.Go(func() { l.dismiss(&run) })
 	}
-	l.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
-		defer cancel()
-		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodDismiss, wire.RunRef{Run: run.ID, Epoch: run.Epoch, Reason: run.Reason})
-		if err != nil {
-			l.n.log.Debug("a master could not be told that its run was ended", telemetry.Member(run.Master), telemetry.Err(err))
-		}
-	})
+}
+
+// dismiss tells the master of a run that it was ended.
+func (l *leader) dismiss(run *job.Run) {
+	ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
+	defer cancel()
+	_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodDismiss, wire.RunRef{Run: run.ID, Epoch: run.Epoch, Reason: run.Reason})
+	if err != nil {
+		l.n.log.Debug("a master could not be told that its run was ended", telemetry.Member(run.Master), telemetry.Err(err))
+	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,14 +36,16 @@ var errMoved = errors.New("node: there is another leader")
 // leaders is what this node knows of who leads: one node in each term, and a
 // later term counts more than an earlier one, whoever tells of it.
 type leaders struct {
-	n *Node
+	n        *Node
+	patience time.Duration
 
 	mu       sync.Mutex
-	id       string        // "" if nobody is known to lead; guarded by mu
-	term     uint64        // the latest heard of; guarded by mu
-	known    reigned       // who was known last, though doubted since; guarded by mu
-	changed  chan struct{} // closed when another is known than was; guarded by mu
-	reign    context.Context
+	id       string          // "" if nobody is known to lead; guarded by mu
+	term     uint64          // the latest heard of; guarded by mu
+	known    reigned         // who was known last, though doubted since; guarded by mu
+	changed  chan struct{}   // closed when another is known than was; guarded by mu
+	last     string          // who was the last that was known to; guarded by mu
+	reign    context.Context // ends when there is another than last; guarded by mu
 	abdicate context.CancelCauseFunc
 	looking  *looking // under way, or nil; guarded by mu
 	why      error    // why nobody was found the last time; guarded by mu
@@ -61,7 +64,7 @@ type looking struct {
 }
 
 func newLeaders(n *Node) *leaders {
-	l := &leaders{n: n, changed: make(chan struct{})}
+	l := &leaders{n: n, patience: patience, changed: make(chan struct{})}
 	l.reign, l.abdicate = context.WithCancelCause(n.ctx)
 	return l
 }
@@ -86,13 +89,16 @@ func (l *leaders) doubt(id string) {
 	}
 }
 
+// setLocked takes note of who leads. While nobody is known to, the reign of
+// the last one goes on: it may only be slow.
 func (l *leaders) setLocked(id string) {
 	if l.id == id {
 		return
 	}
-	if l.id != "" && id != "" || l.id == "" {
+	if id != "" && id != l.last {
 		l.abdicate(errMoved)
 		l.reign, l.abdicate = context.WithCancelCause(l.n.ctx)
+		l.last = id
 	}
 	l.id = id
 	// A leader that is doubted and named again is no news: two callers that it
@@ -172,39 +178,43 @@ func (l *leaders) ask() error {
 	}
 	ctx, cancel := context.WithTimeout(l.n.ctx, lookTimeout)
 	defer cancel()
-	said := make(map[string]string, len(servers))
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	said := map[string]string{}   // by ID
+	voters := map[string]string{} // names by ID
 	for _, m := range servers {
 		wg.Go(func() {
-			var text string
 			s, err := call[wire.Standing](ctx, l.n, m.ID, wire.MethodStanding, wire.Nothing{})
-			switch {
-			case err != nil:
-				text = "is out of reach"
-			case s.Leader == "":
-				text = "knows none"
-				if s.Waiting != "" {
-					text = s.Waiting
-				}
-			default:
+			if err == nil && s.Leader != "" {
 				l.learn(s.Leader, s.Term)
 				if id, _, _ := l.now(); id != "" {
 					cancel() // the others need not answer any more
 				}
-				text = "names one that does not answer"
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			said[m.Name] = text
+			said[m.ID] = fmt.Sprintf("server %s %s", cmp.Or(m.Name, m.ID), about(&s, err))
+			maps.Copy(voters, s.Voters)
 		})
 	}
 	wg.Wait()
-	var texts []string
-	for _, name := range slices.Sorted(maps.Keys(said)) {
-		texts = append(texts, fmt.Sprintf("server %s %s", name, said[name]))
+	for id, name := range voters {
+		if said[id] == "" {
+			said[id] = fmt.Sprintf("server %s is not in the pool", name)
+		}
 	}
-	return errors.New(strings.Join(texts, ", "))
+	return errors.New(strings.Join(slices.Sorted(maps.Values(said)), ", "))
+}
+
+// about says what a server knows of who leads.
+func about(s *wire.Standing, err error) string {
+	switch {
+	case err != nil:
+		return "is out of reach"
+	case s.Leader != "":
+		return "names one that does not answer"
+	}
+	return cmp.Or(s.Waiting, "knows none")
 }
 
 // Leader returns the member that leads the cluster, as it says itself. It is
@@ -257,10 +267,12 @@ func (l *leaders) try(ctx context.Context, do func(ctx context.Context, leader s
 			if err = under(ctx, reign, func(ctx context.Context) error { return do(ctx, leader) }); !l.elsewhere(ctx, reign, err) {
 				return err
 			}
-			unsure = unsure || !is(err, state.ErrNotLeader) && !errors.Is(err, transport.ErrUnreachable)
 			l.doubt(leader)
-			if time.Since(began) > wait {
-				alone = began // it was there until now
+			if !is(err, state.ErrNotLeader) && !errors.Is(err, transport.ErrUnreachable) {
+				unsure = true
+				if time.Since(began) > wait {
+					alone = time.Now() // it was there until now
+				}
 			}
 		}
 		switch {
@@ -270,7 +282,7 @@ func (l *leaders) try(ctx context.Context, do func(ctx context.Context, leader s
 			return l.noneYet(context.Cause(ctx), unsure)
 		case ctx.Err() != nil:
 			return err
-		case time.Since(alone) > patience:
+		case time.Since(alone) > l.patience:
 			return l.gaveUp(err, unsure)
 		}
 		_, _, changed := l.now()
@@ -283,7 +295,7 @@ func (l *leaders) try(ctx context.Context, do func(ctx context.Context, leader s
 }
 
 func (l *leaders) gaveUp(why error, unsure bool) error {
-	return fmt.Errorf("%w within %v: %w; %s", ErrNoLeader, patience, plain(why), recorded(unsure))
+	return fmt.Errorf("%w within %v: %w; %s", ErrNoLeader, l.patience, plain(why), recorded(unsure))
 }
 
 // recorded says what became of what was asked for.

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,25 +20,31 @@ import (
 // yet, the one with the lowest ID asks each of the others for its promise to
 // follow, and makes the cluster when it has them all. A server gives its
 // promise to one founder at a time, so two can't both succeed with a server in
-// common. A server that comes later waits until the leader takes it in.
+// common; a founder that does not get them all gives them back. A server that
+// comes later waits until the leader takes it in.
 
 // formEvery is how often a server without a state looks around.
 const formEvery = 250 * time.Millisecond
 
 // form returns when the node is part of a cluster.
 func (s *server) form(ctx context.Context) {
+	asked := map[string]bool{} // those that may have promised to follow this server
 	for s.state.Empty() {
-		if founders, why := s.founders(ctx); founders != nil {
-			err := s.found(ctx, founders)
+		founders, why := s.founders(ctx)
+		if founders != nil {
+			err := s.found(ctx, founders, asked)
 			if err == nil {
 				break
 			}
-			if ctx.Err() == nil {
-				s.wait(fmt.Sprintf("waits to found a cluster: %v", err))
-			}
-		} else {
-			s.wait(why)
+			why = fmt.Sprintf("waits to found a cluster: %v", err)
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		if s.state.Empty() { // else it was founded after all
+			s.giveBack(ctx, asked)
+		}
+		s.wait(why)
 		if !pause(ctx, formEvery) {
 			return
 		}
@@ -65,8 +72,8 @@ func (s *server) founders(ctx context.Context) (ids []string, why string) {
 	for _, m := range servers {
 		about, err := s.ask(ctx, m)
 		switch {
-		case err != nil:
-			continue
+		case err != nil: // it may have a state
+			return nil, fmt.Sprintf("waits for %s to say whether it holds a state", m.Name)
 		case !about.Empty:
 			return nil, fmt.Sprintf("waits to be taken in by cluster %s, of which %s is a server", cmp.Or(about.Cluster, "(not named yet)"), m.Name)
 		}
@@ -102,32 +109,59 @@ func names(members []membership.Member) string {
 }
 
 // found makes a cluster of ids, which all promise to follow.
-func (s *server) found(ctx context.Context, ids []string) error {
+func (s *server) found(ctx context.Context, ids []string, asked map[string]bool) error {
 	for _, id := range ids {
-		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-		_, err := call[wire.Nothing](ctx, s.n, id, wire.MethodPromise, wire.Renew{Node: s.n.id, Life: s.n.members.Self().Incarnation})
-		cancel()
-		if err != nil {
-			return fmt.Errorf("server %s: %w", s.n.nameOf(id), plain(err))
+		asked[id] = true
+		if err := s.askPromise(ctx, id, false); err != nil {
+			return fmt.Errorf("server %s: %w", s.n.nameOf(id), bare(plain(err)))
 		}
 	}
 	s.n.log.Info("this node founds a cluster", slog.Int("servers", len(ids)))
 	return s.state.Bootstrap(ids...)
 }
 
-// promise gives this node's promise to follow a founder, unless another has it
-// who is still there.
-func (s *server) promise(_ context.Context, _ string, founder wire.Renew) (none wire.Nothing, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.state.Empty() {
-		return none, fmt.Errorf("node: this server has a state already")
-	}
-	if to := s.promised; to.Node != "" && to != founder {
-		if m, ok := s.n.members.Member(to.Node); ok && m.Incarnation == to.Life {
-			return none, fmt.Errorf("node: this server has promised to follow %s", m.Name)
+// giveBack gives back what was promised to this node, so that another may
+// found the cluster. Those that do not answer are asked again the next time.
+func (s *server) giveBack(ctx context.Context, asked map[string]bool) {
+	for id := range asked {
+		if _, there := s.n.members.Member(id); !there || s.askPromise(ctx, id, true) == nil {
+			delete(asked, id)
 		}
 	}
-	s.promised = founder
+}
+
+func (s *server) askPromise(ctx context.Context, of string, back bool) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	_, err := call[wire.Nothing](ctx, s.n, of, wire.MethodPromise, wire.Promise{Node: s.n.id, Life: s.n.members.Self().Incarnation, Back: back})
+	return err
+}
+
+// promise gives this node's promise to follow a founder, unless another has it
+// who is still there, or takes it back.
+func (s *server) promise(_ context.Context, _ string, p wire.Promise) (none wire.Nothing, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	has := s.promised
+	mine := has.Node == p.Node && has.Life == p.Life
+	switch {
+	case p.Back:
+		if mine {
+			s.promised = wire.Promise{}
+		}
+	case !s.state.Empty():
+		return none, errors.New("node: this server holds a state already")
+	case has.Node != "" && !mine && s.lives(has):
+		return none, fmt.Errorf("node: this server has promised to follow %s", s.n.nameOf(has.Node))
+	default:
+		s.promised = p
+	}
 	return none, nil
+}
+
+// lives reports whether the life of a node goes on that something was promised
+// to.
+func (s *server) lives(p wire.Promise) bool {
+	m, ok := s.n.members.Member(p.Node)
+	return ok && m.Incarnation == p.Life
 }

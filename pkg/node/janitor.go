@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -36,6 +38,7 @@ func (l *leader) finished(id job.RunID) {
 
 // clean makes room for as long as the node leads.
 func (l *leader) clean() {
+	l.tidied(l.tidyEnded()) // what the leader before did not get to
 	l.tidied(l.sweep())
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -57,16 +60,8 @@ func (l *leader) clean() {
 
 // tidyEnded compacts what has ended, and applies the retention of its jobs.
 func (l *leader) tidyEnded() error {
-	for {
-		ended, err := l.state.Uncompacted(queuePage)
-		if err != nil || len(ended) == 0 {
-			break
-		}
-		for _, e := range ended {
-			if err := l.compact(e.ID); err != nil {
-				return err
-			}
-		}
+	if err := l.compactAll(); err != nil {
+		return err
 	}
 	l.mu.Lock()
 	jobs := l.fresh
@@ -76,13 +71,28 @@ func (l *leader) tidyEnded() error {
 		namespace, name, _ := strings.Cut(of, "/")
 		n, err := l.state.FinishedRuns(namespace, name)
 		if err == nil {
-			err = l.retain(namespace, name, n)
+			err = l.retain(namespace, name, n, false)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compactAll compacts the runs that have ended since it was called last.
+func (l *leader) compactAll() error {
+	for {
+		ended, err := l.state.Uncompacted(queuePage)
+		if err != nil || len(ended) == 0 {
+			return err
+		}
+		for _, e := range ended {
+			if err := l.compact(e.ID); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 func (l *leader) tidied(err error) {
@@ -97,13 +107,31 @@ func (l *leader) tidied(err error) {
 // succeed keeps all of it, so that it can be tried again.
 func (l *leader) compact(id job.RunID) error {
 	run, err := l.state.Run(id)
+	if is(err, state.ErrNoRun) {
+		return nil // it was forgotten meanwhile
+	}
 	if err != nil {
 		return err
 	}
-	if run.State != job.Succeeded || run.Progress.Tasks < worthCompacting {
-		return l.state.Compacted(l.ctx, id)
+	if run.State == job.Succeeded && run.Progress.Tasks >= worthCompacting {
+		err = l.rewrite(&run)
+		if errors.Is(err, errUnreadable) { // it is not going to be readable the next time
+			l.n.log.Error("the journal of a run is left as it is", telemetry.Run(id), telemetry.Err(err))
+			err = nil
+		}
 	}
-	won, err := l.winners(&run)
+	if err != nil {
+		return err
+	}
+	return l.state.Compacted(l.ctx, id)
+}
+
+// errUnreadable says that a journal holds what this version does not know.
+var errUnreadable = errors.New("node: a journal entry can't be read")
+
+// rewrite makes the journal of a run small.
+func (l *leader) rewrite(run *job.Run) error {
+	won, err := l.winners(run)
 	if err != nil {
 		return err
 	}
@@ -112,17 +140,17 @@ func (l *leader) compact(id job.RunID) error {
 		if len(batch) == 0 {
 			return nil
 		}
-		err := l.state.Rewrite(l.ctx, id, batch)
+		err := l.state.Rewrite(l.ctx, run.ID, batch)
 		batch = nil
 		return err
 	}
-	for e, err := range l.state.Journal(id, 0) {
+	for e, err := range l.state.Journal(run.ID, 0) {
 		if err != nil {
 			return err
 		}
-		b, changed, err := compacted(&run, e.Data, won)
+		b, changed, err := compacted(run, e.Data, won)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %d: %w", errUnreadable, e.Seq, err)
 		}
 		if !changed {
 			continue
@@ -133,10 +161,7 @@ func (l *leader) compact(id job.RunID) error {
 			}
 		}
 	}
-	if err := write(); err != nil {
-		return err
-	}
-	return l.state.Compacted(l.ctx, id)
+	return write()
 }
 
 // winners returns the attempts at reduce tasks that counted.
@@ -151,11 +176,11 @@ func (l *leader) winners(run *job.Run) (map[job.AttemptID]bool, error) {
 		}
 		entry, err := wire.DecodeEntry(e.Data)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %d: %w", errUnreadable, e.Seq, err)
 		}
 		for o, err := range wire.Outcomes(entry.Blob) {
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%w: %d: %w", errUnreadable, e.Seq, err)
 			}
 			if o.Task.Kind == job.KindReduce && o.Failure == nil {
 				won[job.AttemptID{Run: run.ID, Task: o.Task, Epoch: entry.Epoch, N: o.Attempt}] = true
@@ -204,7 +229,7 @@ func (l *leader) sweep() error {
 		jobs = append(jobs, j)
 	}
 	for _, j := range jobs {
-		if err := l.retain(j.Namespace, j.Job, j.N); err != nil {
+		if err := l.retain(j.Namespace, j.Job, j.N, true); err != nil {
 			return err
 		}
 	}
@@ -212,31 +237,37 @@ func (l *leader) sweep() error {
 }
 
 // retain forgets those of the n ended runs of a job that are too old or too
-// many, each by what its own spec says.
-func (l *leader) retain(namespace, name string, n int) error {
-	for {
-		ended, err := l.state.Finished(namespace, name, state.Ended{}, queuePage)
-		if err != nil {
+// many, the oldest first, each by what its own spec says. It stops at the first
+// that is kept, unless it is to be thorough: behind one that is kept for long
+// there may be others that are not.
+func (l *leader) retain(namespace, name string, n int, thorough bool) error {
+	for after := (state.Ended{}); ; {
+		ended, err := l.state.Finished(namespace, name, after, queuePage)
+		if err != nil || len(ended) == 0 {
 			return err
 		}
 		for _, e := range ended {
 			run, err := l.state.Run(e.ID)
+			if is(err, state.ErrNoRun) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
 			keep := run.Spec.Retain.WithDefaults()
 			old := keep.Age >= 0 && l.n.wall().Sub(e.At) > keep.Age
-			if many := keep.Runs >= 0 && n > keep.Runs; !old && !many {
+			many := keep.Runs >= 0 && n > keep.Runs
+			switch {
+			case old || many:
+				if err := l.state.Forget(l.ctx, e.ID); err != nil {
+					return err
+				}
+				n--
+			case !thorough:
 				return nil
 			}
-			if err := l.state.Forget(l.ctx, e.ID); err != nil {
-				return err
-			}
-			n--
 		}
-		if len(ended) < queuePage {
-			return nil
-		}
+		after = ended[len(ended)-1]
 	}
 }
 

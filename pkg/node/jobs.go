@@ -10,8 +10,8 @@ import (
 
 // PauseJob keeps runs of a job from beginning until ResumeJob; those that have
 // begun go on. Runs may still be submitted, and wait. An empty namespace is
-// "default". It returns when that is recorded; pausing twice changes the
-// reason.
+// "default". It returns when that is recorded. Of a job that is paused already
+// the first reason stays.
 func (n *Node) PauseJob(ctx context.Context, namespace, name, reason string) error {
 	ref := wire.JobRef{Namespace: cmp.Or(namespace, "default"), Name: name, Reason: cmp.Or(reason, "no reason was given")}
 	return n.askJob(ctx, wire.MethodPause, ref)

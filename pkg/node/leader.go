@@ -28,16 +28,21 @@ type leader struct {
 	poke   chan struct{} // holds one if a run may begin that could not before
 	litter chan struct{} // holds one if a run has ended since it was cleared away
 
-	mu    sync.Mutex
-	runs  map[job.RunID]string // who conducts what has begun, by ID; guarded by mu
-	admit *scheduler.Admission // of what has begun; guarded by mu
-	fresh map[string]bool      // jobs of which runs have ended since that was cleared away; guarded by mu
+	retries chan struct{} // holds one while the next attempt of a run is written
+
+	mu      sync.Mutex
+	runs    map[job.RunID]string // who conducts what has begun, by ID, or "" between two; guarded by mu
+	admit   *scheduler.Admission // of what has begun; guarded by mu
+	crowded bool                 // runs may wait for those of other jobs to end; guarded by mu
+	paces   map[string]*pace     // of each job whose runs ended of late, and of all under ""; guarded by mu
+	fresh   map[string]bool      // jobs of which runs have ended since that was cleared away; guarded by mu
 }
 
 func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
-		runs: map[job.RunID]string{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
+		retries: make(chan struct{}, 1),
+		runs:    map[job.RunID]string{}, paces: map[string]*pace{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
 	}
 	l.clock = newClock(l)
 	return l
@@ -51,7 +56,7 @@ func (l *leader) establish() error {
 	}
 	begun := map[string][]job.Run{}
 	for _, run := range runs {
-		l.note(&run)
+		l.begun(&run)
 		begun[run.Master] = append(begun[run.Master], run)
 		if run.CancelReason != "" {
 			l.wg.Go(func() { l.enforce(run, cancelGrace) })
@@ -121,12 +126,11 @@ func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
 func (l *leader) admitRun(c wire.Create) (job.Run, error) {
 	run := c.Run
 	run.Master = ""
-	reserved := !run.NotBefore.After(l.n.wall()) && l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, run.Spec.MaxRuns)
+	reserved := l.mayBegin(&run)
 	if reserved {
 		run.Master = l.choose("")
 	}
-	limits := state.Limits{Job: run.Spec.MaxQueued, Cluster: l.n.cfg.MaxQueued}
-	made, err := l.state.CreateWithin(l.ctx, limits, run, c.Chunks)
+	made, err := l.recordRun(run, c.Chunks)
 	switch {
 	case err == nil && made.ID == run.ID && made.Master != "" && !made.State.Done():
 		// It may be an answer that was lost to a caller who asks again, and the
@@ -137,10 +141,22 @@ func (l *leader) admitRun(c wire.Create) (job.Run, error) {
 	case err == nil && made.State == job.Pending:
 		defer l.wakeQueue()
 	}
-	if reserved && !is(err, state.ErrUncertain) {
+	if reserved {
 		l.release(run.ID)
 	}
 	return made, err
+}
+
+// recordRun records a run. While it is not known whether that happened it does so
+// again, for as long as this node leads: then the next leader finds out.
+func (l *leader) recordRun(run job.Run, chunks [][]byte) (job.Run, error) {
+	limits := state.Limits{Job: run.Spec.MaxQueued, Cluster: l.n.cfg.MaxQueued}
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		made, err := l.state.CreateWithin(l.ctx, limits, run, chunks)
+		if !is(err, state.ErrUncertain) || !pause(l.ctx, wait) {
+			return made, l.overloaded(&run, err)
+		}
+	}
 }
 
 // appoint gives a run that has begun another master, in the next epoch.
@@ -152,39 +168,49 @@ func (l *leader) appoint(id job.RunID, not, why string) {
 	})
 }
 
-func (l *leader) assign(id job.RunID, not, why string) (job.Run, bool) {
+// assign records another master for a run, and reports whether that one is
+// still to be told.
+func (l *leader) assign(id job.RunID, not, why string) (run job.Run, news bool) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		run, err := l.state.Run(id)
-		if err == nil && run.Master != not {
-			return run, false // it has another already
-		}
-		if err == nil {
+		switch {
+		case err == nil && run.State.Done():
+			err = state.ErrFinal
+		case err == nil && run.Master != not: // it has another already
+			l.note(&run)
+			return run, news
+		case err == nil:
 			run, err = l.state.Assign(l.ctx, id, run.Epoch, l.choose(not), why)
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			l.note(&run)
 			return run, true
-		}
-		switch {
 		case is(err, state.ErrFinal), is(err, state.ErrNoRun):
 			l.release(id)
 			return run, false
-		case is(err, state.ErrFenced), l.ctx.Err() != nil:
-			return run, false
+		case is(err, state.ErrUncertain):
+			news = true // if it has one when it is looked at next
 		}
-		l.n.log.Warn("run could not be given a master yet", telemetry.Run(id), telemetry.Err(err))
+		if l.ctx.Err() == nil && !is(err, state.ErrFenced) {
+			l.n.log.Warn("run could not be given a master yet", telemetry.Run(id), telemetry.Err(err))
+		}
 		if !pause(l.ctx, wait) {
 			return run, false
 		}
 	}
 }
 
-// tell makes a run's master begin, and finds another if it can't.
+// tell makes a run's master begin, and finds another if it can't. A run may
+// have ended before its master hears of it, and the word of that come first.
 func (l *leader) tell(run job.Run) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
 		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodConduct, wire.Create{Run: run})
 		cancel()
+		if now, failed := l.state.Run(run.ID); err == nil && failed == nil && now.State.Done() {
+			l.dismiss(&now)
+		}
 		if err == nil || l.ctx.Err() != nil {
 			return
 		}
@@ -241,14 +267,21 @@ func (l *leader) suspects(id string) bool {
 	return ok && quiet > settled && time.Since(l.began) > settled
 }
 
-// note remembers who conducts a run that has begun.
+// begun counts a run as begun.
+func (l *leader) begun(run *job.Run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.admit.Begin(jobOf(run))
+	l.runs[run.ID] = run.Master
+}
+
+// note remembers who conducts a run that has begun and not ended meanwhile.
 func (l *leader) note(run *job.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.runs[run.ID]; !ok {
-		l.admit.Begin(jobOf(run))
+	if _, ok := l.runs[run.ID]; ok {
+		l.runs[run.ID] = run.Master
 	}
-	l.runs[run.ID] = run.Master
 }
 
 // mastersAt returns the nodes that conduct runs. Those that are about to get a
@@ -309,8 +342,7 @@ func (l *leader) append(ctx context.Context, j wire.Journal) (wire.Nothing, erro
 func (l *leader) finish(ctx context.Context, f wire.Finish) (wire.Nothing, error) {
 	err := l.state.Finish(ctx, f.Run, f.Epoch, f.State, f.Reason, f.Progress)
 	if err == nil {
-		l.release(f.Run)
-		l.finished(f.Run)
+		l.ended(f.Run)
 	}
 	return wire.Nothing{}, err
 }

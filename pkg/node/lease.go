@@ -31,11 +31,12 @@ func (n *Node) renew() {
 	defer tick.Stop()
 	heard, fenced := time.Now(), false
 	for {
-		_, _, changed := n.leaders.now()
 		ctx, cancel := context.WithTimeout(n.ctx, renewTimeout)
 		asked, told := time.Now(), n.wall()
 		r, err := n.renewOnce(ctx)
 		cancel()
+		// What this call itself has found out is no news.
+		_, _, changed := n.leaders.now()
 		switch {
 		case n.ctx.Err() != nil:
 			return

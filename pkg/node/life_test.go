@@ -173,6 +173,9 @@ func TestRunsWaitForTheirTurnAndSayForWhat(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails(t, low, job.Canceled, "not needed")
+	if err := high.Stop(t.Context(), "seen"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestAPausedJobKeepsItsRunsWaiting(t *testing.T) {

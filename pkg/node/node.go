@@ -326,8 +326,9 @@ func (n *Node) meet(ctx context.Context) error {
 	return n.WaitMembers(ctx, 1)
 }
 
-// drain is the first part of a stop: no new runs, and the runs that the node
-// conducts and the attempts that it executes get to their end.
+// drain is the first part of a stop: no new runs, the runs that the node
+// conducts go to others or to their end, the attempts that it executes to
+// theirs, and its leadership to another server.
 func (n *Node) drain(ctx context.Context) error {
 	n.mu.Lock()
 	n.stopping = true
@@ -336,6 +337,7 @@ func (n *Node) drain(ctx context.Context) error {
 	n.masters.handOver()
 	n.masters.wait(ctx)
 	err = errors.Join(err, n.worker.Drain(ctx))
+	n.abdicate(ctx)
 	n.cancel(ErrStopped)
 	return err
 }

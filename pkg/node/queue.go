@@ -36,6 +36,21 @@ func limitOf(run *job.Run) int {
 	return run.Spec.MaxRuns
 }
 
+// mayBegin counts a new run as begun if it may begin at once: it must not
+// overtake those that wait.
+func (l *leader) mayBegin(run *job.Run) bool {
+	return !run.NotBefore.After(l.n.wall()) && !l.behind(run) &&
+		l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, limitOf(run))
+}
+
+// behind reports whether runs wait that should begin before a new one.
+func (l *leader) behind(run *job.Run) bool {
+	ofJob, all, err := l.state.Queued(run.Spec.Namespace, run.Spec.Name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return err != nil || ofJob > 0 || all > 0 && l.crowded
+}
+
 // reserve counts a run as begun if it may begin now.
 func (l *leader) reserve(id job.RunID, namespace, name string, limit int) bool {
 	if _, paused, err := l.state.Paused(namespace, name); err != nil || paused {
@@ -44,6 +59,7 @@ func (l *leader) reserve(id job.RunID, namespace, name string, limit int) bool {
 	of := namespace + "/" + name
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.crowded = l.crowded || !l.admit.Room()
 	if _, begun := l.runs[id]; begun || !l.admit.May(of, limit) {
 		return false
 	}
@@ -127,37 +143,77 @@ func (l *leader) ripen() error {
 
 // beginPending begins the runs that wait for a master, as far as there is room.
 func (l *leader) beginPending() error {
-	full := map[string]bool{} // jobs that may not begin another run
-	skip := func(namespace, name string) bool { return full[namespace+"/"+name] }
-	for after := (state.Waiting{}); l.room(); {
+	left, err := l.waiting()
+	if err != nil {
+		return err
+	}
+	skip := func(namespace, name string) bool { return left[namespace+"/"+name] == 0 }
+	for after := (state.Waiting{}); len(left) > 0 && l.room(); {
 		runs, err := l.state.Pending(after, queuePage, skip)
-		if err != nil || len(runs) == 0 {
+		if err != nil {
 			return err
 		}
+		if len(runs) == 0 {
+			break
+		}
 		for _, w := range runs {
-			if skip(w.Namespace, w.Job) {
+			of := w.Namespace + "/" + w.Job
+			if left[of] == 0 {
 				continue
 			}
-			run, err := l.state.Run(w.ID)
-			if is(err, state.ErrNoRun) || err == nil && run.State != job.Pending {
-				continue
-			}
+			begins, err := l.beginWaiting(w)
 			if err != nil {
 				return err
 			}
-			if !l.reserve(w.ID, w.Namespace, w.Job, limitOf(&run)) {
-				full[w.Namespace+"/"+w.Job] = true
-				continue
+			if left[of]--; !begins || left[of] == 0 {
+				delete(left, of)
 			}
-			l.wg.Go(func() {
-				if run, ok := l.assign(w.ID, "", "it may begin"); ok {
-					l.tell(run)
-				}
-			})
 		}
 		after = runs[len(runs)-1]
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.crowded = !l.admit.Room()
 	return nil
+}
+
+// waiting returns how many runs wait for a master, of each job that is not
+// paused. When nobody else waits, those of paused jobs need not be passed over.
+func (l *leader) waiting() (map[string]int, error) {
+	left := map[string]int{}
+	for j, err := range l.state.QueuedJobs() {
+		if err != nil {
+			return nil, err
+		}
+		_, paused, err := l.state.Paused(j.Namespace, j.Job)
+		if err != nil {
+			return nil, err
+		}
+		if !paused {
+			left[j.Namespace+"/"+j.Job] = j.N
+		}
+	}
+	return left, nil
+}
+
+// beginWaiting begins a run that waits, or reports that no run of its job may
+// begin.
+func (l *leader) beginWaiting(w state.Waiting) (begins bool, err error) {
+	run, err := l.state.Run(w.ID)
+	switch {
+	case is(err, state.ErrNoRun), err == nil && run.State != job.Pending:
+		return true, nil // it has begun or ended meanwhile
+	case err != nil:
+		return false, err
+	case !l.reserve(w.ID, w.Namespace, w.Job, limitOf(&run)):
+		return false, nil
+	}
+	l.wg.Go(func() {
+		if run, news := l.assign(w.ID, "", "it may begin"); news {
+			l.tell(run)
+		}
+	})
+	return true, nil
 }
 
 func (l *leader) room() bool {

@@ -1,14 +1,15 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/trigger"
 )
 
 // retry makes the next attempt of a run that has not succeeded. It is a run of
@@ -16,9 +17,15 @@ import (
 //
 // Its journal begins with what the journal of the one before holds: all of it
 // but how tasks failed, so that a master which reads it goes on with the tasks
-// that have not succeeded; or, if all tasks are wanted, only the input. So do
-// its epochs, which keeps attempts apart.
+// that have not succeeded; or, if all tasks are wanted, only the input. Its
+// epochs go on from those before, which keeps the attempts at a task apart.
 func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
+	select { // one at a time: two could write different things for one run
+	case l.retries <- struct{}{}:
+		defer func() { <-l.retries }()
+	case <-ctx.Done():
+		return job.Run{}, context.Cause(ctx)
+	}
 	old, err := l.state.Run(r.Run)
 	if err != nil {
 		return old, err
@@ -30,39 +37,71 @@ func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
 	if made, err := l.state.Run(run.ID); err == nil {
 		return made, nil // somebody asked before
 	}
-	// Pairs are gone with the run, so a keyed one has to make them again.
-	all := r.All || old.Plan.Keyed || old.Spec.Mode == job.Broadcast
-	n := 0
-	for e, err := range l.state.Journal(old.ID, 0) {
-		if err != nil {
-			return old, err
-		}
-		b, err := inherited(e.Data, all)
-		if err != nil {
-			return old, fmt.Errorf("node: journal entry %d of %s: %w", e.Seq, old.ID, err)
-		}
-		if err := l.state.Stage(ctx, run.ID, uint64(n), b); err != nil {
-			return old, err
-		}
-		n++
+	// What is left of somebody who asked and gave up may be something else.
+	if err := l.state.Discard(ctx, run.ID); err != nil {
+		return old, err
 	}
-	run.Plan.Chunks = n
-	return l.create(ctx, wire.Create{Run: run})
+	create := wire.Create{Run: run}
+	if old.Unplanned != "" || old.Spec.Mode == job.Broadcast {
+		create.Run.Plan = job.Plan{}
+		create.Chunks, err = l.planAgain(ctx, &create.Run)
+	} else {
+		create.Run.Plan.Chunks, err = l.inherit(ctx, &old, run.ID, r.All || !keepsResults(&old))
+	}
+	if err != nil {
+		return old, err
+	}
+	made, err := l.create(ctx, create)
+	if err == nil && made.ID != run.ID {
+		return made, fmt.Errorf("%w: the key of run %s was taken by run %s meanwhile: wait for its end, or cancel it", state.ErrExists, old.ID, made.ID)
+	}
+	return made, err
 }
 
 // next returns the run that tries old again from now on.
 func next(old *job.Run, now time.Time) job.Run {
-	first := old.ID
-	if old.Of != "" {
-		first = old.Of
-	}
-	attempt := max(old.Attempt, 1) + 1
-	base, _, _ := strings.Cut(string(first), "#")
+	first, attempt := cmp.Or(old.Of, old.ID), max(old.Attempt, 1)+1
 	return job.Run{
-		ID: job.RunID(fmt.Sprintf("%s#%d", base, attempt)), Of: first, Attempt: attempt,
-		Spec: old.Spec, Plan: old.Plan, Fire: old.Fire, Extra: old.Extra, Trace: old.Trace,
+		ID: job.Again(first, attempt), Of: first, Attempt: attempt, Origin: trigger.ReasonRetry, Revision: old.Revision,
+		Spec: old.Spec, Plan: old.Plan, Fire: old.Fire, Key: old.Key, KeyFor: old.KeyFor, Extra: old.Extra, Trace: old.Trace,
 		Epoch: old.Epoch, Created: now,
 	}
+}
+
+// keepsResults reports whether what the tasks of a run came to outlives it.
+// Pairs and files that were not put in place are gone with it.
+func keepsResults(run *job.Run) bool { return !run.Plan.Keyed && run.Spec.Output.Dir == "" }
+
+// planAgain plans a run for the members that there are now: a broadcast goes
+// to those, and what could not be planned before may be by now.
+func (l *leader) planAgain(ctx context.Context, run *job.Run) ([][]byte, error) {
+	if run.Spec.Mode != job.Broadcast {
+		return l.n.planFire(ctx, run)
+	}
+	p, err := l.n.plan(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return p.entries, nil
+}
+
+// inherit stages what the next attempt of a run begins with, and returns how
+// many entries that are.
+func (l *leader) inherit(ctx context.Context, old *job.Run, next job.RunID, all bool) (n int, err error) {
+	for e, err := range l.state.Journal(old.ID, 0) {
+		if err != nil {
+			return n, err
+		}
+		b, err := inherited(e.Data, all)
+		if err != nil {
+			return n, fmt.Errorf("node: journal entry %d of %s: %w", e.Seq, old.ID, err)
+		}
+		if err := l.state.Stage(ctx, next, uint64(n), b); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // inherited returns a journal entry as the next attempt of the run has it. An
@@ -80,19 +119,10 @@ func inherited(b []byte, all bool) ([]byte, error) {
 		return wire.EncodeEntry(&wire.Entry{Kind: wire.EntryOutcomes})
 	}
 	kept := wire.Entry{Kind: wire.EntryOutcomes, Epoch: e.Epoch}
-	i, row := 0, 0 // of the row of outcomes that one member sent
 	for o, err := range wire.Outcomes(e.Blob) {
 		if err != nil {
 			return nil, err
 		}
-		member := ""
-		for row < len(e.Members) && i >= e.Members[row].N {
-			i, row = 0, row+1
-		}
-		if row < len(e.Members) {
-			member = e.Members[row].Member
-		}
-		i++
 		if o.Failure != nil || o.Task.Kind == job.KindReduce {
 			continue
 		}
@@ -100,11 +130,9 @@ func inherited(b []byte, all bool) ([]byte, error) {
 			return nil, err
 		}
 		kept.N++
-		if k := len(kept.Members) - 1; k >= 0 && kept.Members[k].Member == member {
-			kept.Members[k].N++
-		} else {
-			kept.Members = append(kept.Members, wire.MemberCount{Member: member, N: 1})
-		}
+	}
+	if kept.N > 0 && len(e.Members) > 0 { // the outcomes of an entry are of one member
+		kept.Members = []wire.MemberCount{{Member: e.Members[0].Member, N: kept.N}}
 	}
 	return wire.EncodeEntry(&kept)
 }

@@ -208,9 +208,13 @@ func (r *Run) end(ctx context.Context, ref wire.RunRef) error {
 }
 
 // Retry makes the next attempt of a run that failed or was cancelled: a run of
-// its own, whose tasks are those that did not succeed. What has succeeded is
-// not run again, except for the tasks of a keyed or broadcast run, which all
-// are. The runs before it stay as they are.
+// its own, with the same key, whose tasks are those that did not succeed. What
+// has succeeded is not run again, unless it went with the run: the pairs of a
+// keyed run, and files that were to appear at its end. A broadcast goes to the
+// members there are now. The runs before stay as they are.
+//
+// A run has one next attempt: whoever asks again gets that one. If it fails
+// too, it is the one to retry.
 func (r *Run) Retry(ctx context.Context) (*Run, error) { return r.retry(ctx, false) }
 
 // RetryAll is Retry with all tasks.

@@ -26,9 +26,9 @@ type server struct {
 	first sync.Once     // closes led
 
 	mu       sync.Mutex
-	leader   *leader    // while the node leads and is ready to; guarded by mu
-	waiting  string     // what keeps the node from being part of a cluster; guarded by mu
-	promised wire.Renew // the node that may found a cluster with this one; guarded by mu
+	leader   *leader      // while the node leads and is ready to; guarded by mu
+	waiting  string       // what keeps the node from being part of a cluster; guarded by mu
+	promised wire.Promise // to the node that may found a cluster with this one; guarded by mu
 }
 
 // holdsState reports whether the node is to hold the state: it starts a
@@ -98,20 +98,24 @@ func (n *Node) openServer(ctx context.Context) error {
 	}
 }
 
-// closeServer hands leadership to another voter, if there is one.
-func (n *Node) closeServer(ctx context.Context) error {
-	s := n.server
-	if s == nil || s.stop == nil {
-		return nil
+// closeServer takes no part in elections any more.
+func (n *Node) closeServer(context.Context) error {
+	if s := n.server; s != nil && s.stop != nil {
+		s.stop()
+		s.wg.Wait()
 	}
-	if s.leads() && len(s.state.Servers()) > 1 {
-		if err := s.state.Transfer(ctx); err != nil {
-			n.log.Warn("leadership could not be handed over; the other servers will elect a leader", telemetry.Err(err))
-		}
-	}
-	s.stop()
-	s.wg.Wait()
 	return nil
+}
+
+// abdicate hands leadership to another voter, if this node leads and there is
+// one.
+func (n *Node) abdicate(ctx context.Context) {
+	if n.server == nil || !n.server.leads() || len(n.state.Servers()) < 2 || ctx.Err() != nil {
+		return
+	}
+	if err := n.state.Transfer(ctx); err != nil {
+		n.log.Warn("leadership could not be handed over", telemetry.Err(err))
+	}
 }
 
 // follow tells the node who leads.
@@ -133,14 +137,18 @@ func (s *server) term(ctx context.Context) {
 	st := s.state.Status()
 	s.n.log.Info("this node leads the cluster", telemetry.Term(st.Term), telemetry.Cluster(st.Cluster))
 	l := newLeader(ctx, s)
-	if err := l.establish(); err != nil {
+	for {
+		err := l.establish()
+		if err == nil {
+			break
+		}
 		s.n.log.Error("this node can't lead", telemetry.Err(err))
-		pause(ctx, time.Second)
+		if !pause(ctx, time.Second) {
+			return
+		}
 		if err := s.state.Transfer(ctx); err != nil {
 			s.n.log.Error("nor can another", telemetry.Err(err))
 		}
-		l.end()
-		return
 	}
 	s.set(l)
 	s.first.Do(func() { close(s.led) })
@@ -231,11 +239,17 @@ func (s *server) serve() {
 // describe tells what this node knows of the cluster.
 func (s *server) describe() wire.Standing {
 	st := s.state.Status()
+	voters := map[string]string{}
+	for _, v := range s.state.Servers() {
+		if v.Voter {
+			voters[v.ID] = s.n.nameOf(v.ID)
+		}
+	}
 	s.mu.Lock()
-	waiting := s.waiting
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	return wire.Standing{
-		Leader: st.Leader, Term: st.Term, Cluster: st.Cluster, Empty: s.state.Empty(), Servers: s.n.cfg.Servers, Waiting: waiting,
+		Leader: st.Leader, Term: st.Term, Cluster: st.Cluster, Empty: s.state.Empty(), Servers: s.n.cfg.Servers,
+		Waiting: s.waiting, Voters: voters,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
@@ -74,7 +75,10 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 		return nil, err
 	}
 	id, err := n.record(ctx, run, p.entries)
-	if err != nil {
+	switch {
+	case is(err, state.ErrOverloaded):
+		return nil, fmt.Errorf("%w: submit %s: %w", ErrOverloaded, run.ID, bare(bare(plain(err))))
+	case err != nil:
 		return nil, fmt.Errorf("node: submit %s: %w", run.ID, bare(plain(err)))
 	}
 	return &Run{n: n, id: id}, nil

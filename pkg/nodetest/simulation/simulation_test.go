@@ -56,7 +56,7 @@ func TestWorldsThatWentWrongOnceGoRight(t *testing.T) {
 	}
 	for found, seed := range map[string]uint64{
 		"callers that wake each other":   9807421457597001679,  // node.TestOnlyAnotherLeaderIsNews
-		"journals that end too early":    7568308344410075109, // transporttest: WhatIsDroppedUnreadHasNoEnd
+		"journals that end too early":    7568308344410075109,  // transporttest: WhatIsDroppedUnreadHasNoEnd
 		"outcomes that nobody waits for": 11336911061898983919, // TestAWorkerDoesNotWaitForAMasterThatIsGone
 	} {
 		t.Run(found, func(t *testing.T) { simulate(t, seed, time.Minute) })
