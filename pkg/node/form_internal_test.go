@@ -96,11 +96,18 @@ func TestAServerFollowsOneFounderAtATime(t *testing.T) {
 		asked wire.Promise
 		want  bool
 	}{
-		{gone, true}, {a, true}, // who is gone founds nothing
-		{a, true}, {b, false}, // one at a time, who may ask again
-		{back(b), true}, {b, false}, // it had none
-		{back(a), true}, {b, true}, {a, false},
-		{back(b), true}, {before, true}, {a, true}, // nor does one of an earlier life
+		{gone, true},
+		{a, true}, // who is gone founds nothing
+		{a, true},
+		{b, false}, // one at a time, who may ask again
+		{back(b), true},
+		{b, false}, // it had none
+		{back(a), true},
+		{b, true},
+		{a, false},
+		{back(b), true},
+		{before, true},
+		{a, true}, // nor does one of an earlier life
 	} {
 		if _, err := s.promise(t.Context(), "", c.asked); (err == nil) != c.want {
 			t.Errorf("step %d: asked by %+v: got %v, want it promised: %v", i, c.asked, err, c.want)

@@ -17,8 +17,8 @@ func Check(s *Story) []string {
 	for i := range s.Rested {
 		run := &s.Rested[i]
 		c.rested[run.ID] = run
-		if run.Key != "" {
-			c.byKey[run.Key] = append(c.byKey[run.Key], run.ID)
+		if run.Key != "" && run.Of == "" {
+			c.byKey[run.Key] = append(c.byKey[run.Key], run.ID) // an attempt has the key of the run that it tries again
 		}
 	}
 	for _, u := range s.Submits {
@@ -54,6 +54,12 @@ func (c *check) broken(format string, args ...any) {
 	c.found = append(c.found, fmt.Sprintf(format, args...))
 }
 
+// firstOf returns the run of whose attempts id is one.
+func firstOf(id job.RunID) job.RunID {
+	first, _, _ := strings.Cut(string(id), "#")
+	return job.RunID(first)
+}
+
 // accepted: what was acknowledged is there, and one key is one run.
 func (c *check) accepted() {
 	refused := map[string]bool{} // keys for which every answer was that nothing was recorded
@@ -66,7 +72,7 @@ func (c *check) accepted() {
 		if c.rested[u.ID] == nil {
 			c.broken("run %s was accepted and is not there", u.ID)
 		}
-		if ids := c.byKey[u.Key]; len(ids) == 1 && ids[0] != u.ID {
+		if ids := c.byKey[u.Key]; len(ids) == 1 && ids[0] != firstOf(u.ID) {
 			c.broken("run %s was accepted under key %q, which is run %s", u.ID, u.Key, ids[0])
 		}
 	}

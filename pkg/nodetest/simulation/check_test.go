@@ -83,8 +83,13 @@ func good() *simulation.Story {
 	ending := run("j@2", "cancelled", job.Running, 1)
 	ending.Finished = time.Time{}
 	s.Sights = []simulation.Sight{
-		{Asked: 5, Told: 6, Run: early}, {Asked: 6, Told: 9, Run: s.Rested[0]}, {Asked: 7, Told: 9, Run: early}, {Asked: 10, Told: 11, Run: s.Rested[0]},
-		{Asked: 26, Told: 27, Run: ending}, {Asked: 28, Told: 29, Run: s.Rested[2]}, {Asked: 54, Told: 55, Run: pending},
+		{Asked: 5, Told: 6, Run: early},
+		{Asked: 6, Told: 9, Run: s.Rested[0]},
+		{Asked: 7, Told: 9, Run: early},
+		{Asked: 10, Told: 11, Run: s.Rested[0]},
+		{Asked: 26, Told: 27, Run: ending},
+		{Asked: 28, Told: 29, Run: s.Rested[2]},
+		{Asked: 54, Told: 55, Run: pending},
 	}
 	s.Risen = slices.Clone(s.Rested)
 	return s
