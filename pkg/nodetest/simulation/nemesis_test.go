@@ -47,9 +47,12 @@ func (x *nemesis) rage(d time.Duration) {
 
 // mend undoes what is over at a time.
 func (x *nemesis) mend(now time.Time) {
-	x.tellCuts()
-	x.active = slices.DeleteFunc(x.active, func(f fault) bool { return !f.until.After(now) })
-	x.apply()
+	over := func(f fault) bool { return !f.until.After(now) }
+	if slices.ContainsFunc(x.active, over) {
+		x.tellCuts()
+		x.active = slices.DeleteFunc(x.active, over)
+		x.apply()
+	}
 	var still []absence
 	for _, a := range x.down {
 		if a.until.After(now) {

@@ -31,7 +31,7 @@ func (w *world) order(key string) {
 	o := &order{w: w, rng: w.chance(key)}
 	name := o.name()
 	o.kind = kinds[name]
-	o.spec, o.work = o.kind.spec(1 + o.rng.IntN(24))
+	o.spec, o.work = o.kind.spec(1 + o.rng.IntN(1+o.rng.IntN(24)))
 	o.work.Job, o.work.Key = name, key
 	o.work.Doomed = name == "plain" && o.rng.IntN(4) == 0
 	o.spec.Name, o.spec.Processor = name, name
@@ -44,6 +44,15 @@ func (o *order) name() string { return slices.Sorted(maps.Keys(kinds))[o.rng.Int
 // a returns a time below d, by chance.
 func (o *order) a(d time.Duration) time.Duration { return time.Duration(o.rng.Int64N(int64(d))) }
 
+// hesitate waits for as long as a run may take, which is a moment for some.
+func (o *order) hesitate() {
+	d := 5 * time.Second
+	if o.rng.IntN(2) == 0 {
+		d = 600 * time.Millisecond
+	}
+	_ = pass(o.w.ctx, o.a(d))
+}
+
 // place submits the run, perhaps twice, perhaps changes its mind, and sees to
 // what comes of it.
 func (o *order) place() {
@@ -53,10 +62,10 @@ func (o *order) place() {
 	}
 	switch o.rng.IntN(6) {
 	case 0:
-		_ = pass(o.w.ctx, o.a(5*time.Second))
+		o.hesitate()
 		o.end(id, simulation.Cancel)
 	case 1:
-		_ = pass(o.w.ctx, o.a(5*time.Second))
+		o.hesitate()
 		o.end(id, simulation.Stop)
 	case 2:
 		for range o.rng.IntN(6) {

@@ -2,13 +2,16 @@ package simulation_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/internal/transport/transporttest"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/pkg/nodetest/simulation"
 )
 
 // bubbled lives through a story in which nothing happens by chance.
@@ -18,6 +21,42 @@ func bubbled(t *testing.T, f func(t *testing.T, w *world)) {
 	transporttest.Bubble(t, func(t *testing.T) {
 		w := begin(t, 1, io.Discard)
 		f(t, w)
+	})
+}
+
+// TestANodeThatIsCutOffEndsWhatItExecutes cuts a worker off, once for less and
+// once for more time than it may go on without a leader.
+func TestANodeThatIsCutOffEndsWhatItExecutes(t *testing.T) {
+	bubbled(t, func(t *testing.T, w *world) {
+		began, ended := make(chan struct{}, 10), make(chan error, 10)
+		w.held = func(ctx context.Context, _ *mapreduce.Task) (any, error) {
+			began <- struct{}{}
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return nil, context.Cause(ctx)
+		}
+		r, err := w.c.Node(0).Submit(t.Context(), job.Spec{Processor: "held", Placement: job.Placement{Nodes: []string{"n4"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-began
+		w.c.Isolate(4)
+		_ = pass(t.Context(), simulation.FenceAfter/2)
+		if len(ended) > 0 {
+			t.Errorf("it ended at once: %v", <-ended)
+		}
+		cut := time.Now()
+		if cause := <-ended; !errors.Is(cause, mapreduce.ErrFenced) {
+			t.Errorf("it ended because of %v, want %v", cause, mapreduce.ErrFenced)
+		}
+		if took := time.Since(cut) + simulation.FenceAfter/2; took < simulation.FenceAfter || took > 2*simulation.FenceAfter {
+			t.Errorf("it ended after %v, want about %v", took, simulation.FenceAfter)
+		}
+		w.c.Heal()
+		<-began // it is placed again
+		if err := r.Stop(t.Context(), "enough"); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
