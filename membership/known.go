@@ -147,6 +147,18 @@ func (k *known) peers(now time.Time) []peer {
 	return out
 }
 
+// disown forgets all members, and remembers none from then on.
+func (k *known) disown() error {
+	k.mu.Lock()
+	k.file.Peers, k.dirty = nil, true
+	k.mu.Unlock()
+	err := k.save()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.path = ""
+	return err
+}
+
 // save writes what changed.
 func (k *known) save() error {
 	k.mu.Lock()
@@ -156,16 +168,17 @@ func (k *known) save() error {
 	}
 	k.dirty = false
 	k.file.Version = 1
+	path := k.path
 	b, err := json.MarshalIndent(k.file, "", "\t")
 	k.mu.Unlock()
 	if err == nil {
-		err = replaceFile(k.path, append(b, '\n'))
+		err = replaceFile(path, append(b, '\n'))
 	}
 	if err != nil {
 		k.mu.Lock()
 		k.dirty = true
 		k.mu.Unlock()
-		return fmt.Errorf("membership: remember the members in %q: %w", k.path, err)
+		return fmt.Errorf("membership: remember the members in %q: %w", path, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -79,5 +80,38 @@ func TestNewMembersTakeThePlaceOfThoseAwayForLongest(t *testing.T) {
 	k.see(crowd(0, 2*maxKnown), "", now)
 	if k.dirty {
 		t.Error("the same members are written down again and again")
+	}
+}
+
+// TestWhoDisownsItsPoolDoesNotRememberIt disowns members, and sees them again
+// before it is gone.
+func TestWhoDisownsItsPoolDoesNotRememberIt(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	k, err := loadKnown(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	life, err := k.begin(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := []Member{{ID: "other", Addr: "127.0.0.1:1"}}
+	k.see(others, "self", now)
+	if err := errors.Join(k.save(), k.disown()); err != nil {
+		t.Fatal(err)
+	}
+	k.see(others, "self", now)
+	if err := k.save(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := loadKnown(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.peers(now); len(got) > 0 {
+		t.Errorf("got %v, want none", got)
+	}
+	if next, err := again.begin(now); err != nil || next <= life {
+		t.Errorf("got life %d, %v, want one after %d", next, err, life)
 	}
 }

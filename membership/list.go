@@ -110,6 +110,11 @@ func (l *List) remember() (err error) {
 	return err
 }
 
+// Disown forgets the members that l has met, so that the next life of the node
+// does not look for them. It is for a node that finds itself in a pool that it
+// does not belong to, before it leaves.
+func (l *List) Disown() error { return l.known.disown() }
+
 // listen opens the port and starts to gossip.
 func (l *List) listen(ctx context.Context) error {
 	ln, pc, err := listen(l.cfg.Network, l.cfg.Bind)

@@ -68,10 +68,12 @@ func agentCommand() *cobra.Command {
 		Short: "run a node until it is interrupted",
 		Long: `Agent runs a node until it is interrupted, then lets what it works on come to
 its end, for at most --grace. Without --join it starts a cluster, or goes on
-with the one in --dir. It can run the processors wordcount, index, fanout and
+with the one in --dir. With --servers 3 on three of them, any one may be lost:
+the others go on. It can run the processors wordcount, index, fanout and
 sleep; to run your own, start a node in your program.`,
-		Example: `  muster agent --name a --gossip 127.0.0.1:7946 --dir ./a
-  muster agent --name b --join 127.0.0.1:7946 --dir ./b
+		Example: `  muster agent --name a --servers 3 --gossip 127.0.0.1:7946 --dir ./a
+  muster agent --name b --servers 3 --join 127.0.0.1:7946 --dir ./b
+  muster agent --name c --servers 3 --join 127.0.0.1:7946 --dir ./c
   muster submit fanout --join 127.0.0.1:7946 --params '{"tasks":100000}'`,
 		Args: args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

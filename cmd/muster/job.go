@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -32,7 +31,8 @@ func jobPutCommand() *cobra.Command {
 	var spec job.Spec
 	var mode, overlap, misfire string
 	var expect uint64
-	c := visit(&cobra.Command{
+	var c *cobra.Command
+	c = visit(&cobra.Command{
 		Use: "put [NAMESPACE/]JOB", Short: "declare a job, or change one", Args: args(1, 1),
 		Example: `  muster job put nightly --processor report --when '30 2 * * *' --zone Europe/Berlin --join 127.0.0.1:7946
   muster job put poll --processor sync --when 'every 5s' --overlap skip --join 127.0.0.1:7946`,
@@ -45,10 +45,10 @@ func jobPutCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "job %s/%s is at revision %d\n", d.Spec.Namespace, d.Spec.Name, d.Revision)
+		fmt.Fprintf(c.ErrOrStderr(), "job %s/%s is at revision %d\n", d.Spec.Namespace, d.Spec.Name, d.Revision)
 		next, err := n.NextFires(ctx, d.Spec.Namespace, d.Spec.Name, 3)
 		for _, f := range next {
-			fmt.Fprintf(os.Stderr, "  due %s  %s\n", f.Local, strings.Join(f.Notes, "; "))
+			fmt.Fprintf(c.ErrOrStderr(), "  due %s  %s\n", f.Local, strings.Join(f.Notes, "; "))
 		}
 		return err
 	})
@@ -196,7 +196,8 @@ func jobNextCommand() *cobra.Command {
 func jobRunCommand() *cobra.Command {
 	var key string
 	var delay time.Duration
-	c := visit(&cobra.Command{Use: "run [NAMESPACE/]JOB", Short: "make a run of a job now, and print its ID", Args: args(1, 1)},
+	var c *cobra.Command
+	c = visit(&cobra.Command{Use: "run [NAMESPACE/]JOB", Short: "make a run of a job now, and print its ID", Args: args(1, 1)},
 		func(ctx context.Context, n *node.Node, a []string) error {
 			namespace, name := splitJob(a[0])
 			var options []node.Option
@@ -210,7 +211,7 @@ func jobRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(os.Stdout, r.ID())
+			_, err = fmt.Fprintln(c.OutOrStdout(), r.ID())
 			return err
 		})
 	c.Flags().StringVar(&key, "unique", "", "name of the run: while it lives there is no other of that name")
@@ -220,7 +221,8 @@ func jobRunCommand() *cobra.Command {
 
 func jobBackfillCommand() *cobra.Command {
 	var from, until string
-	c := visit(&cobra.Command{Use: "backfill [NAMESPACE/]JOB", Short: "make runs for past fires of a job", Args: args(1, 1)},
+	var c *cobra.Command
+	c = visit(&cobra.Command{Use: "backfill [NAMESPACE/]JOB", Short: "make runs for past fires of a job", Args: args(1, 1)},
 		func(ctx context.Context, n *node.Node, a []string) error {
 			namespace, name := splitJob(a[0])
 			begin, err := instant("--from", from)
@@ -235,7 +237,7 @@ func jobBackfillCommand() *cobra.Command {
 				made, rest, err := n.Backfill(ctx, namespace, name, begin, end)
 				all += made
 				if err != nil || rest.IsZero() {
-					fmt.Fprintf(os.Stderr, "%d runs made\n", all)
+					fmt.Fprintf(c.ErrOrStderr(), "%d runs made\n", all)
 					return err
 				}
 				begin = rest

@@ -47,7 +47,7 @@ func bar(title string, p job.Progress, took time.Duration, name func(id string) 
 		s += fmt.Sprintf("  %s:%s", name(id), count(p.Members[id]))
 	}
 	if p.Waiting != "" {
-		s += "  waits: " + p.Waiting
+		s += "  waits: " + strings.TrimPrefix(p.Waiting, "waits: ")
 	}
 	return s
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,19 +85,37 @@ func runGetCommand() *cobra.Command {
 			if p, err := handle.Progress(ctx); err == nil {
 				r.Progress = p
 			}
-			v, name := viewOf(&r), nameOf(n)
-			return l.show(v, string(r.ID), func(put func(...any)) {
-				put("state", v.State)
-				put("reason", v.Reason)
-				put("attempt", v.Attempt)
-				put("master", fmt.Sprintf("%s, epoch %d", name(v.Master), v.Epoch))
-				put("tasks", fmt.Sprintf("%d of %d done, %d failed, %d attempts", v.Progress.Done, v.Progress.Tasks, v.Progress.Failed, v.Progress.Attempts))
-				put("waits", v.Progress.Waiting)
-				for _, h := range v.History {
-					put(h.At.Format(time.RFC3339Nano), h.What)
-				}
-			})
+			v := viewOf(&r)
+			return l.show(v, string(r.ID), func(put func(...any)) { v.rows(nameOf(n), put) })
 		}))
+}
+
+// rows shows a run to people, who call members by their names.
+func (v *view) rows(name func(id string) string, put func(...any)) {
+	if v.Master != "" {
+		v.Master = fmt.Sprintf("%s, epoch %d", name(v.Master), v.Epoch)
+	}
+	var by []string
+	for _, id := range byName(v.Progress.Members, name) {
+		by = append(by, fmt.Sprintf("%s %d", name(id), v.Progress.Members[id]))
+	}
+	p := v.Progress
+	for _, row := range [][2]string{
+		{"state", v.State},
+		{"reason", v.Reason},
+		{"attempt", fmt.Sprint(v.Attempt)},
+		{"master", v.Master},
+		{"tasks", fmt.Sprintf("%d of %d done, %d failed, %d attempts", p.Done, p.Tasks, p.Failed, p.Attempts)},
+		{"members", strings.Join(by, ", ")},
+		{"waits", p.Waiting},
+	} {
+		if row[1] != "" && (row[0] != "waits" || p.Waiting != v.Reason) {
+			put(row[0], row[1])
+		}
+	}
+	for _, h := range v.History {
+		put(h.At.Format(time.RFC3339Nano), h.What)
+	}
 }
 
 func runCancelCommand() *cobra.Command {
@@ -122,7 +140,8 @@ func runStopCommand() *cobra.Command {
 
 func runRetryCommand() *cobra.Command {
 	var all bool
-	c := visit(&cobra.Command{Use: "retry RUN", Short: "try the tasks again that did not succeed, as the next attempt of the run", Args: args(1, 1)},
+	var c *cobra.Command
+	c = visit(&cobra.Command{Use: "retry RUN", Short: "try the tasks again that did not succeed, as the next attempt of the run", Args: args(1, 1)},
 		func(ctx context.Context, n *node.Node, a []string) error {
 			retry := n.Run(job.RunID(a[0])).Retry
 			if all {
@@ -132,7 +151,7 @@ func runRetryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(os.Stdout, r.ID())
+			_, err = fmt.Fprintln(c.OutOrStdout(), r.ID())
 			return err
 		})
 	c.Flags().BoolVar(&all, "all", false, "try all tasks again")

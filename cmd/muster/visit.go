@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
+	"io"
 	"text/tabwriter"
 	"time"
 
@@ -43,23 +43,29 @@ func visit(c *cobra.Command, f func(ctx context.Context, n *node.Node, args []st
 }
 
 // listing shows rows as a table for people or as one JSON value for programs.
-type listing struct{ output string }
+type listing struct {
+	output string
+	out    io.Writer
+}
 
 func (l *listing) add(c *cobra.Command) *cobra.Command {
 	c.Flags().StringVarP(&l.output, "output", "o", "table", "table or json")
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		l.out = c.OutOrStdout()
+		if l.output != "table" && l.output != "json" {
+			return fmt.Errorf("-o %q: want table or json: %w", l.output, errUsage)
+		}
+		return nil
+	}
 	return c
 }
 
 // show writes value as JSON, or calls rows for a table with the given heads.
 func (l *listing) show(value any, heads string, rows func(row func(cells ...any))) error {
-	switch l.output {
-	case "json":
-		return json.NewEncoder(os.Stdout).Encode(value)
-	case "table":
-	default:
-		return fmt.Errorf("-o %q: want table or json: %w", l.output, errUsage)
+	if l.output == "json" {
+		return json.NewEncoder(l.out).Encode(value)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, heads)
 	rows(func(cells ...any) {
 		for i, cell := range cells {

@@ -58,7 +58,7 @@ func (m *Master) joined(e Member) {
 func (m *Master) left(id string) {
 	k := m.members[id]
 	if k == nil {
-		m.desert(id)
+		m.desert(id, id)
 		return
 	}
 	delete(m.members, id)
@@ -78,7 +78,7 @@ func (m *Master) left(id string) {
 			m.note("map output of %s was lost with member %s: made again", count(n, "task"), k.called())
 		}
 	}
-	m.desert(id)
+	m.desert(id, k.called())
 }
 
 // held returns the tasks that a member holds and that can go elsewhere.
@@ -128,7 +128,7 @@ func (m *Master) giveUp(t *table, n int, k *task, i int) {
 }
 
 // desert fails the task of a broadcast whose only member is gone.
-func (m *Master) desert(id string) {
+func (m *Master) desert(id, called string) {
 	i := slices.Index(m.run.Plan.Nodes, id)
 	if i < 0 || !m.begun || m.done || m.ending != nil {
 		return
@@ -141,7 +141,7 @@ func (m *Master) desert(id string) {
 		m.maps.unplaced--
 	}
 	o := job.Outcome{Task: job.TaskID{Kind: job.KindMap, N: i}, Attempt: 1, Failure: &job.Failure{
-		Reason: fmt.Sprintf("member %s left before it was done", id), Permanent: true,
+		Reason: fmt.Sprintf("member %s left before it was done", called), Permanent: true,
 	}}
 	m.effects = append(m.effects, Record{Member: id, Outcomes: []job.Outcome{o}})
 	m.settleFailed(m.maps, i, &o)

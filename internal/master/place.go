@@ -139,7 +139,7 @@ func (m *Master) pin() {
 		case member == nil && m.now < m.patience:
 			// Whoever accepted the run may know members that are news here.
 		case member == nil:
-			m.desert(id)
+			m.desert(id, id)
 			if m.done {
 				return
 			}

@@ -155,7 +155,7 @@ func (c *conductor) resign() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)
 	defer cancel()
 	tell := func(ctx context.Context) error {
-		_, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch, Reason: cause.Error()})
+		_, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch, Reason: bare(cause).Error()})
 		if is(err, state.ErrNoRun) {
 			return nil // it was removed
 		}

@@ -42,17 +42,19 @@ func newMasters(n *Node) *masters {
 	return m
 }
 
-// conduct begins to conduct a run. It is asked for by the leader, which has
-// recorded that this node is the run's master in this epoch.
-func (m *masters) conduct(run job.Run) {
+// conduct begins to conduct a run, unless this node takes no more work. It is
+// asked for by the leader, which has recorded that this node is the run's
+// master in this epoch.
+func (m *masters) conduct(run job.Run) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ctx.Err() != nil {
-		return
+	// Under mu, so that no run slips in behind handOver.
+	if m.n.isStopping() || m.n.isDraining() && m.n.othersWork() || m.ctx.Err() != nil {
+		return ErrStopped
 	}
 	if old := m.runs[run.ID]; old != nil {
 		if old.run.Epoch >= run.Epoch {
-			return
+			return nil
 		}
 		old.cancel(errNoMaster)
 	}
@@ -66,6 +68,7 @@ func (m *masters) conduct(run job.Run) {
 			delete(m.runs, run.ID)
 		}
 	})
+	return nil
 }
 
 // handOver gives every run that is conducted here back to the leader, which
@@ -162,11 +165,7 @@ func (m *masters) serve() {
 		return wire.Nothing{}, c.stage(ctx, s)
 	})
 	handle(m.n, wire.MethodConduct, func(_ context.Context, _ string, c wire.Create) (wire.Nothing, error) {
-		if m.n.isDraining() && m.n.othersWork() || m.n.isStopping() {
-			return wire.Nothing{}, ErrStopped
-		}
-		m.conduct(c.Run)
-		return wire.Nothing{}, nil
+		return wire.Nothing{}, m.conduct(c.Run)
 	})
 	handle(m.n, wire.MethodConducts, func(context.Context, string, wire.Nothing) ([]wire.RunRef, error) { return m.list(), nil })
 	handle(m.n, wire.MethodDismiss, func(_ context.Context, _ string, r wire.RunRef) (wire.Nothing, error) {

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -266,10 +267,12 @@ func (n *Node) checkCluster(ctx context.Context) error {
 			continue
 		}
 		s, err := call[wire.Standing](ctx, n, m.ID, wire.MethodStanding, wire.Nothing{})
-		if err == nil && s.Cluster != "" && s.Cluster != n.state.Cluster() {
-			return fmt.Errorf("node: Dir %q holds the state of cluster %s, and member %s of the pool that of cluster %s: give this node another Dir, or let it Join its own cluster",
-				n.cfg.Dir, n.state.Cluster(), m.Name, s.Cluster)
+		if err != nil || s.Cluster == "" || s.Cluster == n.state.Cluster() {
+			continue
 		}
+		err = fmt.Errorf("node: Dir %q holds the state of cluster %s, and member %s of the pool that of cluster %s: give this node another Dir, or let it Join its own cluster",
+			n.cfg.Dir, n.state.Cluster(), m.Name, s.Cluster)
+		return errors.Join(err, n.members.Disown()) // else it would be back in that pool the next time
 	}
 	return nil
 }
