@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -468,7 +469,7 @@ func (tx *change) cancel(c *wire.CancelRun) (result, error) {
 		return result{status: old}, nil
 	}
 	st := *old
-	st.Cancel = c.Reason
+	st.Cancel = cmp.Or(c.Reason, "canceled") // what says that somebody asked
 	if err := tx.happened(c.Run, &st, c.At, "%s", because("asked to end", c.Reason)); err != nil {
 		return result{}, err
 	}

@@ -227,8 +227,11 @@ func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
 
 func (tx *change) compacted(c *wire.CompactedRun) (result, error) {
 	old, r, err := tx.final(c.Run)
-	if err != nil || r.err != nil || old.Compacted {
+	if err != nil || r.err != nil {
 		return r, err
+	}
+	if old.Compacted {
+		return result{status: old}, nil
 	}
 	if err := tx.batch.Delete(uncompactedKey(c.Run, old.Finished)); err != nil {
 		return result{}, err

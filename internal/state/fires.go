@@ -298,7 +298,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	if err != nil {
 		return err
 	}
-	if r.err != nil {
+	if r.err != nil || r.run != run.Run { // or another has its key
 		return skip(job.CauseBuffer)
 	}
 	js.Active, js.Last = append(js.Active, run.Run), run.Run

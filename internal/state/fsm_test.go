@@ -275,3 +275,8 @@ func TestDamagedRecordIsNotAbsence(t *testing.T) {
 	}
 	refused(t, last, store.ErrCorrupt)
 }
+
+func logOf(t testing.TB, index uint64, cs ...wire.Command) *raft.Log {
+	t.Helper()
+	return &raft.Log{Index: index, Type: raft.LogCommand, Data: entryOf(t, cs...)}
+}

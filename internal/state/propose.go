@@ -49,6 +49,9 @@ func (s *State) submit(ctx context.Context, c wire.Command) (*proposal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.understood(r, wire.VersionOf(c)); err != nil {
+		return nil, err
+	}
 	p := &proposal{reign: r, command: b, answer: make(chan result, 1)}
 	select {
 	case s.proposals <- p:

@@ -58,7 +58,7 @@ func (s *State) reclaimLog() error {
 	if metas, err := s.snaps.List(); err == nil && len(metas) > 0 {
 		size += metas[0].Size
 	}
-	if size < reclaimLog {
+	if size < reclaimLog || s.link.isSending() { // who gets a snapshot needs the log behind it
 		return nil
 	}
 	if err := s.snapshot(); err != nil {

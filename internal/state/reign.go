@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -24,6 +25,7 @@ type reign struct {
 	failed  chan struct{} // closed when that can't be
 	err     error         // why, once failed is closed
 	stalled chan struct{} // closed when it ends because the disk does not answer
+	version atomic.Int32  // of the commands that all servers understand; zero until that is known
 }
 
 func (r *reign) isReady() bool {

@@ -41,7 +41,7 @@ func filled(t *testing.T, s *State) {
 	}
 }
 
-func persisted(t *testing.T, f *fsm) *memory {
+func persisted(t testing.TB, f *fsm) *memory {
 	t.Helper()
 	im, err := f.Snapshot()
 	must(t, err)

@@ -53,16 +53,16 @@ func (tx *change) holder(c *wire.CreateRun) (result, error) {
 	if err != nil || t == nil {
 		return result{}, err
 	}
-	st, err := tx.status(t.run)
+	st, err := tx.owner(t, c.Namespace, c.Job, c.Key)
 	if err != nil {
 		return result{}, err
 	}
 	switch {
-	case st == nil || st.Staged:
+	case st == nil:
 		if c.Created < t.until {
 			return refuse(ErrExists, "the key of run %q is taken for %v more by run %q, which was removed", c.Run, time.Duration(t.until-c.Created), t.run)
 		}
-	case c.Of != "" && (t.run == c.Of || st.Of == c.Of):
+	case st.State.Done() && c.Of != "" && (t.run == c.Of || st.Of == c.Of):
 		// It takes over the key of the run that it tries again.
 	case !st.State.Done() || c.Created < t.until:
 		return result{run: t.run, status: st}, nil
@@ -92,6 +92,16 @@ func (tx *change) take(c *wire.CreateRun) error {
 	return tx.batch.Put(key, binary.BigEndian.AppendUint64(nil, ordered(until)), []byte(c.Run))
 }
 
+// owner returns the status of the run that took a key, or nil if that was
+// removed; another run may have its ID since.
+func (tx *change) owner(t *taken, namespace, name, key string) (*wire.RunStatus, error) {
+	st, err := tx.status(t.run)
+	if err != nil || st == nil || st.Staged || st.Namespace != namespace || st.Job != name || st.Key != key {
+		return nil, err
+	}
+	return st, nil
+}
+
 // release lets go of the key of a run that has ended, at once or when its time
 // comes.
 func (tx *change) release(id job.RunID, st *wire.RunStatus) error {
@@ -116,8 +126,8 @@ func (tx *change) free(c *wire.FreeKey) (result, error) {
 	if err != nil || t == nil || t.until > c.At {
 		return result{}, err
 	}
-	st, err := tx.status(t.run)
-	if err != nil || st != nil && !st.Staged && !st.State.Done() {
+	st, err := tx.owner(t, c.Namespace, c.Job, c.Key)
+	if err != nil || st != nil && !st.State.Done() {
 		return result{}, err
 	}
 	return result{}, errors.Join(

@@ -38,6 +38,7 @@ type tender struct {
 	// The others are whose that is.
 	reign     *reign
 	seen      map[string]sighting
+	versions  map[string]int  // of commands, by what each said last
 	strangers map[string]bool // what was said of servers of other clusters
 }
 
@@ -67,7 +68,7 @@ func (t *tender) release() { <-t.turn }
 // leader has seen nobody before.
 func (t *tender) see(r *reign, id string, alive bool, now time.Time) time.Duration {
 	if t.reign != r {
-		t.reign, t.seen = r, map[string]sighting{}
+		t.reign, t.seen, t.versions = r, map[string]sighting{}, map[string]int{}
 	}
 	was, known := t.seen[id]
 	if !known || was.alive != alive {
@@ -82,7 +83,8 @@ func (t *tender) see(r *reign, id string, alive bool, now time.Time) time.Durati
 // have no part yet get the state, then, when they are stable, a vote; a voter
 // that is missing keeps its own until it has been for long, see Config. It is
 // for the leader, every few seconds. A server of another cluster is never
-// added; that it is one is an error, once.
+// added; that it is one is an error, once. Neither is one that is older than all
+// that are there, since it might not understand what they have decided.
 func (s *State) Tend(ctx context.Context, alive []Candidate, voters int) (changed string, err error) {
 	r, err := s.ruling()
 	if err != nil {
@@ -148,7 +150,11 @@ func (s *State) look(ctx context.Context, r *reign, alive []Candidate) (seats []
 		p.current = p.self || st != nil && !st.Stuck && st.Applied+nearly >= last
 		p.full = st != nil && st.Full
 		seats = append(seats, p)
+		if st != nil {
+			s.tender.versions[id] = st.Commands
+		}
 	}
+	r.version.Store(int32(leastVersion(servers, s.id, s.tender.versions)))
 	var errs []error
 	for _, c := range alive {
 		st := statuses[c.ID]
@@ -162,7 +168,7 @@ func (s *State) look(ctx context.Context, r *reign, alive []Candidate) (seats []
 			}
 			continue
 		}
-		if !st.Full {
+		if old := max(st.Commands, firstVersion) < int(r.version.Load()); !st.Full && !old {
 			others = append(others, c.ID)
 		}
 	}

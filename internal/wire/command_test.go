@@ -2,12 +2,14 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/internal/codec"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -139,6 +141,32 @@ func TestUnknownCommandIsToldFromDamage(t *testing.T) {
 	for n := 1; n < len(b); n++ {
 		if _, err := decoded(b[:n]); err == nil || errors.Is(err, ErrUnknownCommand) {
 			t.Errorf("%d of %d bytes: got %v", n, len(b), err)
+		}
+	}
+}
+
+// Whoever adds a field that older servers may skip relies on it that they do.
+func TestFieldThatIsNotKnownIsSkipped(t *testing.T) {
+	head, err := codec.Marshal(struct {
+		Run    job.RunID      `msgpack:"r"`
+		Reason string         `msgpack:"w"`
+		Later  map[string]int `msgpack:"zz"`
+	}{"a/b@1", "why", map[string]int{"x": 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := appendBytes([]byte{1, 'x'}, head)
+	b = append(b, 0) // no blobs
+	got, err := decoded(append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...))
+	if want := []Command{&CancelRun{Run: "a/b@1", Reason: "why"}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestCommandsAreOfAVersionThatThisProgramKnows(t *testing.T) {
+	for _, c := range commands() {
+		if v := VersionOf(c); v < 1 || v > MaxCommandVersion || encoded(t, c)[4] != v {
+			t.Errorf("%T is of version %d and says %d", c, v, encoded(t, c)[4])
 		}
 	}
 }

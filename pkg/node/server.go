@@ -84,6 +84,7 @@ func (n *Node) openServer(ctx context.Context) error {
 	life, s.stop = context.WithCancel(n.ctx)
 	s.wg.Go(func() { s.state.Lead(life, s.term) })
 	s.wg.Go(func() { s.follow(life) })
+	s.wg.Go(func() { s.reclaim(life) })
 	if s.state.Empty() {
 		s.wg.Go(func() { s.form(life) })
 		return nil
@@ -129,6 +130,26 @@ func (s *server) follow(ctx context.Context) {
 		case <-changed:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// reclaimEvery is how often a server looks whether its disk may have back what
+// the leader has removed from the state.
+const reclaimEvery = 10 * time.Minute
+
+// reclaim gives this server's disk back what was removed from the state.
+func (s *server) reclaim(ctx context.Context) {
+	tick := time.NewTicker(reclaimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.state.Reclaim(ctx); err != nil && ctx.Err() == nil {
+			s.n.log.Warn("what was removed from the state still takes room on the disk", telemetry.Err(err))
 		}
 	}
 }

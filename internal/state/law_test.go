@@ -1,0 +1,466 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterhq/muster/internal/store"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// choose returns a number from 0 to n-1.
+type choose func(n int) int
+
+func oneOf[T any](c choose, of ...T) T { return of[c(len(of))] }
+
+// anyCommand returns a command about a few runs of two jobs, which may be
+// refused for any reason there is.
+func anyCommand(c choose) wire.Command {
+	id := oneOf[job.RunID](c, "d/j@1", "d/j@2", "d/k@1", "d/j@1#2", "d/j@1#3", "d/j@2#2", "d/j@7", "d/j@8")
+	name, at, epoch := oneOf(c, "j", "k"), int64(c(30)), uint64(c(5))
+	blob := func() []byte { return bytes.Repeat([]byte{byte(c(3))}, oneOf(c, 0, 1, 2, 7, 700<<10)) }
+	entries := func() (all [][]byte) {
+		for range c(3) {
+			all = append(all, blob())
+		}
+		return all
+	}
+	switch c(32) {
+	case 0, 1, 2, 3, 4:
+		return anyRun(c, id, name, at)
+	case 5:
+		return &wire.StageEntry{Run: id, Seq: uint64(c(3)), At: at, Entry: blob()}
+	case 6:
+		return &wire.DiscardStaged{Run: id, Limit: uint64(c(3)), Before: at * int64(c(2))}
+	case 7:
+		return &wire.AdmitRun{Run: id}
+	case 8, 9, 10:
+		return &wire.AssignRun{Run: id, Master: oneOf(c, "m1", "m2"), After: epoch, At: at, Why: oneOf(c, "", "why")}
+	case 11, 12, 13:
+		return &wire.AppendEntries{Run: id, Epoch: epoch, First: uint64(c(6)), Entries: entries()}
+	case 14, 15:
+		return &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob()}
+	case 16:
+		return &wire.CancelRun{Run: id, Reason: oneOf(c, "", "why"), At: at}
+	case 17:
+		return &wire.KillRun{Run: id, Reason: oneOf(c, "", "why"), At: at}
+	case 18:
+		return &wire.NoteRun{Run: id, Epoch: epoch, Text: oneOf(c, "", "this", "that", strings.Repeat("long ", 300)), At: at}
+	case 19:
+		cmd := &wire.RewriteEntries{Run: id}
+		for i := range c(4) {
+			cmd.Seqs, cmd.Entries = append(cmd.Seqs, uint64(i*(1+c(2)))), append(cmd.Entries, blob())
+		}
+		return cmd
+	case 20:
+		return &wire.CompactedRun{Run: id}
+	case 21, 22, 25, 26, 27:
+		return &wire.ForgetRun{Run: id, At: at}
+	case 23:
+		return &wire.FreeKey{Namespace: "d", Job: name, Key: oneOf(c, "x", "y"), At: at}
+	case 24:
+		return oneOf[wire.Command](c,
+			&wire.PauseJob{Namespace: "d", Name: name, Reason: oneOf(c, "", "why"), At: at},
+			&wire.ResumeJob{Namespace: "d", Name: name, At: at})
+	}
+	return anyJob(c, name, at)
+}
+
+// fitting makes of a command one that is likely not to be refused, most of the
+// time: few do that are made by chance alone.
+func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
+	t.Helper()
+	if c(4) == 0 {
+		return cmd
+	}
+	id, _ := cost(cmd)
+	st, err := readStatus(f.kv, id)
+	must(t, err)
+	if st == nil {
+		st = &wire.RunStatus{}
+	}
+	switch cmd := cmd.(type) {
+	case *wire.AssignRun:
+		cmd.After = st.Epoch
+	case *wire.AppendEntries:
+		cmd.Epoch, cmd.First = st.Epoch, max(st.Next, 1)-uint64(c(2))
+	case *wire.FinishRun:
+		cmd.Epoch, cmd.State = st.Epoch, job.Succeeded+job.State(c(3))
+	case *wire.NoteRun:
+		cmd.Epoch = st.Epoch
+	case *wire.StageEntry:
+		cmd.Seq = st.Next
+	case *wire.RewriteEntries:
+		cmd.Seqs, cmd.Entries = nil, nil
+		for seq := range st.Next {
+			_, data, err := readEntry(f.kv, id, seq)
+			must(t, err)
+			if c(2) == 0 {
+				cmd.Seqs, cmd.Entries = append(cmd.Seqs, seq), append(cmd.Entries, data[:len(data)/(1+c(2))])
+			}
+		}
+	case *wire.FireJob:
+		js, err := readJobStatus(f.kv, cmd.Namespace, cmd.Name)
+		must(t, err)
+		if js != nil {
+			cmd.Revision, cmd.Seq = js.Revision, js.Seq
+		}
+	}
+	return cmd
+}
+
+func anyRun(c choose, id job.RunID, name string, at int64) *wire.CreateRun {
+	cmd := &wire.CreateRun{
+		Run: id, Master: oneOf(c, "", "", "m1"), Namespace: "d", Job: name,
+		Priority: oneOf(c, 0, 1, -100, 100, 1<<40), Created: at, NotBefore: oneOf(c, 0, at+1, at+50),
+		Key: oneOf(c, "", "x", "x", "y"), Epoch: uint64(oneOf(c, 0, 0, 3)),
+		MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
+	}
+	cmd.KeyFor = oneOf[time.Duration](c, 0, 5, 1<<62, -1) // the third is past the end of time
+	if first, n, ok := strings.Cut(string(id), "#"); ok {
+		cmd.Of, cmd.Attempt = job.RunID(first), int(n[0]-'0')
+	}
+	for i := range c(3) {
+		cmd.Entries = append(cmd.Entries, bytes.Repeat([]byte{byte(i)}, i))
+	}
+	cmd.Chunks = uint64(oneOf(c, len(cmd.Entries), len(cmd.Entries), c(4)))
+	return cmd
+}
+
+func anyJob(c choose, name string, at int64) wire.Command {
+	switch c(8) {
+	case 0, 1, 2:
+		return &wire.PutJob{
+			Namespace: "d", Name: name, At: at, Wake: oneOf(c, 0, at+1), Expect: uint64(oneOf(c, 0, 0, 1)), Limit: c(3), Again: c(2) == 0,
+			Overlap: oneOf(c, "", job.OverlapAllow, job.OverlapQueueOne, job.OverlapQueueAll, job.OverlapCancelOld, job.OverlapKillOld),
+			Record:  []byte{byte(c(2))},
+		}
+	case 3:
+		return &wire.DeleteJob{Namespace: "d", Name: name}
+	}
+	cmd := &wire.FireJob{
+		Namespace: "d", Name: name, Revision: 1 + uint64(c(2)), Seq: uint64(c(8)),
+		Cursor: at, Wake: oneOf(c, 0, at+1), Ended: c(4) == 0, At: at,
+	}
+	for i := range c(3) {
+		run := anyRun(c, job.RunID(fmt.Sprintf("d/%s@%d", name, 7+i)), name, at)
+		run.Fired, run.Due, run.MaxQueued, run.MaxQueuedAll = true, at, 0, 0
+		run.Key, run.Chunks = oneOf(c, "", "", "", "x"), uint64(len(run.Entries))
+		cmd.Runs = append(cmd.Runs, run)
+	}
+	return cmd
+}
+
+// records returns what is in the store, by key.
+func records(t testing.TB, kv *store.KV) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for p, err := range kv.Scan(nil) {
+		must(t, err)
+		all[string(p.Key)] = string(p.Value)
+	}
+	return all
+}
+
+// checkLaw fails unless every index and count says what the statuses of the
+// runs do, and nothing else is there.
+func checkLaw(t testing.TB, f *fsm) {
+	t.Helper()
+	all := records(t, f.kv)
+	left := map[string]bool{} // what nothing has explained yet
+	for key := range all {
+		left[key] = true
+	}
+	need := func(key []byte, why string) string {
+		t.Helper()
+		value, ok := all[string(key)]
+		if !ok {
+			t.Fatalf("%s: there is no record %q", why, key)
+		}
+		delete(left, string(key))
+		return value
+	}
+	runs, counts := map[job.RunID]*wire.RunStatus{}, map[string]uint64{}
+	for key := range all {
+		if key[0] == 'h' {
+			id := runOf([]byte(key), 0)
+			st, err := readStatus(f.kv, id)
+			must(t, err)
+			runs[id] = st
+			delete(left, key)
+		}
+	}
+	live := 0
+	for id, st := range runs {
+		why := fmt.Sprintf("run %q, %+v", id, st)
+		for seq := range st.Next {
+			need(entryKey(id, seq), why)
+			for part := 1; part < maxParts; part++ {
+				delete(left, string(partKey(entryKey(id, seq), part)))
+			}
+		}
+		if st.Staged {
+			need(stagedKey(id), why)
+			if st.Next == 0 {
+				t.Fatalf("%s: nothing is staged", why)
+			}
+			continue
+		}
+		need(recordKey(id), why)
+		for n := st.Happened - min(st.Happened, maxHistory); n < st.Happened; n++ {
+			need(happeningKey(id, n), why)
+		}
+		if (st.Waits != wire.WaitsForNothing) != (st.State == job.Pending) {
+			t.Fatalf("%s: it waits and does not", why)
+		}
+		if st.State == job.Running {
+			need(unfinishedKey(id), why)
+			if live++; f.live[id] == nil || f.live[id].Epoch != st.Epoch {
+				t.Fatalf("%s: not so in memory: %+v", why, f.live[id])
+			}
+			if st.Master == "" || st.Epoch == 0 {
+				t.Fatalf("%s: nobody runs it", why)
+			}
+		}
+		switch st.Waits {
+		case wire.WaitsForMaster:
+			need(pendingKey(id, st.Priority, st.Created), why)
+			counts[string(queuedKey(st.Namespace, st.Job))]++
+			counts[string(allQueuedKey)]++
+		case wire.WaitsForTime:
+			need(dueKey(id, st.NotBefore), why)
+		}
+		if st.State.Done() {
+			need(endedKey(st.Namespace, st.Job, id, st.Finished), why)
+			counts[string(finishedKey(st.Namespace, st.Job))]++
+			if !st.Compacted {
+				need(uncompactedKey(id, st.Finished), why)
+			}
+		}
+		if st.Of != "" {
+			if got := need(attemptKey(st.Of, st.Attempt), why); got != string(id) {
+				t.Fatalf("%s: it is listed as %q", why, got)
+			}
+		}
+		if st.Key != "" && !st.State.Done() {
+			if got := need(takenKey(st.Namespace, st.Job, st.Key), why); got[8:] != string(id) {
+				t.Fatalf("%s: %q has its key", why, got[8:])
+			}
+		}
+	}
+	if len(f.live) != live {
+		t.Fatalf("%d runs are in memory, %d run", len(f.live), live)
+	}
+	for key, n := range counts {
+		if got := binary.BigEndian.Uint64([]byte(need([]byte(key), "count"))); got != n {
+			t.Fatalf("count %q is %d, there are %d", key, got, n)
+		}
+	}
+	for key, value := range all {
+		if key[0] == 'k' { // who has it is over, or it was seen above
+			names := strings.Split(key[1:], "\x00")
+			until, id := disordered([]byte(value)), job.RunID(value[8:])
+			if st := runs[id]; st == nil || st.Staged || st.State.Done() || st.Key != names[2] || st.Job != names[1] {
+				need(freeKey(names[0], names[1], names[2], until), "key of "+string(id))
+			}
+			delete(left, key)
+		}
+	}
+	for key := range left {
+		if !strings.ContainsRune("cvisbyWP", rune(key[0])) {
+			t.Fatalf("record %q belongs to nothing", key)
+		}
+	}
+	checkJobs(t, all, runs)
+}
+
+// checkJobs checks what is kept of declared jobs.
+func checkJobs(t testing.TB, all map[string]string, runs map[job.RunID]*wire.RunStatus) {
+	t.Helper()
+	wakes := 0
+	for key, value := range all {
+		switch key[0] {
+		case 'W':
+			wakes++
+		case 'y':
+			var js wire.JobStatus
+			must(t, wire.DecodeRecord([]byte(value), &js))
+			names := strings.Split(key[1:], "\x00")
+			if js.Wake != 0 {
+				wakes--
+				if _, ok := all[string(wakeKey(names[0], names[1], js.Wake))]; !ok {
+					t.Fatalf("job %q is not woken at %d", names, js.Wake)
+				}
+			}
+			for _, id := range js.Active {
+				if st := runs[id]; st == nil || st.Staged || st.State.Done() {
+					t.Fatalf("job %q takes run %q for one that is not over: %+v", names, id, st)
+				}
+			}
+		}
+	}
+	if wakes != 0 {
+		t.Fatalf("%d jobs too many are woken", wakes)
+	}
+}
+
+// checkStep fails if a command did to a run what none may.
+func checkStep(t testing.TB, c wire.Command, before, after *wire.RunStatus) {
+	t.Helper()
+	switch {
+	case before == nil || before.Staged || after == nil || after.Staged:
+		if _, forget := c.(*wire.ForgetRun); before != nil && !before.Staged && !(forget && before.State.Done()) {
+			t.Fatalf("%T removed %+v", c, before)
+		}
+	case after.Epoch < before.Epoch:
+		t.Fatalf("%T set the epoch back from %d to %d", c, before.Epoch, after.Epoch)
+	case before.State.Done() && (after.State != before.State || after.Finished != before.Finished ||
+		after.Reason != before.Reason || after.Epoch != before.Epoch || after.Next != before.Next):
+		t.Fatalf("%T changed a run that had ended from %+v to %+v", c, before, after)
+	case after.State < before.State:
+		t.Fatalf("%T set the state back from %v to %v", c, before.State, after.State)
+	}
+}
+
+// again reports whether c may be repeated after a lost answer.
+func repeatable(c wire.Command) bool {
+	_, steps := c.(*wire.DiscardStaged) // of which each removes so many
+	return !steps
+}
+
+// obey carries out the commands that next returns on one store and checks
+// after each that the law holds, then on others in other ways, and that they
+// end up the same.
+func obey(t testing.TB, next func(f *fsm) wire.Command) {
+	t.Helper()
+	one := openFSM(t, openKV(t, t.TempDir()))
+	status := func() map[job.RunID]*wire.RunStatus {
+		all := map[job.RunID]*wire.RunStatus{}
+		for p, err := range one.kv.Scan([]byte("h")) {
+			must(t, err)
+			st, err := readStatus(one.kv, runOf(p.Key, 0))
+			must(t, err)
+			all[runOf(p.Key, 0)] = st
+		}
+		return all
+	}
+	var logs, twice []*raft.Log
+	before, sum := status(), contents(t, one.kv)
+	for i := 0; ; i++ {
+		c := next(one)
+		if c == nil {
+			break
+		}
+		data := entryOf(t, c)
+		l := &raft.Log{Index: uint64(1 + i), Type: raft.LogCommand, Data: data}
+		logs = append(logs, l)
+		if repeatable(c) {
+			data = append(bytes.Clone(data), data...)
+		}
+		twice = append(twice, &raft.Log{Index: l.Index, Type: raft.LogCommand, Data: data})
+
+		answers, ok := one.Apply(l).([]result)
+		if !ok {
+			t.Fatalf("command %d, %+v, stopped everything: %v", i, c, one.failure())
+		}
+		after, now := status(), contents(t, one.kv)
+		if answers[0].err != nil && i > 0 && now != sum {
+			t.Fatalf("command %d, %+v, was refused with %v and changed something", i, c, answers[0].err)
+		}
+		checkLaw(t, one)
+		for id, st := range before {
+			checkStep(t, c, st, after[id])
+		}
+		before, sum = after, now
+	}
+	want := persisted(t, one).Bytes()
+
+	for name, how := range map[string]func(f *fsm){
+		"at once": func(f *fsm) {
+			for part := range slices.Chunk(logs, 16) {
+				f.ApplyBatch(part)
+			}
+		},
+		"twice each":      func(f *fsm) { f.ApplyBatch(twice) },
+		"from a snapshot": func(f *fsm) { must(t, f.Restore(io.NopCloser(bytes.NewReader(want)))) },
+		"replayed behind a snapshot": func(f *fsm) {
+			f.ApplyBatch(logs[:len(logs)/2])
+			half := persisted(t, f).Bytes()
+			must(t, f.Restore(io.NopCloser(bytes.NewReader(half))))
+			f.ApplyBatch(logs)
+		},
+	} {
+		f := openFSM(t, openKV(t, t.TempDir()))
+		how(f)
+		must(t, f.failure())
+		checkLaw(t, f)
+		if got := persisted(t, f).Bytes(); !bytes.Equal(got, want) {
+			differ(t, name, records(t, f.kv), records(t, one.kv))
+			t.Fatalf("%s: the snapshot differs", name)
+		}
+	}
+}
+
+func differ(t testing.TB, name string, got, want map[string]string) {
+	t.Helper()
+	for key, value := range want {
+		if got[key] != value {
+			t.Errorf("%s: record %q is %.200q, want %.200q", name, key, got[key], value)
+		}
+		delete(got, key)
+	}
+	for key := range got {
+		t.Errorf("%s: record %q is too many", name, key)
+	}
+}
+
+func TestAnyCommandsKeepTheLaw(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	chance := rand.New(rand.NewPCG(seed, 0))
+	left := 1500
+	obey(t, func(f *fsm) wire.Command {
+		if left--; left < 0 {
+			return nil
+		}
+		return fitting(t, chance.IntN, f, anyCommand(chance.IntN))
+	})
+}
+
+// FuzzCommandsKeepTheLaw makes commands of the bytes it is given.
+func FuzzCommandsKeepTheLaw(f *testing.F) {
+	for seed := range uint64(4) {
+		b := make([]byte, 300)
+		_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(b)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 0 || len(b) > 1<<10 {
+			return
+		}
+		next := func(n int) int {
+			if len(b) == 0 {
+				return 0
+			}
+			x := int(b[0]) % n
+			b = b[1:]
+			return x
+		}
+		obey(t, func(f *fsm) wire.Command {
+			if len(b) == 0 {
+				return nil
+			}
+			return fitting(t, next, f, anyCommand(next))
+		})
+	})
+}
