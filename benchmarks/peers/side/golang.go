@@ -111,4 +111,3 @@ func writeOutput(w Work, write func(out *bufio.Writer) error) (err error) {
 	out := bufio.NewWriterSize(f, 1<<20)
 	return errors.Join(write(out), out.Flush())
 }
-
