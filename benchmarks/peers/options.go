@@ -97,7 +97,10 @@ func (sizes) flags(f *flag.FlagSet) (overrides []func(*sizes) error) {
 		add(name, about, func(s *sizes, fields []string) (err error) { *of(s), err = each(fields, number); return err })
 	}
 	one := func(name, about string, of func(*sizes) *int64) {
-		add(name, about, func(s *sizes, fields []string) (err error) { *of(s), err = number(strings.Join(fields, ",")); return err })
+		add(name, about, func(s *sizes, fields []string) (err error) {
+			*of(s), err = number(strings.Join(fields, ","))
+			return err
+		})
 	}
 	list("tasks", "numbers of tasks, as in 1000,100000", func(s *sizes) *[]int64 { return &s.tasks })
 	list("payloads", "bytes of payload, as in 0,64KiB", func(s *sizes) *[]int64 { return &s.payloads })

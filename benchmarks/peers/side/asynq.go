@@ -117,7 +117,7 @@ func asynqLatency(look time.Duration) func(ctx context.Context, w Work, r *serve
 		to := asynq.RedisClientOpt{Addr: r.Addr}
 		n := w.Tasks
 		if look == 0 {
-			n = min(n, 10) // each takes up to a second
+			n = min(n, 5) // each takes up to a second
 		}
 		l, called := newLedger(warmups+n, 0), make(chan struct{}, 1)
 		stop, err := asynqServer(to, look, func(payload []byte) error {

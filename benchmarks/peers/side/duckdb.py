@@ -27,6 +27,7 @@ def used():
 def main():
     work = json.load(sys.stdin)
     db = duckdb.connect()
+    db.execute("SET enable_progress_bar = false")
     db.execute(f"SET threads = {work['cores']}")
     db.execute("SET temp_directory = '" + work["dir"] + "/duckdb'")
     db.execute("SET preserve_insertion_order = " + ("true" if work["kind"] == "sort" else "false"))
