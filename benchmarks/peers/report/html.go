@@ -170,17 +170,24 @@ func (c *Cell) bars(m measure) string {
 	return bars(c.Title+": "+m.name, all)
 }
 
-// colorsOf gives each side its colour, the same in all plots of a kind.
-func colorsOf(cells []Cell) []string {
-	var sides []string
+// colorsOf gives each side its colour, the same in all plots of a kind: the
+// first ones are for muster's.
+func colorsOf(cells []Cell) (sides []string) {
+	const kept = 2
+	theirs := []string{}
 	for _, c := range cells {
 		for _, r := range c.Rows {
-			if !slices.Contains(sides, r.Side) {
+			if Ours(r.Side) && !slices.Contains(sides, r.Side) {
 				sides = append(sides, r.Side)
+			} else if !Ours(r.Side) && !slices.Contains(theirs, r.Side) {
+				theirs = append(theirs, r.Side)
 			}
 		}
 	}
-	return sides
+	for len(sides) < kept {
+		sides = append(sides, "")
+	}
+	return append(sides, theirs...)
 }
 
 // plots draws a series by each of its measures.

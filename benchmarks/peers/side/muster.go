@@ -28,7 +28,7 @@ var musterTasks = []Side{
 		},
 	},
 	{
-		Kind: Latency, Name: "muster-mapreduce", Label: "muster, the smallest MapReduce",
+		Kind: Latency, Name: "muster-mapreduce", Label: "muster, a small MapReduce",
 		About: "Do with three lines of text, from the call to the counts of their words",
 		Do: func(ctx context.Context, w Work) (Measure, error) {
 			return musterLatency(ctx, w, job.Spec{Processor: "wordcount", Input: job.Values("a b c", "b c", "c")})
