@@ -16,7 +16,7 @@ var duckdbData = []Side{duckdbSide(WordCount), duckdbSide(Sort), duckdbSide(Grou
 // Python names the interpreter that has the module duckdb.
 const Python = "MUSTER_PEERS_PYTHON"
 
-//go:embed duckdb.py
+//go:embed duck.py
 var duckdbProgram string
 
 func python() string {
@@ -29,7 +29,7 @@ func python() string {
 func duckdbSide(kind string) Side {
 	return Side{
 		Kind: kind, Name: "duckdb", Label: "DuckDB",
-		About: "from files to a file, by the query in duckdb.py, without the start of the interpreter",
+		About: "from files to a file, by the query in duck.py, without the start of the interpreter",
 		Missing: func() error {
 			if err := exec.Command(python(), "-c", "import duckdb").Run(); err != nil {
 				return fmt.Errorf("side: %s has no module duckdb: install it there, or name another interpreter in %s", python(), Python)
