@@ -118,7 +118,10 @@ func scale(from, to, low, high float64, log bool) func(float64) float64 {
 // between them if there would be few.
 func decades(least, most float64) (all []float64) {
 	steps := []float64{1}
-	if most/least < 300 {
+	switch {
+	case most/least < 10:
+		steps = []float64{1, 1.5, 2, 3, 4, 5, 6, 8}
+	case most/least < 300:
 		steps = []float64{1, 2, 5}
 	}
 	for e := math.Floor(math.Log10(least)); math.Pow(10, e) <= most; e++ {
