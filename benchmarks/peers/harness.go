@@ -44,7 +44,10 @@ func measureAll(ctx context.Context, o options, out, progress io.Writer) (err er
 	if err := h.r.WriteText(out); err != nil {
 		return err
 	}
-	return errors.Join(append(failed, save(&h.r, o.out), context.Cause(ctx))...)
+	if err := context.Cause(ctx); err != nil {
+		failed = []error{err} // which explains all others
+	}
+	return errors.Join(append(failed, save(&h.r, o.out))...)
 }
 
 // harness is one call of the command.
@@ -99,7 +102,9 @@ func (h *harness) measure(ctx context.Context, c cell) (err error) {
 	}
 	for round := range h.o.repeat {
 		for i := range k.Rows {
-			err = errors.Join(err, h.row(ctx, c, in, dir, round, &k.Rows[i]))
+			if k.Rows[i].Error == "" && ctx.Err() == nil {
+				err = errors.Join(err, h.row(ctx, c, in, dir, round, &k.Rows[i]))
+			}
 		}
 	}
 	k.Summarize()
@@ -109,14 +114,11 @@ func (h *harness) measure(ctx context.Context, c cell) (err error) {
 
 // row adds a sample to a row.
 func (h *harness) row(ctx context.Context, c cell, in input.Input, dir string, round int, row *report.Row) error {
-	if row.Error != "" || ctx.Err() != nil {
-		return nil
-	}
 	sample, err := h.sample(ctx, c, in, dir, row.Side)
-	if ctx.Err() != nil {
-		return nil // the caller knows
-	}
 	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		row.Error = err.Error()
 		fmt.Fprintf(h.progress, "%-28s %-16s %v\n", c.id, row.Side, err)
 		return fmt.Errorf("%s: %s: %w", c.id, row.Side, err)

@@ -74,7 +74,7 @@ func readReport(t *testing.T, dir string) (r report.Report) {
 
 func TestServersAreMeasuredWhereTheyAre(t *testing.T) {
 	out := t.TempDir()
-	dir, err := os.MkdirTemp("", "muster-peers-test-") // PostgreSQL runs as a user who may not enter t.TempDir
+	dir, err := os.MkdirTemp("", "muster-peers-test-") //nolint:usetesting // PostgreSQL runs as a user who may not enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func headline(cells []Cell) int {
 func (c *Cell) picture() picture {
 	p := picture{Title: c.Title, Head: c.head()}
 	for _, m := range c.measures() {
-		p.Charts = append(p.Charts, chart{m.name, template.HTML(c.bars(m))}) //nolint:gosec // all text in it is escaped
+		p.Charts = append(p.Charts, chart{m.name, template.HTML(c.bars(m))}) // all text in it is escaped
 	}
 	for i := range c.Rows {
 		r := &c.Rows[i]
@@ -205,7 +205,7 @@ func (r *Report) plots(series Series, sides []string) (p plots, ok bool) {
 	}
 	for _, m := range []measure{processor, wall} {
 		curves := curvesOf(cells, ticks, sides, m.each())
-		p.Charts = append(p.Charts, chart{m.name, template.HTML(plot(series.Title+": "+m.name, series.X, curves, ticks))}) //nolint:gosec // all text in it is escaped
+		p.Charts = append(p.Charts, chart{m.name, template.HTML(plot(series.Title+": "+m.name, series.X, curves, ticks))}) // all text in it is escaped
 		p.Legend = nil
 		for _, c := range curves {
 			p.Legend = append(p.Legend, legend{c.label, c.color, c.ours})

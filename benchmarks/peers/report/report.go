@@ -139,7 +139,7 @@ func (c *Cell) Summarize() {
 func (r *Row) latencies() bool { return len(r.Samples) > 0 && r.Samples[0].P50 > 0 }
 
 func (r *Row) summary(of func(Sample) float64) stats.Summary {
-	var values []float64
+	values := make([]float64, 0, len(r.Samples))
 	for _, s := range r.Samples {
 		values = append(values, of(s))
 	}

@@ -61,7 +61,7 @@ func TestServersAnswerWhereTheyAre(t *testing.T) {
 			if _, err := f.find(); err != nil {
 				t.Skip(err)
 			}
-			dir, err := os.MkdirTemp("", "muster-peers-") // t.TempDir is not for other users to enter
+			dir, err := os.MkdirTemp("", "muster-peers-") //nolint:usetesting // t.TempDir is not for other users to enter
 			if err != nil {
 				t.Fatal(err)
 			}
