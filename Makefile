@@ -20,12 +20,18 @@ SEED     ?=
 SCENARIO ?=
 # Kinds of faults that make chaos breaks nothing but, with commas in between.
 FAULTS   ?=
+# What make bench-peers measures: SIZE is small, which takes three minutes, or
+# full, which takes hours; ONLY is kinds of work and sides, as in
+# sort,tasks/river; FLAGS are more, as in -servers 3 -repeat 5.
+SIZE     ?= small
+ONLY     ?=
+FLAGS    ?=
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Start three nodes and count the words of DIR, by default of the Go source tree
@@ -69,6 +75,16 @@ bench: ## Run the benchmarks that match BENCH, COUNT times, in a form that bench
 .PHONY: chaos
 chaos: ## Break a cluster of processes for DURATION while it works, by SEED, and check that nothing is lost
 	$(GO) run ./benchmarks/chaos -duration $(DURATION) $(if $(SEED),-seed $(SEED)) $(if $(SCENARIO),-scenario $(SCENARIO)) $(if $(FAULTS),-faults $(FAULTS))
+
+.PHONY: bench-peers
+bench-peers: ## Measure muster beside asynq, River, Go, GNU and DuckDB; the page is dist/peers/peers.html
+	benchmarks/peers/install.sh bin/peers-python
+	cd benchmarks/peers && $(GO) build -o ../../bin/peers .
+	MUSTER_PEERS_PYTHON=$(CURDIR)/bin/peers-python/bin/python bin/peers -size $(SIZE) -only '$(ONLY)' -out dist/peers $(FLAGS)
+
+.PHONY: test-peers
+test-peers: ## Vet and test what measures muster beside others
+	cd benchmarks/peers && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
 
 .PHONY: verify
 verify: ## Check that generated files, go.mod and go.sum are up to date
