@@ -219,6 +219,7 @@ func (l *leader) retain(namespace, name string, n int) error {
 		if err != nil {
 			return err
 		}
+		var over []job.RunID
 		for _, e := range ended {
 			run, err := l.state.Run(e.ID)
 			if err != nil {
@@ -227,15 +228,13 @@ func (l *leader) retain(namespace, name string, n int) error {
 			keep := run.Spec.Retain.WithDefaults()
 			old := keep.Age >= 0 && time.Since(e.At) > keep.Age
 			if many := keep.Runs >= 0 && n > keep.Runs; !old && !many {
-				return nil
+				break
 			}
-			if err := l.state.Forget(l.ctx, e.ID); err != nil {
-				return err
-			}
+			over = append(over, e.ID)
 			n--
 		}
-		if len(ended) < queuePage {
-			return nil
+		if err := l.state.ForgetAll(l.ctx, over); err != nil || len(over) < queuePage {
+			return err
 		}
 	}
 }
