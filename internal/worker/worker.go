@@ -151,6 +151,7 @@ type Worker struct {
 	busy    int                   // guarded by mu: runs that have either
 	strays  map[*attempt]struct{} // guarded by mu: abandoned, and not back yet
 	total   Totals                // guarded by mu
+	pace    time.Duration         // how long an attempt takes, lately; guarded by mu
 
 	resting  *rest         // nil unless it takes no tasks for now; guarded by mu
 	stopping bool          // guarded by mu

@@ -22,11 +22,13 @@ const (
 	sweepEvery = 10 * time.Minute
 )
 
-// finished has the janitor look at a run that has ended, and at the others of
-// its job.
-func (l *leader) finished(id job.RunID) {
+// finished has the janitor look at runs that have ended, and at the others of
+// their jobs.
+func (l *leader) finished(ids ...job.RunID) {
 	l.mu.Lock()
-	l.fresh[id.Namespace()+"/"+id.Job()] = true
+	for _, id := range ids {
+		l.fresh[id.Namespace()+"/"+id.Job()] = true
+	}
 	l.mu.Unlock()
 	select {
 	case l.litter <- struct{}{}:

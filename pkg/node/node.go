@@ -66,6 +66,7 @@ type Node struct {
 	leaders   *leaders
 	server    *server // nil unless the node holds the state
 	skew      skew
+	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
 
 	ready  chan struct{} // closed once other nodes may call this one
 	parts  lifecycle.Stack
@@ -85,7 +86,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, ready: make(chan struct{}), spans: telemetry.NewSpans(cfg.TracerProvider)}
+	n := &Node{cfg: cfg, ready: make(chan struct{}), shared: map[string]func(context.Context, any) (any, error){}, spans: telemetry.NewSpans(cfg.TracerProvider)}
 	var err error
 	if n.metrics, err = telemetry.NewMetrics(cfg.MeterProvider); err != nil {
 		return nil, fmt.Errorf("node: MeterProvider: %w", err)

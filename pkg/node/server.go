@@ -182,6 +182,17 @@ func answer[Req, Resp any](s *server, method string, f func(l *leader, ctx conte
 	})
 }
 
+// shareAnswer is answer for what is shared.
+func shareAnswer[Req, Resp any](s *server, method string, f func(l *leader, ctx context.Context, req Req) (Resp, error)) {
+	share(s.n, method, func(ctx context.Context, _ string, req Req) (resp Resp, err error) {
+		l, err := s.lead()
+		if err != nil {
+			return resp, err
+		}
+		return f(l, ctx, req)
+	})
+}
+
 // confirmed is answer for what is read: it saw everything that was
 // acknowledged before it was asked for.
 func confirmed[Req, Resp any](s *server, method string, f func(l *leader, req Req) (Resp, error)) {
@@ -200,6 +211,8 @@ func (s *server) serve() {
 	handle(s.n, wire.MethodPromise, s.promise)
 	answer(s, wire.MethodRenew, (*leader).renew)
 	answer(s, wire.MethodCreate, (*leader).create)
+	shareAnswer(s, wire.MethodCreates, (*leader).createAll)
+	shareAnswer(s, wire.MethodEndings, (*leader).endAll)
 	answer(s, wire.MethodInput, (*leader).input)
 	answer(s, wire.MethodAppend, (*leader).append)
 	answer(s, wire.MethodFinish, (*leader).finish)
