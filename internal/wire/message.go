@@ -40,7 +40,7 @@ const (
 	MethodResign  = "state.resign"  // RunRef -> Nothing
 	MethodRun     = "state.run"     // RunRef -> job.Run
 	MethodRuns    = "state.runs"    // Page -> []job.Run
-	MethodAwait   = "state.await"   // RunRef -> job.Run
+	MethodEnds    = "state.ends"    // stream: Awaits -> Ends
 	MethodEntry   = "state.entry"   // EntryRef -> the entry
 	MethodJournal = "state.journal" // stream: JournalRef -> entries
 	MethodRenew   = "state.renew"   // Renew -> Renewed

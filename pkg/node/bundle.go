@@ -142,4 +142,3 @@ func (h *host) execute(_ context.Context, _ string, e wire.Execute) (wire.Execut
 	answer.Window = h.n.worker.Credit()
 	return answer, nil
 }
-

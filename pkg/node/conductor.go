@@ -39,7 +39,7 @@ type conductor struct {
 	// placed, if it is set, is the worker that has the first attempt at the
 	// run's only task already.
 	placed *peer
-	there  bool // it has said so
+	there  bool           // it has said so
 	wg     sync.WaitGroup // what the conductor started
 
 	inbox *inbox

@@ -64,6 +64,7 @@ type Node struct {
 	peers     *peers
 	masters   *masters
 	leaders   *leaders
+	ends      *ends
 	server    *server // nil unless the node holds the state
 	skew      skew
 	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
@@ -92,7 +93,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: MeterProvider: %w", err)
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	n.leaders = newLeaders(n)
+	n.leaders, n.ends = newLeaders(n), newEnds(n)
 	up := func(name string, start, stop func(context.Context) error) {
 		if err == nil {
 			err = n.parts.Up(ctx, name, func(ctx context.Context) error { return bare(start(ctx)) }, stop)

@@ -233,12 +233,11 @@ func (s *server) serve() {
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
 	})
-	// How a run ended needs no confirmation: it stays so.
-	answer(s, wire.MethodAwait, func(_ *leader, ctx context.Context, r wire.RunRef) (job.Run, error) { return s.state.Await(ctx, r.Run) })
 	answer(s, wire.MethodEntry, func(_ *leader, _ context.Context, e wire.EntryRef) ([]byte, error) {
 		return s.state.Entry(e.Run, e.Seq)
 	})
 	s.serveJournal()
+	s.serveEnds() // how a run ended needs no confirmation: it stays so
 }
 
 // describe tells what this node knows of the cluster.
