@@ -178,36 +178,51 @@ type Ending struct {
 	State    job.State
 	Reason   string
 	Progress job.Progress
-	// First is the number of Last, unless that is nil. Both are recorded in one
-	// entry of the log.
+	// First is the number of Last, unless that is nil.
 	First uint64
 	Last  []byte
 	// Small says that nobody is going to rewrite the journal; see Compacted.
 	Small bool
 }
 
-// FinishAll is Append, Finish and Compacted for many runs. It returns an error
-// for each, nil for one that has ended so. It may be repeated.
+// FinishAll is Append, and then Finish and Compacted, for many runs. It returns
+// an error for each, nil for one that has ended so. One whose last entry is
+// refused does not end. It may be repeated.
+//
+// That takes two steps, because commands that share an entry of the log do not
+// depend on each other: a run would end without its outcome where another entry
+// is in the place of that.
 func (s *State) FinishAll(ctx context.Context, all []Ending) []error {
 	errs := make([]error, len(all))
-	s.groups(ctx, len(all), func(i int) ([]wire.Command, error) {
-		e := &all[i]
-		var cs []wire.Command
-		if e.Last != nil {
-			if err := checkEntries([][]byte{e.Last}); err != nil {
-				return nil, err
-			}
-			cs = append(cs, &wire.AppendEntries{Run: e.Run, Epoch: e.Epoch, First: e.First, Entries: [][]byte{e.Last}})
+	var last []int // those with an entry
+	for i := range all {
+		if all[i].Last != nil {
+			last = append(last, i)
 		}
+	}
+	s.groups(ctx, len(last), func(i int) ([]wire.Command, error) {
+		e := &all[last[i]]
+		return []wire.Command{&wire.AppendEntries{Run: e.Run, Epoch: e.Epoch, First: e.First, Entries: [][]byte{e.Last}}},
+			errors.Join(checkName("run", string(e.Run)), checkEntries([][]byte{e.Last}))
+	}, func(i int, _ []result, err error) { errs[last[i]] = err })
+	var ends []int // those that may
+	for i := range all {
+		if errs[i] == nil {
+			ends = append(ends, i)
+		}
+	}
+	s.groups(ctx, len(ends), func(i int) ([]wire.Command, error) {
+		e := &all[ends[i]]
 		f, err := s.finishing(e.Run, e.Epoch, e.State, e.Reason, e.Progress)
 		if err != nil {
 			return nil, err
 		}
-		if cs = append(cs, f); e.Small {
+		cs := []wire.Command{f}
+		if e.Small {
 			cs = append(cs, &wire.CompactedRun{Run: e.Run})
 		}
 		return cs, nil
-	}, func(i int, _ []result, err error) { errs[i] = err })
+	}, func(i int, _ []result, err error) { errs[ends[i]] = err })
 	return errs
 }
 

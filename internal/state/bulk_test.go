@@ -142,3 +142,29 @@ func TestManyRunsAreForgottenAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestARunDoesNotEndWithoutItsOutcome has another entry where the outcome is to
+// be: of a conductor in the same epoch, which the master did not know of.
+func TestARunDoesNotEndWithoutItsOutcome(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, c := range s.CreateAll(t.Context(), several(3)) {
+		if c.Err != nil {
+			t.Fatal(c.Err)
+		}
+	}
+	ends := endings(3)
+	if err := s.Append(t.Context(), ends[1].Run, 1, 1, [][]byte{[]byte("another")}); err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range s.FinishAll(t.Context(), ends) {
+		if want := map[int]error{1: ErrConflict}[i]; !errors.Is(err, want) {
+			t.Errorf("run %d: got %v, want %v", i, err, want)
+		}
+	}
+	for i, e := range ends {
+		run, err := s.Run(e.Run)
+		if want := map[int]job.State{0: job.Succeeded, 1: job.Running, 2: job.Succeeded}[i]; err != nil || run.State != want {
+			t.Errorf("run %d is %v, %v, want %v", i, run.State, err, want)
+		}
+	}
+}

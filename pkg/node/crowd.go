@@ -34,6 +34,9 @@ type crowd struct {
 	ended     []*small // to be recorded
 	recording bool
 	watching  bool
+
+	busy  int           // runs that are at a worker, or about to be recorded
+	quiet chan struct{} // if it is not nil, closed when none is
 }
 
 // code is what a worker needs to have for a run.
@@ -129,8 +132,40 @@ func (c *crowd) with(do func()) {
 
 // removeLocked takes a run out of the crowd.
 func (c *crowd) removeLocked(s *small) {
-	c.vacateLocked(s)
+	c.giveUpLocked(s)
+	if s.outcome != nil {
+		c.restLocked()
+	}
 	delete(c.runs, s.run.ID)
+}
+
+// giveUpLocked notes that nothing more is expected of the worker that a run's
+// attempt is at.
+func (c *crowd) giveUpLocked(s *small) {
+	if s.at != nil {
+		c.vacateLocked(s)
+		c.restLocked()
+	}
+}
+
+// restLocked notes that one run less is busy.
+func (c *crowd) restLocked() {
+	if c.busy--; c.busy == 0 && c.quiet != nil {
+		close(c.quiet)
+		c.quiet = nil
+	}
+}
+
+// quietLocked returns a channel that is closed when no run is busy any more, or
+// nil if none is.
+func (c *crowd) quietLocked() <-chan struct{} {
+	if c.busy == 0 {
+		return nil
+	}
+	if c.quiet == nil {
+		c.quiet = make(chan struct{})
+	}
+	return c.quiet
 }
 
 // vacateLocked notes that the attempt at a run's task is at no worker any more.
@@ -163,11 +198,40 @@ func (c *crowd) leftLocked(member string) {
 	}
 }
 
-// disperseLocked has all runs leave that can.
-func (c *crowd) disperseLocked() {
-	for _, s := range c.runs {
-		if s.outcome == nil {
-			c.leaveLocked(s)
+// giveAwayLocked gives the runs that are at no worker back to the leader. What
+// is at one comes to its end, or back, by itself.
+func (c *crowd) giveAwayLocked() {
+	var refs []wire.RunRef
+	for id, s := range c.runs {
+		if s.at == nil && s.outcome == nil {
+			refs = append(refs, wire.RunRef{Run: id, Epoch: s.run.Epoch, Reason: errHandedOver.Error()})
+			telemetry.End(s.span, errHandedOver)
+			c.removeLocked(s)
+		}
+	}
+	if len(refs) > 0 {
+		c.busy++ // until the leader knows
+		c.m.wg.Go(func() {
+			c.giveAway(refs)
+			c.m.mu.Lock()
+			defer c.m.mu.Unlock()
+			c.restLocked()
+		})
+	}
+}
+
+// giveAway tells the leader of one run after the other: it has as much to do
+// with each as this node had.
+func (c *crowd) giveAway(refs []wire.RunRef) {
+	for _, ref := range refs {
+		for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+			_, err := lead[wire.Nothing](c.m.ctx, c.m.n, wire.MethodResign, ref)
+			if err == nil || isSettled(err) {
+				break
+			}
+			if !pause(c.m.ctx, wait) {
+				return
+			}
 		}
 	}
 }
@@ -192,6 +256,9 @@ func (c *crowd) placeLocked() {
 				queue = queue[1:]
 				continue
 			}
+			if len(fit) == 0 && c.m.n.isDraining() {
+				break // it is given away, or waits for the next start
+			}
 			if len(fit) == 0 {
 				c.leaveLocked(s) // a conductor can say what it waits for
 				queue = queue[1:]
@@ -206,6 +273,7 @@ func (c *crowd) placeLocked() {
 				c.m.works.begin(p.id())
 			}
 			p.out++
+			c.busy++
 			p.next = append(p.next, s)
 			if !p.sending {
 				p.sending = true
@@ -292,7 +360,7 @@ func (c *crowd) sent(p *place, group []*small, answer wire.Executing, err error)
 	c.with(func() {
 		for _, i := range answer.Refused {
 			if i >= 0 && i < len(group) && group[i].at == p && group[i].outcome == nil {
-				c.vacateLocked(group[i])
+				c.giveUpLocked(group[i])
 				c.leaveLocked(group[i])
 			}
 		}

@@ -191,7 +191,7 @@ func (c *crowd) recorded(group []*small, ended wire.Ended) {
 	c.m.mu.Lock()
 	for i, s := range group {
 		s.fate = wire.FateOver
-		delete(c.runs, s.run.ID)
+		c.removeLocked(s)
 		code, no := refused[i]
 		switch {
 		case !no:

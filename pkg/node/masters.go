@@ -80,6 +80,9 @@ func (m *masters) conductLocked(run job.Run, s *started) *conductor {
 	}
 	c := newConductor(m, run, s)
 	m.runs[run.ID] = c
+	if s != nil && m.n.isDraining() && m.n.othersWork() {
+		c.cancel(errHandedOver) // what has just left the crowd goes where all went
+	}
 	m.wg.Go(func() {
 		c.conduct()
 		m.mu.Lock()
@@ -100,7 +103,7 @@ func (m *masters) handOver() bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.crowd.disperseLocked()
+	m.crowd.giveAwayLocked()
 	for _, c := range m.runs {
 		c.cancel(errHandedOver)
 	}
@@ -155,14 +158,21 @@ func (m *masters) count() int {
 	return len(m.runs) + len(m.crowd.runs)
 }
 
-// wait returns when no run is conducted here any more, or when ctx ends.
+// wait returns when nothing that is conducted here is under way any more, or
+// when ctx ends.
 func (m *masters) wait(ctx context.Context) {
 	m.mu.Lock()
-	m.crowd.disperseLocked()
-	ends := make([]<-chan struct{}, 0, len(m.runs)+len(m.crowd.runs))
-	for _, s := range m.crowd.runs { // those about to be recorded
-		ends = append(ends, s.settled)
+	quiet := m.crowd.quietLocked()
+	m.mu.Unlock()
+	if quiet != nil {
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return
+		}
 	}
+	m.mu.Lock()
+	ends := make([]<-chan struct{}, 0, len(m.runs))
 	for _, c := range m.runs {
 		ends = append(ends, c.ended)
 	}
