@@ -37,7 +37,9 @@ type Schedule struct {
 	// means skip.
 	Overlap Overlap `msgpack:"o,omitempty" json:"overlap,omitempty" yaml:"overlap,omitempty"`
 	// OverlapLimit is how many runs wait at most under OverlapQueueAll, and
-	// how many there are at most under OverlapAllow. Zero means 100.
+	// how many there are at most under OverlapAllow. Zero means 100. Of one job
+	// there are never more than 1000 runs that its trigger made and that are
+	// not over.
 	OverlapLimit int `msgpack:"ol,omitempty" json:"overlap_limit,omitempty" yaml:"overlap_limit,omitempty"`
 	// OverlapGrace is how long OverlapCancelOld waits for the old run to end
 	// before the new one starts all the same. Zero means 30 s.

@@ -140,7 +140,11 @@ func cost(c wire.Command) (job.RunID, int) {
 		}
 		return "", n
 	case *wire.PauseJob:
-		return "", len(c.Namespace) + len(c.Name) + len(c.Reason) + perRecord
+		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord) + len(c.Reason)
+	case *wire.ResumeJob:
+		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord)
+	case *wire.DeleteJob:
+		return "", maxJobStatus + (maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}
 	return "", 0
 }

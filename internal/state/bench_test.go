@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/trigger"
 )
 
 // An entry of the outcomes of a thousand tasks has about 20 kB.
@@ -69,4 +70,53 @@ func BenchmarkAppendOfThree(b *testing.B) {
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("bytes=20000/writers=%d", writers), func(b *testing.B) { benchWriters(b, s.State, writers, 20_000) })
 	}
+}
+
+// Many jobs are due at one instant, and each makes a run. The time is that
+// until all are recorded on the disk of one voter.
+func BenchmarkFire(b *testing.B) {
+	for _, writers := range []int{1, 64, 512} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchFire(b, writers) })
+	}
+}
+
+func benchFire(b *testing.B, writers int) {
+	s := open(b, b.TempDir())
+	jobs := make([]job.Declared, b.N)
+	each(512, b.N, func(i int) {
+		d, err := s.PutJob(b.Context(), job.Spec{
+			Namespace: "d", Name: fmt.Sprintf("j%07d", i), Processor: "p", Schedule: trigger.Schedule{When: "0 * * * *"},
+		}, nil, due(1), 0)
+		if err != nil {
+			b.Error(err)
+		}
+		jobs[i] = d
+	})
+	b.ReportAllocs()
+	b.ResetTimer()
+	each(writers, b.N, func(i int) {
+		if _, err := s.Fire(b.Context(), firing(jobs[i], due(2), 1)); err != nil {
+			b.Error(err)
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "fires/s")
+	for _, d := range jobs {
+		if run, err := s.Run(job.FireID("d", d.Spec.Name, due(1))); err != nil || run.State != job.Pending {
+			b.Fatalf("job %s: got %v, %v", d.Spec.Name, run.State, err)
+		}
+	}
+}
+
+// each calls do for every number below n, so many at a time.
+func each(writers, n int, do func(i int)) {
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := w; i < n; i += writers {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -80,7 +80,17 @@ func (tx *change) command(c wire.Command) (result, error) {
 		need += statusSize(id, st)
 		if moves(c) {
 			need += maxWhat + indexRecords*(namesSize(c, st)+perRecord)
+			if st != nil && st.Fired { // its job hears of its end
+				need += maxJobStatus
+			}
 		}
+	}
+	if c, ok := c.(*wire.FireJob); ok {
+		js, err := tx.job(c.Namespace, c.Name)
+		if err != nil {
+			return result{}, err
+		}
+		need += endsSize(js, len(c.Namespace)+len(c.Name))
 	}
 	if need+slack > store.MaxBatch {
 		return refuse(ErrInvalid, "a command needs %d bytes at once, the limit is %d", need, store.MaxBatch-slack)

@@ -97,7 +97,6 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 	js.Saved, js.Chunks = c.At, len(c.Chunks)
 	js.Overlap, js.Limit, js.Again, js.Ended = c.Overlap, c.Limit, c.Again, false
 	js.Cursor = max(js.Cursor, c.At)
-	js.Asked = 0
 	js.Seq++ // what somebody is about to settle, he knew too little for
 	if err := tx.dropParts(jobKey(c.Namespace, c.Name)); err != nil {
 		return result{}, err
@@ -112,6 +111,13 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 // may have been paused before that.
 func (tx *change) newJob(c *wire.PutJob) (*wire.JobStatus, error) {
 	js := &wire.JobStatus{Cursor: c.At}
+	before, err := tx.anyJob(c.Namespace, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil { // it was deleted, and runs of it go on
+		js.Active, js.EndedAt = before.Active, before.EndedAt
+	}
 	switch _, err := tx.batch.Get(pauseKey(c.Namespace, c.Name)); {
 	case err == nil:
 		js.PausedAt = c.At
@@ -182,7 +188,11 @@ func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
 	if err := tx.wakeAt(c.Namespace, c.Name, js, 0); err != nil {
 		return result{}, err
 	}
-	tx.jobs[jobName{c.Namespace, c.Name}] = nil
+	var left *wire.JobStatus
+	if len(js.Active) > 0 {
+		left = &wire.JobStatus{Deleted: true, Active: js.Active, EndedAt: js.EndedAt}
+	}
+	tx.jobs[jobName{c.Namespace, c.Name}] = left
 	return result{}, tx.dropParts(jobKey(c.Namespace, c.Name))
 }
 
@@ -192,6 +202,15 @@ type jobName struct{ namespace, name string }
 // job returns the status of a declared job as of now, or nil. It is written
 // with the change, so whoever changes it changes the job.
 func (tx *change) job(namespace, name string) (*wire.JobStatus, error) {
+	js, err := tx.anyJob(namespace, name)
+	if js != nil && js.Deleted {
+		js = nil
+	}
+	return js, err
+}
+
+// anyJob is job for one that was deleted, too, as long as runs of it go on.
+func (tx *change) anyJob(namespace, name string) (*wire.JobStatus, error) {
 	key := jobName{namespace, name}
 	if js, ok := tx.jobs[key]; ok {
 		return js, nil
@@ -354,7 +373,7 @@ func (s *State) JobChunks(namespace, name string) ([][]byte, error) {
 	}
 	defer v.Close()
 	js, err := readJobStatus(v, namespace, name)
-	if err != nil || js == nil {
+	if err != nil || js == nil || js.Deleted {
 		return nil, err
 	}
 	chunks := make([][]byte, js.Chunks)

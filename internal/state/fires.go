@@ -49,6 +49,32 @@ type Fired struct {
 	Canceled, Killed []job.RunID
 }
 
+// The record of a job names its runs that are not over, so there is a bound to
+// them whatever its OverlapLimit says, and to how many of them make way for
+// one: those beyond it do for the next.
+const (
+	maxActive      = 1000
+	maxActiveBytes = 64 << 10
+	maxEnds        = 64
+)
+
+// activeSize is about what those runs take in the record.
+func activeSize(js *wire.JobStatus) int {
+	n := 0
+	for _, id := range js.Active {
+		n += len(id) + 3
+	}
+	return n
+}
+
+// endsSize is an upper bound of what it takes to end runs for others.
+func endsSize(js *wire.JobStatus, names int) int {
+	if js == nil {
+		return 0
+	}
+	return min(len(js.Active), maxEnds) * (indexRecords*(maxName+names+perRecord) + 2*maxWhat)
+}
+
 // maxRecent is how many records of skipped fires are kept of a job.
 const maxRecent = 20
 
@@ -112,6 +138,8 @@ func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
 		Namespace: f.Namespace, Name: f.Name, Revision: f.Revision, Seq: f.Seq, Cursor: nanos(f.Cursor), Wake: nanos(f.Wake),
 		Ended: f.Ended, At: s.now().UnixNano(), Skipped: f.Skipped,
 	}
+	size := 0
+	var staged []job.RunID
 	for _, r := range f.Runs {
 		if err := checkRun(&r.Run, r.Chunks); err != nil {
 			return Fired{}, err
@@ -121,10 +149,40 @@ func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
 			return Fired{}, err
 		}
 		run.Fired = true
+		if n := stepSize(r.Chunks); n > 0 && size+n > maxStep {
+			if err := s.stageForFire(ctx, r.Run.ID, r.Chunks); err != nil {
+				return Fired{}, err
+			}
+			run.Entries, staged = nil, append(staged, r.Run.ID)
+		} else {
+			size += n
+		}
 		c.Runs = append(c.Runs, run)
 	}
 	r, err := s.propose(ctx, c)
+	if err == nil {
+		for _, id := range staged { // one that was not made; if it stays, Sweep removes it
+			if _, gone := s.Run(id); errors.Is(gone, ErrNoRun) {
+				_ = s.Discard(ctx, id)
+			}
+		}
+	}
 	return r.fired, err
+}
+
+// stageForFire stages what a run begins with, in place of what an earlier try
+// staged if that was something else. One that was made already has it.
+func (s *State) stageForFire(ctx context.Context, id job.RunID, chunks [][]byte) error {
+	err := s.stageAll(ctx, id, chunks)
+	if errors.Is(err, ErrConflict) {
+		if err = s.Discard(ctx, id); err == nil {
+			err = s.stageAll(ctx, id, chunks)
+		}
+	}
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	return err
 }
 
 func nanos(t time.Time) int64 {
@@ -141,16 +199,17 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		return result{}, err
 	case js == nil:
 		return refuse(ErrNoJob, "%s/%s", c.Namespace, c.Name)
+	case js.Done == c.Digest():
+		return result{}, nil // an answer that was lost, and a second try
 	case js.Revision != c.Revision:
 		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Revision)
-	case js.Seq == c.Seq+1 && js.Asked == c.Cursor:
-		return result{}, nil // an answer that was lost, and a second try
 	case js.Seq != c.Seq:
 		return refuse(ErrStale, "%s/%s was settled %d times, not %d", c.Namespace, c.Name, js.Seq, c.Seq)
 	}
 	var fired Fired
+	before, ends := js.Runs, maxEnds
 	for _, run := range c.Runs {
-		if err := tx.fireRun(js, run, c.At, &fired); err != nil {
+		if err := tx.fireRun(js, run, c.At, &fired, &ends); err != nil {
 			return result{}, err
 		}
 	}
@@ -158,13 +217,20 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		js.Skip(k, maxRecent)
 	}
 	js.Seq++
-	js.Asked = c.Cursor
+	js.Done = c.Digest()
 	js.Cursor, js.Ended = max(js.Cursor, c.Cursor), c.Ended
-	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, c.Wake)
+	wake := c.Wake
+	// It was worked out as if all runs were going to be made.
+	missing := js.Runs-before < len(c.Runs)
+	if c.Ended && missing || js.Again && !c.Ended && len(c.Runs) > 0 && len(js.Active) == 0 {
+		js.Ended, wake = false, max(c.At, 1)
+	}
+	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
 }
 
-// fireRun makes a run of a fire, if the policy for overlap lets it.
-func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fired *Fired) error {
+// fireRun makes a run of a fire, if the policy for overlap lets it. At most so
+// many as ends says make way for it.
+func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fired *Fired, ends *int) error {
 	skip := func(cause string) error {
 		due := timeOf(run.Due)
 		js.Skip(job.Skipped{Cause: cause, From: due, To: due, Count: 1, At: timeOf(at)}, maxRecent)
@@ -173,7 +239,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	if st, err := tx.status(run.Run); err != nil || st != nil && !st.Staged {
 		return err // it was made before: by the part of a settlement that a leader got to
 	}
-	limit := cmp.Or(js.Limit, 100)
+	limit := min(cmp.Or(js.Limit, 100), maxActive)
 	switch js.Overlap {
 	case job.OverlapAllow:
 		if len(js.Active) >= limit {
@@ -188,7 +254,8 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 		if err != nil {
 			return err
 		}
-		for _, id := range waiting {
+		for _, id := range waiting[:min(len(waiting), *ends)] {
+			*ends--
 			if err := tx.supersede(id, run.Run, at); err != nil {
 				return err
 			}
@@ -197,7 +264,8 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 			}
 		}
 	case job.OverlapCancelOld:
-		for _, id := range slices.Clone(js.Active) {
+		for _, id := range slices.Clone(js.Active[:min(len(js.Active), *ends)]) {
+			*ends--
 			r, err := tx.cancel(&wire.CancelRun{Run: id, Reason: fmt.Sprintf("run %s is due", run.Run), At: at})
 			if err != nil {
 				return err
@@ -211,7 +279,8 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 			fired.Canceled = append(fired.Canceled, id)
 		}
 	case job.OverlapKillOld:
-		for _, id := range slices.Clone(js.Active) {
+		for _, id := range slices.Clone(js.Active[:min(len(js.Active), *ends)]) {
+			*ends--
 			if err := tx.supersede(id, run.Run, at); err != nil {
 				return err
 			}
@@ -222,6 +291,9 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 			return skip(job.CauseOverlap)
 		}
 	}
+	if activeSize(js)+len(run.Run) > maxActiveBytes || len(js.Active) >= maxActive {
+		return skip(job.CauseBuffer)
+	}
 	r, err := tx.create(run)
 	if err != nil {
 		return err
@@ -231,6 +303,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	}
 	js.Active, js.Last = append(js.Active, run.Run), run.Run
 	js.Runs++
+	*ends++ // what it takes to end this one was counted with it
 	return nil
 }
 
@@ -256,7 +329,7 @@ func (tx *change) supersede(id, by job.RunID, at int64) error {
 
 // over notes that a run which a trigger made has ended.
 func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
-	js, err := tx.job(st.Namespace, st.Job)
+	js, err := tx.anyJob(st.Namespace, st.Job)
 	if err != nil || js == nil {
 		return err
 	}
@@ -266,6 +339,9 @@ func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 	}
 	js.Active = slices.Delete(js.Active, i, i+1)
 	js.EndedAt = max(js.EndedAt, st.Finished)
+	if js.Deleted && len(js.Active) == 0 {
+		tx.jobs[jobName{st.Namespace, st.Job}] = nil
+	}
 	if !js.Again || js.PausedAt > js.ResumedAt {
 		return nil
 	}

@@ -103,7 +103,7 @@ func (tx *change) pause(c *wire.PauseJob) (result, error) {
 		return result{}, err
 	}
 	if js != nil {
-		js.PausedAt = c.At
+		js.PausedAt = max(c.At, js.ResumedAt+1) // a clock that went back is no resumption
 		js.Seq++
 		if err := tx.wakeAt(c.Namespace, c.Name, js, 0); err != nil {
 			return result{}, err

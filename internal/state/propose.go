@@ -111,7 +111,7 @@ func (s *State) propose(ctx context.Context, c wire.Command) (result, error) {
 func (s *State) room(c wire.Command) error {
 	reserve := s.floor()
 	switch c.(type) {
-	case *wire.CreateRun, *wire.StageEntry, *wire.PutJob:
+	case *wire.CreateRun, *wire.StageEntry, *wire.PutJob, *wire.FireJob:
 		reserve = s.reserve
 	}
 	_, n := cost(c)

@@ -304,6 +304,11 @@ func EncodeCommand(c Command) ([]byte, error) {
 		return nil, fmt.Errorf("wire: command %q: %w", c.kind(), err)
 	}
 	blobs := c.blobs()
+	if w, ok := c.(interface{ whole(blobs [][]byte) error }); ok {
+		if err := w.whole(blobs); err != nil {
+			return nil, err
+		}
+	}
 	size := 2 + binary.MaxVarintLen32*(2+len(blobs)) + len(head)
 	for _, b := range blobs {
 		size += len(b)

@@ -203,3 +203,17 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 		t.Fatal("garbage was taken")
 	}
 }
+
+// A command in the log is for ever, and one that can't be read stops all who
+// meet it.
+func TestAFireWithARunThatDoesNotFitIsNotWritten(t *testing.T) {
+	for name, run := range map[string]*CreateRun{
+		"bytes": {Record: make([]byte, MaxCommand)},
+		"head":  {Key: strings.Repeat("k", maxHead)},
+		"blobs": {Entries: make([][]byte, MaxBlobs)},
+	} {
+		if _, err := EncodeCommand(&FireJob{Runs: []*CreateRun{{Run: "a/b@1"}, run}}); err == nil {
+			t.Errorf("%s: it was encoded", name)
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"slices"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -31,11 +33,44 @@ func (c *FireJob) blobs() [][]byte {
 	for _, run := range c.Runs {
 		b, err := EncodeCommand(run)
 		if err != nil {
-			b = nil // which nobody can read: it is refused where it is decoded
+			b = nil // which whole refuses
 		}
 		blobs = append(blobs, b)
 	}
 	return blobs
+}
+
+// whole returns what is wrong with a run that could not be encoded. It must
+// not get into the log: who meets a command that can't be read goes no further.
+func (c *FireJob) whole(blobs [][]byte) error {
+	for i, b := range blobs {
+		if len(b) == 0 {
+			_, err := EncodeCommand(c.Runs[i])
+			return err
+		}
+	}
+	return nil
+}
+
+// Digest tells the settlement that c is from others: it has all of it but the
+// content of the runs, which their IDs stand for, and the time of the proposal.
+func (c *FireJob) Digest() uint64 {
+	var b []byte
+	for _, n := range []uint64{c.Revision, c.Seq, uint64(c.Cursor), uint64(c.Wake), uint64(len(c.Runs))} {
+		b = binary.AppendUvarint(b, n)
+	}
+	for _, run := range c.Runs {
+		b = appendBytes(b, string(run.Run))
+	}
+	for _, k := range c.Skipped {
+		b = appendBytes(b, k.Cause)
+		for _, n := range []int64{k.From.UnixNano(), k.To.UnixNano(), int64(k.Count)} {
+			b = binary.AppendVarint(b, n)
+		}
+	}
+	h := fnv.New64a()
+	h.Write(b)
+	return h.Sum64()
 }
 
 func (c *FireJob) take(blobs [][]byte) error {
@@ -71,7 +106,7 @@ type JobStatus struct {
 	Again   bool   `msgpack:"g,omitempty"` // due when the run before is over
 
 	Cursor    int64         `msgpack:"c,omitempty"`
-	Asked     int64         `msgpack:"ak,omitempty"` // the cursor of the last settlement
+	Done      uint64        `msgpack:"dn,omitempty"` // the Digest of the last settlement
 	Wake      int64         `msgpack:"w,omitempty"`
 	Ended     bool          `msgpack:"e,omitempty"`
 	Seq       uint64        `msgpack:"q,omitempty"`
@@ -83,6 +118,8 @@ type JobStatus struct {
 	PausedAt  int64         `msgpack:"pa,omitempty"`
 	ResumedAt int64         `msgpack:"ra,omitempty"`
 	EndedAt   int64         `msgpack:"ea,omitempty"`
+	// Deleted says that there is no job any more, only Active runs of it.
+	Deleted bool `msgpack:"x,omitempty"`
 }
 
 // Skip counts fires that made no run, and keeps the latest records of them.

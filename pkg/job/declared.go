@@ -78,5 +78,8 @@ const (
 // limit, and whether the job is due again only when the run before is over.
 func (s *Spec) Overlaps() (policy string, limit int, again bool) {
 	t, err := trigger.Parse(s.Schedule.When)
+	if w, ok := t.(trigger.Workflow); ok { // its times are those of what starts it
+		t = w.On()
+	}
 	return string(s.Schedule.Overlap), s.Schedule.OverlapLimit, err == nil && t.Mode() == trigger.ModeDelay
 }
