@@ -24,6 +24,7 @@ import (
 var small = map[string]benchmarks.Options{
 	"noop":      {Tasks: 1000},
 	"runs":      {Tasks: 40},
+	"bulk":      {Tasks: 2500},
 	"wordcount": {Bytes: 256 << 10},
 	"sort":      {Bytes: 256 << 10},
 	"index":     {Bytes: 128 << 10},
@@ -54,6 +55,25 @@ func TestEveryWorkloadIsRightOnOneNodeAndOnThree(t *testing.T) {
 					t.Errorf("got %v, %v left in Dir, want nothing", left, err)
 				}
 			})
+		}
+	}
+}
+
+// TestReplicasHoldTheState has three nodes that do.
+func TestReplicasHoldTheState(t *testing.T) {
+	for _, name := range []string{"noop", "bulk"} {
+		w, err := workload.Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := small[name]
+		o.Replicas, o.Dir = 3, t.TempDir()
+		r, err := benchmarks.Measure(t.Context(), w, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Checked || r.Nodes != 3 || r.Replicas != 3 {
+			t.Errorf("got %+v, want it checked, and three nodes with the state", r)
 		}
 	}
 }
@@ -116,7 +136,8 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 	cases := map[string]benchmarks.Options{
 		"Nodes -1":    {Nodes: -1},
 		"Nodes 1000":  {Nodes: 1000},
-		"Replicas 3":  {Nodes: 3, Replicas: 3},
+		"Replicas 2":  {Nodes: 3, Replicas: 2},
+		"Replicas 3":  {Nodes: 2, Replicas: 3},
 		"Replicas -1": {Replicas: -1},
 		"Slots -1":    {Slots: -1},
 		"Memory -1":   {Memory: -1},

@@ -13,10 +13,9 @@ import (
 // Options says what is measured, and on what. The zero value is one node and
 // the workload's own sizes.
 type Options struct {
-	// Nodes is how many nodes the pool has. Zero means 1.
+	// Nodes is how many nodes the pool has. Zero means as many as Replicas.
 	Nodes int
-	// Replicas is how many of them hold the state. Zero means 1, and more is
-	// refused as long as the state has one holder.
+	// Replicas is how many of them hold the state: 1, 3 or 5. Zero means 1.
 	Replicas int
 	// Slots is how many attempts each node executes at a time. Zero means an
 	// equal share of the cores, and at least 1.
@@ -67,8 +66,8 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	o.Nodes = cmp.Or(o.Nodes, 1)
 	o.Replicas = cmp.Or(o.Replicas, 1)
+	o.Nodes = cmp.Or(o.Nodes, max(o.Replicas, 1))
 	o.Repeat = cmp.Or(o.Repeat, 1)
 	o.Seed = cmp.Or(o.Seed, 1)
 	if o.Slots == 0 && o.Nodes > 0 {
@@ -84,10 +83,10 @@ func (o *Options) validate() error {
 	switch {
 	case o.Nodes < 1 || o.Nodes > maxNodes:
 		return fmt.Errorf("benchmarks: Nodes %d: want 1 to %d", o.Nodes, maxNodes)
-	case o.Replicas < 1:
-		return fmt.Errorf("benchmarks: Replicas %d: want at least 1", o.Replicas)
-	case o.Replicas > 1:
-		return fmt.Errorf("benchmarks: Replicas %d: one node holds the state, and more can't yet: use 1", o.Replicas)
+	case o.Replicas != 1 && o.Replicas != 3 && o.Replicas != 5:
+		return fmt.Errorf("benchmarks: Replicas %d: want 1, 3 or 5", o.Replicas)
+	case o.Replicas > o.Nodes:
+		return fmt.Errorf("benchmarks: Replicas %d: want at most as many as there are nodes, which are %d", o.Replicas, o.Nodes)
 	case o.Slots < 1:
 		return fmt.Errorf("benchmarks: Slots %d: want at least 1, or 0 for a share of the cores", o.Slots)
 	case o.Memory < 0:

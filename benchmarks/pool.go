@@ -33,6 +33,9 @@ func startPool(ctx context.Context, o Options, dir string, processors mapreduce.
 			Name: name, Cluster: "benchmark", Dir: filepath.Join(dir, name), Processors: processors,
 			Slots: o.Slots, Memory: o.Memory, Logger: o.Logger,
 		}
+		if o.Replicas > 1 && i < o.Replicas {
+			cfg.Servers = o.Replicas
+		}
 		if i > 0 {
 			cfg.Join = []string{pool[0].Gossip()}
 		}
@@ -46,11 +49,24 @@ func startPool(ctx context.Context, o Options, dir string, processors mapreduce.
 		if err := n.WaitMembers(starting, len(pool)); err != nil {
 			return pool, err
 		}
+		if err := awaitVoters(starting, n, o.Replicas); err != nil {
+			return pool, err
+		}
 	}
 	return pool, nil
 }
 
-// stopPool stops the nodes, the one that holds the state last, also when ctx
+// awaitVoters returns when the node knows who leads, which is nobody before
+// there are as many servers as there are to be.
+func awaitVoters(ctx context.Context, n *node.Node, replicas int) error {
+	if replicas == 1 {
+		return nil
+	}
+	_, err := n.Leader(ctx)
+	return err
+}
+
+// stopPool stops the nodes, the first one, which holds the state, last, also when ctx
 // has ended.
 func stopPool(ctx context.Context, pool []*node.Node) error {
 	var errs []error

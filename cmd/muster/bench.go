@@ -30,6 +30,7 @@ error and no figure. Without a WORKLOAD it lists those there are.
 Sizes are numbers of bytes, or as in 256MiB and 1GB.`,
 		Example: `  muster bench wordcount --bytes 256MiB --nodes 3
   muster bench noop --tasks 1000000 --nodes 3 -o json
+  muster bench bulk --replicas 3
   muster bench sort --bytes 1GiB --memory 64MiB --repeat 5 -o bench >new.txt && benchstat old.txt new.txt`,
 		Args: args(0, 1),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -40,8 +41,8 @@ Sizes are numbers of bytes, or as in 256MiB and 1GB.`,
 		},
 	}
 	s := c.Flags()
-	s.IntVar(&b.o.Nodes, "nodes", 1, "nodes of the pool")
-	s.IntVar(&b.o.Replicas, "replicas", 1, "nodes that hold the state")
+	s.IntVar(&b.o.Nodes, "nodes", 0, "nodes of the pool (default: as many as hold the state)")
+	s.IntVar(&b.o.Replicas, "replicas", 1, "nodes that hold the state: 1, 3 or 5")
 	s.IntVar(&b.o.Slots, "slots", 0, "attempts at a time on each node (default: its share of the cores)")
 	s.IntVar(&b.o.Tasks, "tasks", 0, "tasks, runs or map tasks (default: the workload's)")
 	s.Var((*byteSize)(&b.o.Bytes), "bytes", "size of the input (default: the workload's)")

@@ -197,7 +197,7 @@ func (tx *change) publish() error {
 		if st == nil || st.Staged {
 			continue
 		}
-		err := tx.f.hub.publish(id, loadRun(tx.f.kv, id, st))
+		err := tx.f.hub.publish(id, st.State.Done(), loadRun(tx.f.kv, id, st))
 		if err != nil {
 			return err
 		}

@@ -22,11 +22,13 @@ const (
 	entriesInFlight = 3
 )
 
-// proposal is a command on its way.
+// proposal is commands on their way, which go into one entry.
 type proposal struct {
-	reign   *reign
-	command []byte      // as an element of an entry
-	answer  chan result // gets one value
+	reign    *reign
+	commands []byte // as elements of an entry
+	n        int
+	version  byte          // the latest of them
+	answer   chan []result // gets one value, with a result for each
 }
 
 // flight is an entry on its way.
@@ -35,46 +37,58 @@ type flight struct {
 	proposals []*proposal
 }
 
-// submit hands over c to be recorded. The answer is waited for with await.
-// Without a reign there is nobody to hand it to: only the leader records.
-func (s *State) submit(ctx context.Context, c wire.Command) (*proposal, error) {
-	if err := s.room(c); err != nil {
-		return nil, err
-	}
-	b, err := wire.EncodeCommand(c)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	r, err := s.leading()
+// submit hands over commands to be recorded, in one entry. The answer is waited
+// for with await. Without a reign there is nobody to hand them to: only the
+// leader records.
+func (s *State) submit(ctx context.Context, cs ...wire.Command) (*proposal, error) {
+	b, version, err := s.encodeAll(cs)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.understood(r, wire.VersionOf(c)); err != nil {
-		return nil, err
+	p := &proposal{commands: b, n: len(cs), version: version, answer: make(chan []result, 1)}
+	return p, s.handOver(ctx, p)
+}
+
+// handOver gives p to who makes entries.
+func (s *State) handOver(ctx context.Context, p *proposal) (err error) {
+	if p.reign, err = s.leading(); err != nil {
+		return err
 	}
-	p := &proposal{reign: r, command: b, answer: make(chan result, 1)}
+	if err := s.understood(p.reign, p.version); err != nil {
+		return err
+	}
 	select {
 	case s.proposals <- p:
-		return p, nil
-	case <-r.ctx.Done():
-		return nil, s.notLeader()
+		return nil
+	case <-p.reign.ctx.Done():
+		return s.notLeader()
 	case <-s.closing:
-		return nil, ErrClosed
+		return ErrClosed
 	case <-ctx.Done():
-		return nil, fmt.Errorf("state: nothing was recorded: %w", context.Cause(ctx))
+		return fmt.Errorf("state: nothing was recorded: %w", context.Cause(ctx))
 	}
 }
 
-// await returns what became of p. An error that is not the command's refusal
-// says that this is not known.
+// await returns what became of the command in p. An error that is not the
+// command's refusal says that this is not known.
 func (s *State) await(ctx context.Context, p *proposal) (result, error) {
+	all, err := s.awaitAll(ctx, p)
+	if err != nil {
+		return result{}, err
+	}
+	return all[0], all[0].err
+}
+
+// awaitAll returns what became of each command in p. An error says that this is
+// not known.
+func (s *State) awaitAll(ctx context.Context, p *proposal) ([]result, error) {
 	select {
-	case r := <-p.answer:
-		return r, r.err
+	case all := <-p.answer:
+		return all, nil
 	case <-p.reign.stalled: // raft answers when the disk does
-		return result{}, fmt.Errorf("%w: %w", ErrUncertain, errStuck)
+		return nil, fmt.Errorf("%w: %w", ErrUncertain, errStuck)
 	case <-ctx.Done():
-		return result{}, fmt.Errorf("%w: %w", ErrUncertain, context.Cause(ctx))
+		return nil, fmt.Errorf("%w: %w", ErrUncertain, context.Cause(ctx))
 	}
 }
 
@@ -122,11 +136,12 @@ func (s *State) gather() {
 // waiting returns the proposals that go into the next entry: first and those
 // that wait already. Next is the one that was too large to go along, if any.
 func (s *State) waiting(first *proposal) (batch []*proposal, next *proposal) {
-	batch, size := []*proposal{first}, len(first.command)
-	for len(batch) < entryCommands {
+	batch, n, size := []*proposal{first}, first.n, len(first.commands)
+	for n < entryCommands {
 		select {
 		case p := <-s.proposals:
-			if size += len(p.command); size > entryBytes {
+			n += p.n
+			if size += len(p.commands); size > entryBytes || n > entryCommands {
 				return batch, p
 			}
 			batch = append(batch, p)
@@ -140,15 +155,15 @@ func (s *State) waiting(first *proposal) (batch []*proposal, next *proposal) {
 // entryFor returns the entry that holds the commands of batch.
 func entryFor(batch []*proposal) []byte {
 	if len(batch) == 1 {
-		return batch[0].command
+		return batch[0].commands
 	}
 	size := 0
 	for _, p := range batch {
-		size += len(p.command)
+		size += len(p.commands)
 	}
 	entry := make([]byte, 0, size)
 	for _, p := range batch {
-		entry = append(entry, p.command...)
+		entry = append(entry, p.commands...)
 	}
 	return entry
 }
@@ -157,24 +172,39 @@ func entryFor(batch []*proposal) []byte {
 func (s *State) land() {
 	for f := range s.flights {
 		results, err := landed(f)
-		for i, p := range f.proposals {
+		for _, p := range f.proposals {
 			if err != nil {
-				p.answer <- result{err: err}
-			} else {
-				p.answer <- results[i]
+				p.answer <- failed(p.n, err)
+				continue
 			}
+			p.answer <- results[:p.n:p.n]
+			results = results[p.n:]
 		}
 	}
+}
+
+// failed is the results of n commands of which none was carried out, or it is
+// not known.
+func failed(n int, err error) []result {
+	all := make([]result, n)
+	for i := range all {
+		all[i].err = err
+	}
+	return all
 }
 
 func landed(f flight) ([]result, error) {
 	if err := f.future.Error(); err != nil {
 		return nil, proposed(err)
 	}
+	n := 0
+	for _, p := range f.proposals {
+		n += p.n
+	}
 	switch r := f.future.Response().(type) {
 	case []result:
-		if len(r) != len(f.proposals) {
-			return nil, fmt.Errorf("%w: %d answers to %d commands", ErrBroken, len(r), len(f.proposals))
+		if len(r) != n {
+			return nil, fmt.Errorf("%w: %d answers to %d commands", ErrBroken, len(r), n)
 		}
 		return r, nil
 	case error:

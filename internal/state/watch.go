@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -10,6 +11,7 @@ import (
 type hub struct {
 	mu       sync.Mutex
 	watching map[job.RunID]map[*watcher]bool // guarded by mu
+	ends     map[job.RunID][]*Ends           // who waits for the end of each; guarded by mu
 	closed   bool                            // guarded by mu
 }
 
@@ -22,7 +24,9 @@ type watcher struct {
 	over bool         // guarded by mu
 }
 
-func newHub() *hub { return &hub{watching: map[job.RunID]map[*watcher]bool{}} }
+func newHub() *hub {
+	return &hub{watching: map[job.RunID]map[*watcher]bool{}, ends: map[job.RunID][]*Ends{}}
+}
 
 // watch returns a watcher of id, which is over already if the hub is closed.
 func (h *hub) watch(id job.RunID) *watcher {
@@ -50,10 +54,35 @@ func (h *hub) leave(id job.RunID, w *watcher) {
 	w.end()
 }
 
-// publish offers the run that load returns to all who watch id.
-func (h *hub) publish(id job.RunID, load func() (job.Run, error)) error {
+// await has e told when a run has ended.
+func (h *hub) await(id job.RunID, e *Ends) {
 	h.mu.Lock()
-	ws := make([]*watcher, 0, len(h.watching[id]))
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.ends[id] = append(h.ends[id], e)
+	}
+}
+
+func (h *hub) forget(id job.RunID, e *Ends) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := slices.DeleteFunc(h.ends[id], func(o *Ends) bool { return o == e })
+	if h.ends[id] = all; len(all) == 0 {
+		delete(h.ends, id)
+	}
+}
+
+// publish offers the run that load returns to all who watch id, and tells those
+// who wait for its end if it has ended.
+func (h *hub) publish(id job.RunID, ended bool, load func() (job.Run, error)) error {
+	h.mu.Lock()
+	if ended {
+		for _, e := range h.ends[id] {
+			e.tell(id)
+		}
+		delete(h.ends, id)
+	}
+	var ws []*watcher
 	for w := range h.watching[id] {
 		ws = append(ws, w)
 	}
@@ -75,9 +104,14 @@ func (h *hub) publish(id job.RunID, load func() (job.Run, error)) error {
 func (h *hub) watched() []job.RunID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ids := make([]job.RunID, 0, len(h.watching))
+	ids := make([]job.RunID, 0, len(h.watching)+len(h.ends))
 	for id := range h.watching {
 		ids = append(ids, id)
+	}
+	for id := range h.ends {
+		if h.watching[id] == nil {
+			ids = append(ids, id)
+		}
 	}
 	return ids
 }
@@ -85,7 +119,7 @@ func (h *hub) watched() []job.RunID {
 func (h *hub) close() {
 	h.mu.Lock()
 	all := h.watching
-	h.watching, h.closed = nil, true
+	h.watching, h.ends, h.closed = nil, nil, true
 	h.mu.Unlock()
 	for _, ws := range all {
 		for w := range ws {

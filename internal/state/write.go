@@ -243,23 +243,31 @@ func (s *State) Append(ctx context.Context, id job.RunID, epoch, first uint64, e
 // repeated. ErrFinal says that the run ended otherwise or was killed,
 // ErrFenced that it has another epoch.
 func (s *State) Finish(ctx context.Context, id job.RunID, epoch uint64, state job.State, reason string, p job.Progress) error {
-	if err := checkName("run", string(id)); err != nil {
+	c, err := s.finishing(id, epoch, state, reason, p)
+	if err != nil {
 		return err
 	}
+	_, err = s.propose(ctx, c)
+	return err
+}
+
+func (s *State) finishing(id job.RunID, epoch uint64, state job.State, reason string, p job.Progress) (*wire.FinishRun, error) {
+	if err := checkName("run", string(id)); err != nil {
+		return nil, err
+	}
 	if !state.Done() || state > job.Canceled {
-		return fmt.Errorf("%w: run %q: state %v is not one to end in", ErrInvalid, id, state)
+		return nil, fmt.Errorf("%w: run %q: state %v is not one to end in", ErrInvalid, id, state)
 	}
 	progress, err := wire.EncodeRecord(p)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if len(progress) > maxProgress {
-		return fmt.Errorf("%w: run %q: progress of %d bytes, the limit is %d", ErrInvalid, id, len(progress), maxProgress)
+		return nil, fmt.Errorf("%w: run %q: progress of %d bytes, the limit is %d", ErrInvalid, id, len(progress), maxProgress)
 	}
-	_, err = s.propose(ctx, &wire.FinishRun{
+	return &wire.FinishRun{
 		Run: id, Epoch: epoch, State: state, Reason: cut(reason, maxReason), At: s.now().UnixNano(), Progress: progress,
-	})
-	return err
+	}, nil
 }
 
 // Cancel records that somebody asked for the run to end, and returns the run.

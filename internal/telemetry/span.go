@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -62,6 +63,31 @@ func (s Spans) Task(ctx context.Context, run string, id fmt.Stringer) (context.C
 		return []attribute.KeyValue{keyRun.String(run), keyTask.String(id.String())}
 	})
 }
+
+// Heed reports whether the next of many spans of a kind is worth its start, of
+// which idle counts for its callers. In a program that traces nothing, even the
+// start of a span that records nothing is a good part of what a small attempt
+// costs: when the last span was such a one, only one in heedEvery is started, to
+// find out whether that is still so. It is followed by Heeded.
+func Heed(idle *atomic.Uint32) bool {
+	n := idle.Load()
+	if n == 0 {
+		return true
+	}
+	return idle.Add(1)%heedEvery == 0
+}
+
+// Heeded takes note of what has become of a span that Heed was in favour of. A
+// span of an SDK has a valid context, sampled or not.
+func Heeded(idle *atomic.Uint32, span trace.Span) {
+	if span.SpanContext().IsValid() {
+		idle.Store(0)
+	} else {
+		idle.CompareAndSwap(0, 1)
+	}
+}
+
+const heedEvery = 64
 
 // Attempt starts the span of one attempt at its worker, with a link to the
 // span of the master that placed it.

@@ -15,10 +15,12 @@ const (
 	MethodDispatch = "worker.dispatch" // Dispatch -> Dispatched
 	MethodRecall   = "worker.recall"   // Recall -> Nothing
 	MethodForget   = "worker.forget"   // RunRef -> Nothing
+	MethodExecute  = "worker.execute"  // Execute -> Executing
 
 	MethodReport   = "master.report"   // Report -> Reported
 	MethodStage    = "master.stage"    // Staged -> Nothing
-	MethodConduct  = "master.conduct"  // Create -> Nothing
+	MethodReports  = "master.reports"  // Reports -> Settled
+	MethodConduct  = "master.conduct"  // Conduct -> Nothing
 	MethodProgress = "master.progress" // RunRef -> job.Progress
 	MethodCancel   = "master.cancel"   // RunRef -> Nothing
 	MethodConducts = "master.conducts" // Nothing -> []RunRef
@@ -28,6 +30,8 @@ const (
 	MethodPromise  = "server.promise"  // Promise -> Nothing; every server answers
 
 	MethodCreate  = "state.create"  // Create -> job.Run
+	MethodCreates = "state.creates" // Creates -> Accepted
+	MethodEndings = "state.endings" // Endings -> Ended
 	MethodInput   = "state.input"   // Journal -> Nothing
 	MethodAppend  = "state.append"  // Journal -> Nothing
 	MethodFinish  = "state.finish"  // Finish -> Nothing
@@ -36,7 +40,7 @@ const (
 	MethodResign  = "state.resign"  // RunRef -> Nothing
 	MethodRun     = "state.run"     // RunRef -> job.Run
 	MethodRuns    = "state.runs"    // Page -> []job.Run
-	MethodAwait   = "state.await"   // RunRef -> job.Run
+	MethodEnds    = "state.ends"    // stream: Awaits -> Ends
 	MethodEntry   = "state.entry"   // EntryRef -> the entry
 	MethodJournal = "state.journal" // stream: JournalRef -> entries
 	MethodRenew   = "state.renew"   // Renew -> Renewed

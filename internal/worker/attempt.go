@@ -38,13 +38,14 @@ type attempt struct {
 	free    func()      // lets go of what guards the deadline
 	span    trace.Span
 
-	task  mapreduce.Task
-	log   attemptLog
-	emits emitter
-	files files
-	done  atomic.Int64 // progress
-	of    atomic.Int64
-	read  atomic.Int64 // bytes of input
+	task   mapreduce.Task
+	log    attemptLog
+	logger slog.Logger // of log
+	emits  emitter
+	files  files
+	done   atomic.Int64 // progress
+	of     atomic.Int64
+	read   atomic.Int64 // bytes of input
 
 	// How it ended. They belong to the runner until it hands them over.
 	outcome  job.Outcome
@@ -87,6 +88,7 @@ func (a *attempt) execute() {
 func (a *attempt) begin() {
 	r, t := a.batch.Run, a.what
 	a.log = attemptLog{Handler: a.w.log.Handler(), a: a}
+	a.logger = *slog.New(&a.log)
 	a.task = mapreduce.Task{
 		Run:     string(r.ID),
 		ID:      taskID(t.ID),
@@ -100,7 +102,7 @@ func (a *attempt) begin() {
 		Node:    a.w.cfg.Node,
 		Payload: t.Payload,
 		Output:  r.Spec.Output.Format,
-		Log:     slog.New(&a.log),
+		Log:     &a.logger,
 		Runtime: a,
 	}
 	if t.Parent != (job.TaskID{}) {
@@ -118,8 +120,9 @@ func (a *attempt) begin() {
 		a.free = func() { stop(); cancel() }
 		ctx = timed
 	}
-	if s := a.w.cfg.Spans; s != nil {
+	if s := a.w.cfg.Spans; s != nil && telemetry.Heed(&a.w.untraced) {
 		ctx, a.span = s.Attempt(ctx, a.id(), a.batch.processor.name, a.w.cfg.Node, r.Trace)
+		telemetry.Heeded(&a.w.untraced, a.span)
 	}
 	a.ctx = mapreduce.WithTask(ctx, &a.task)
 }

@@ -103,7 +103,8 @@ func (w *Worker) settleLocked(a *attempt) (drop bool) {
 	}
 	w.total.add(a)
 	r.total.add(a)
-	r.paced(a.outcome.Took)
+	r.pace = paced(r.pace, a.outcome.Took)
+	w.pace = paced(w.pace, a.outcome.Took)
 	w.outcomeLocked(r, a.outcome)
 	return w.lastLocked(r)
 }
@@ -193,15 +194,14 @@ func (r *run) nextReport() []job.Outcome {
 	return sent
 }
 
-// paced takes in how long an attempt took.
-func (r *run) paced(took time.Duration) {
+// paced takes into a pace how long an attempt took.
+func paced(pace, took time.Duration) time.Duration {
 	took = max(took, 1)
-	if r.pace == 0 {
-		r.pace = took
-		return
+	if pace == 0 {
+		return took
 	}
 	// A moving average over about the last sixteen. It never gets to zero.
-	r.pace += (took - r.pace) / 16
+	return pace + (took-pace)/16
 }
 
 // add counts how a ended.

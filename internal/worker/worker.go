@@ -26,6 +26,7 @@ import (
 	"maps"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/ants/v2"
@@ -134,7 +135,8 @@ type Worker struct {
 	pairs      pairs // nil if there is no shuffle
 	processors map[string]*processor
 	pool       *ants.Pool
-	run        func() // runner, as a value that can be passed on
+	run        func()        // runner, as a value that can be passed on
+	untraced   atomic.Uint32 // see telemetry.Heed
 
 	mu    sync.Mutex
 	runs  map[job.RunID]*run // guarded by mu
@@ -151,6 +153,7 @@ type Worker struct {
 	busy    int                   // guarded by mu: runs that have either
 	strays  map[*attempt]struct{} // guarded by mu: abandoned, and not back yet
 	total   Totals                // guarded by mu
+	pace    time.Duration         // how long an attempt takes, lately; guarded by mu
 
 	resting  *rest         // nil unless it takes no tasks for now; guarded by mu
 	stopping bool          // guarded by mu

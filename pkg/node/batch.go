@@ -2,12 +2,10 @@ package node
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/musterhq/muster/internal/master"
-	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
@@ -90,10 +88,8 @@ func (c *conductor) appendAll(first uint64, entries [][]byte) error {
 func (c *conductor) persist(method string, message any) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		_, err := lead[wire.Nothing](c.ctx, c.n, method, message)
-		for _, end := range []error{nil, state.ErrFenced, state.ErrFinal, state.ErrNoRun, state.ErrConflict, state.ErrInvalid} {
-			if errors.Is(err, end) || is(err, end) {
-				return err // asking again would not change it
-			}
+		if err == nil || isSettled(err) {
+			return err // asking again would not change it
 		}
 		c.log.Warn("the state does not take what the run records", slog.String("method", method), telemetry.Err(err))
 		select {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,10 @@ type conductor struct {
 	cancel context.CancelCauseFunc
 	span   trace.Span
 	ended  chan struct{}
+	// placed, if it is set, is the worker that has the first attempt at the
+	// run's only task already.
+	placed *peer
+	there  bool           // it has said so
 	wg     sync.WaitGroup // what the conductor started
 
 	inbox *inbox
@@ -53,7 +58,7 @@ type conductor struct {
 	notes    chan string         // for the run's history
 }
 
-func newConductor(m *masters, run job.Run) *conductor {
+func newConductor(m *masters, run job.Run, s *started) *conductor {
 	seed := sharding.Hash([]byte(run.ID))
 	c := &conductor{
 		n: m.n, run: run, m: master.New(&run, rand.New(rand.NewPCG(seed, run.Epoch))),
@@ -64,6 +69,10 @@ func newConductor(m *masters, run job.Run) *conductor {
 	c.wake.Stop()
 	c.ctx, c.cancel = context.WithCancelCause(m.ctx)
 	c.chunks = newChunks(c)
+	if s != nil {
+		c.span, c.placed, c.there = s.span, s.placed, s.there
+		return c
+	}
 	spanned, span := m.n.spans.Run(c.ctx, string(run.ID), run.Spec.Name, run.Trace)
 	c.span = span
 	c.run.Trace = telemetry.Inject(spanned)
@@ -121,7 +130,13 @@ func (c *conductor) conduct() {
 // begin starts or continues the run with the members there are. How old the
 // run is it takes from the wall clock: that of this node and that of the node
 // which created the run are trusted to agree, and no other is.
-func (c *conductor) begin(peers []peer) {
+func (c *conductor) begin(now []peer) {
+	peers := now
+	if c.placed != nil {
+		// With nobody else to choose the master places the attempt where it is,
+		// under the same number. The worker takes an attempt once.
+		peers = []peer{*c.placed}
+	}
 	since := c.run.Created
 	if c.run.NotBefore.After(since) {
 		since = c.run.NotBefore
@@ -137,6 +152,29 @@ func (c *conductor) begin(peers []peer) {
 	if c.run.Epoch > 1 {
 		p := c.m.Progress()
 		c.noteLater(fmt.Sprintf("goes on with %d of %d tasks done", p.Done, p.Tasks))
+	}
+	if c.placed != nil {
+		c.meetOthers(now)
+	}
+}
+
+// meetOthers tells a master that began with one worker of the members there
+// are, among whom that one may not be any more.
+func (c *conductor) meetOthers(now []peer) {
+	on, stays := c.placed.member.ID, false
+	if c.there {
+		c.outbox(on)
+		c.next.effects = slices.DeleteFunc(c.next.effects, func(e master.Effect) bool {
+			a, ok := e.(master.Assign)
+			return ok && a.Member == on
+		})
+	}
+	for _, p := range now {
+		stays = stays || p.member.ID == on
+		c.joined(p)
+	}
+	if !stays {
+		c.left(on)
 	}
 }
 

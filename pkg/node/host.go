@@ -22,22 +22,43 @@ type host struct {
 
 	mu      sync.Mutex
 	masters map[job.RunID]masterRef // of the runs worked on; guarded by mu
+	bundles map[string]*bundle      // by master; guarded by mu
 }
 
 type masterRef struct {
 	node  string
 	epoch uint64
+	small bool // reports go together with those of others
 }
 
-func newHost(n *Node) *host { return &host{n: n, masters: map[job.RunID]masterRef{}} }
+func newHost(n *Node) *host {
+	return &host{n: n, masters: map[job.RunID]masterRef{}, bundles: map[string]*bundle{}}
+}
 
 // follow notes who conducts a run.
 func (h *host) follow(run *job.Run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if run.Epoch >= h.masters[run.ID].epoch {
-		h.masters[run.ID] = masterRef{run.Master, run.Epoch}
+		h.masters[run.ID] = masterRef{run.Master, run.Epoch, false}
 	}
+}
+
+// followSmall is follow for a small run, unless it is none any more.
+func (h *host) followSmall(run *job.Run) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if run.Epoch > h.masters[run.ID].epoch {
+		h.masters[run.ID] = masterRef{run.Master, run.Epoch, true}
+	}
+}
+
+// smallOf returns who conducts a small run in the epoch.
+func (h *host) smallOf(run job.RunID, epoch uint64) (string, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.masters[run]
+	return m.node, m.small && m.epoch == epoch
 }
 
 func (h *host) forget(run job.RunID) {
@@ -67,6 +88,9 @@ const maxReport = 1 << 20
 // Report tells the master how attempts ended, and does not give up while the
 // master may be waiting for it.
 func (h *host) Report(run job.RunID, epoch uint64, outcomes []job.Outcome) {
+	if to, small := h.smallOf(run, epoch); small && h.reportSmall(to, run, epoch, outcomes) {
+		return
+	}
 	for len(outcomes) > 0 {
 		var blob []byte
 		n := 0
@@ -215,6 +239,7 @@ func final(o *job.Outcome) bool { return o.Failure == nil || o.Failure.Permanent
 
 // serveWorker answers the masters of runs.
 func (n *Node) serveWorker(h *host) {
+	share(n, wire.MethodExecute, h.execute)
 	handle(n, wire.MethodDispatch, func(_ context.Context, _ string, d wire.Dispatch) (wire.Dispatched, error) {
 		tasks, err := wire.Tasks(d.N, d.Tasks)
 		if err != nil {

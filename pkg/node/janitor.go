@@ -24,11 +24,13 @@ const (
 	sweepEvery = 10 * time.Minute
 )
 
-// finished has the janitor look at a run that has ended, and at the others of
-// its job.
-func (l *leader) finished(id job.RunID) {
+// finished has the janitor look at runs that have ended, and at the others of
+// their jobs.
+func (l *leader) finished(ids ...job.RunID) {
 	l.mu.Lock()
-	l.fresh[id.Namespace()+"/"+id.Job()] = true
+	for _, id := range ids {
+		l.fresh[id.Namespace()+"/"+id.Job()] = true
+	}
 	l.mu.Unlock()
 	select {
 	case l.litter <- struct{}{}:
@@ -246,6 +248,8 @@ func (l *leader) retain(namespace, name string, n int, thorough bool) error {
 		if err != nil || len(ended) == 0 {
 			return err
 		}
+		var over []job.RunID
+		kept := false
 		for _, e := range ended {
 			run, err := l.state.Run(e.ID)
 			if is(err, state.ErrNoRun) {
@@ -257,15 +261,18 @@ func (l *leader) retain(namespace, name string, n int, thorough bool) error {
 			keep := run.Spec.Retain.WithDefaults()
 			old := keep.Age >= 0 && l.n.wall().Sub(e.At) > keep.Age
 			many := keep.Runs >= 0 && n > keep.Runs
-			switch {
-			case old || many:
-				if err := l.state.Forget(l.ctx, e.ID); err != nil {
-					return err
+			if !old && !many {
+				kept = true
+				if thorough {
+					continue
 				}
-				n--
-			case !thorough:
-				return nil
+				break
 			}
+			over = append(over, e.ID)
+			n--
+		}
+		if err := l.state.ForgetAll(l.ctx, over); err != nil || kept && !thorough {
+			return err
 		}
 		after = ended[len(ended)-1]
 	}

@@ -32,6 +32,7 @@ type leader struct {
 
 	mu      sync.Mutex
 	runs    map[job.RunID]string // who conducts what has begun, by ID, or "" between two; guarded by mu
+	loads   map[string]int       // how many runs each conducts; guarded by mu
 	admit   *scheduler.Admission // of what has begun; guarded by mu
 	crowded bool                 // runs may wait for those of other jobs to end; guarded by mu
 	paces   map[string]*pace     // of each job whose runs ended of late, and of all under ""; guarded by mu
@@ -42,7 +43,8 @@ func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
 		retries: make(chan struct{}, 1),
-		runs:    map[job.RunID]string{}, paces: map[string]*pace{}, fresh: map[string]bool{}, admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
+		runs:    map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
+		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
 	}
 	l.clock = newClock(l)
 	return l
@@ -206,7 +208,7 @@ func (l *leader) assign(id job.RunID, not, why string) (run job.Run, news bool) 
 func (l *leader) tell(run job.Run) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
-		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodConduct, wire.Create{Run: run})
+		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodConduct, wire.Conduct{Runs: []job.Run{run}})
 		cancel()
 		if now, failed := l.state.Run(run.ID); err == nil && failed == nil && now.State.Done() {
 			l.dismiss(&now)
@@ -227,7 +229,10 @@ func (l *leader) tell(run job.Run) {
 
 // choose returns the member that conducts the fewest runs, this one if it is
 // among them. It returns not only if there is no other.
-func (l *leader) choose(not string) string {
+func (l *leader) choose(not string) string { return l.chooser(not)() }
+
+// chooser returns a choose that counts what it has chosen.
+func (l *leader) chooser(not string) func() string {
 	load := map[string]int{l.n.id: 0}
 	for _, p := range l.n.peers.list() {
 		if p.member.Has(roleWorker) && !p.member.Has(roleDraining) && !l.suspects(p.member.ID) {
@@ -235,10 +240,8 @@ func (l *leader) choose(not string) string {
 		}
 	}
 	l.mu.Lock()
-	for _, id := range l.runs {
-		if _, alive := load[id]; alive {
-			load[id]++
-		}
+	for id := range load {
+		load[id] = l.loads[id]
 	}
 	l.mu.Unlock()
 	if len(load) > 1 {
@@ -247,13 +250,17 @@ func (l *leader) choose(not string) string {
 	if len(load) > 1 && l.n.isDraining() {
 		delete(load, l.n.id)
 	}
-	best := l.n.id
-	for _, id := range slices.Sorted(maps.Keys(load)) {
-		if n, ok := load[best]; !ok || load[id] < n {
-			best = id
+	ids := slices.Sorted(maps.Keys(load))
+	return func() string {
+		best := l.n.id
+		for _, id := range ids {
+			if n, ok := load[best]; !ok || load[id] < n {
+				best = id
+			}
 		}
+		load[best]++
+		return best
 	}
-	return best
 }
 
 // settled is how long after its beginning a leader has heard of all that are
@@ -272,7 +279,7 @@ func (l *leader) begun(run *job.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.admit.Begin(jobOf(run))
-	l.runs[run.ID] = run.Master
+	l.masterLocked(run.ID, run.Master)
 }
 
 // note remembers who conducts a run that has begun and not ended meanwhile.
@@ -280,7 +287,22 @@ func (l *leader) note(run *job.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.runs[run.ID]; ok {
-		l.runs[run.ID] = run.Master
+		l.masterLocked(run.ID, run.Master)
+	}
+}
+
+// masterLocked remembers who conducts a run: nobody, for now, if master is "".
+func (l *leader) masterLocked(id job.RunID, master string) {
+	l.unloadLocked(id)
+	l.runs[id] = master
+	l.loads[master]++
+}
+
+func (l *leader) unloadLocked(id job.RunID) {
+	if old, begun := l.runs[id]; begun {
+		if l.loads[old]--; l.loads[old] == 0 {
+			delete(l.loads, old)
+		}
 	}
 }
 
@@ -289,12 +311,7 @@ func (l *leader) note(run *job.Run) {
 func (l *leader) mastersAt() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ids := map[string]bool{}
-	for _, id := range l.runs {
-		ids[id] = true
-	}
-	delete(ids, "")
-	return slices.Sorted(maps.Keys(ids))
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(l.loads)), func(id string) bool { return id == "" })
 }
 
 // left finds other masters for the runs of a life of a member that is gone.
@@ -305,7 +322,7 @@ func (l *leader) left(id string, life uint64) {
 	for run, master := range l.runs {
 		if master == id {
 			orphans = append(orphans, run)
-			l.runs[run] = "" // until it has another
+			l.masterLocked(run, "") // until it has another
 		}
 	}
 	l.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -18,6 +20,8 @@ type masters struct {
 
 	mu   sync.Mutex
 	runs map[job.RunID]*conductor // guarded by mu
+
+	crowd *crowd
 }
 
 // coded is an error that keeps its meaning on its way to another node.
@@ -39,27 +43,49 @@ var (
 func newMasters(n *Node) *masters {
 	m := &masters{n: n, works: newWorks(), runs: map[job.RunID]*conductor{}}
 	m.ctx, m.cancel = context.WithCancelCause(n.ctx)
+	m.crowd = newCrowd(m)
 	return m
 }
 
-// conduct begins to conduct a run, unless this node takes no more work. It is
-// asked for by the leader, which has recorded that this node is the run's
-// master in this epoch.
-func (m *masters) conduct(run job.Run) error {
+// conductAll begins to conduct runs, unless this node takes no more work. It is
+// asked for by the leader, which has recorded that this node is their master in
+// this epoch.
+func (m *masters) conductAll(runs []job.Run) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	// Under mu, so that no run slips in behind handOver.
 	if m.n.isStopping() || m.n.isDraining() && m.n.othersWork() || m.ctx.Err() != nil {
 		return ErrStopped
 	}
+	for i := range runs {
+		if !m.crowd.takeLocked(&runs[i]) {
+			m.conductLocked(runs[i], nil)
+		}
+	}
+	m.crowd.placeLocked()
+	return nil
+}
+
+// started is what a run brings along that was one of the crowd.
+type started struct {
+	span   trace.Span
+	placed *peer // see conductor.placed
+	there  bool  // see conductor.there
+}
+
+// conductLocked gives a run a conductor. What it brings along may be nil.
+func (m *masters) conductLocked(run job.Run, s *started) *conductor {
 	if old := m.runs[run.ID]; old != nil {
 		if old.run.Epoch >= run.Epoch {
-			return nil
+			return old
 		}
 		old.cancel(errNoMaster)
 	}
-	c := newConductor(m, run)
+	c := newConductor(m, run, s)
 	m.runs[run.ID] = c
+	if s != nil && m.n.isDraining() && m.n.othersWork() {
+		c.cancel(errHandedOver) // what has just left the crowd goes where all went
+	}
 	m.wg.Go(func() {
 		c.conduct()
 		m.mu.Lock()
@@ -68,7 +94,7 @@ func (m *masters) conduct(run job.Run) error {
 			delete(m.runs, run.ID)
 		}
 	})
-	return nil
+	return c
 }
 
 // handOver gives every run that is conducted here back to the leader, which
@@ -80,6 +106,7 @@ func (m *masters) handOver() bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.crowd.giveAwayLocked()
 	for _, c := range m.runs {
 		c.cancel(errHandedOver)
 	}
@@ -88,10 +115,7 @@ func (m *masters) handOver() bool {
 
 // dismiss stops to conduct a run that was ended without its master.
 func (m *masters) dismiss(r wire.RunRef) {
-	m.mu.Lock()
-	c := m.runs[r.Run]
-	m.mu.Unlock()
-	if c != nil && c.run.Epoch <= r.Epoch {
+	if c, err := m.find(r.Run); err == nil && c.run.Epoch <= r.Epoch {
 		c.inbox.put(func() { c.dismissed(r.Reason) })
 	}
 }
@@ -100,17 +124,31 @@ func (m *masters) dismiss(r wire.RunRef) {
 func (m *masters) list() []wire.RunRef {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	refs := make([]wire.RunRef, 0, len(m.runs))
+	refs := make([]wire.RunRef, 0, len(m.runs)+len(m.crowd.runs))
 	for id, c := range m.runs {
 		refs = append(refs, wire.RunRef{Run: id, Epoch: c.run.Epoch})
+	}
+	for id, s := range m.crowd.runs {
+		refs = append(refs, wire.RunRef{Run: id, Epoch: s.run.Epoch})
 	}
 	return refs
 }
 
-// find returns the conductor of a run.
+// find returns the conductor of a run. One of the crowd gets one: whoever asks
+// wants more of it than the crowd does.
 func (m *masters) find(id job.RunID) (*conductor, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.findLocked(id)
+}
+
+func (m *masters) findLocked(id job.RunID) (*conductor, error) {
+	if s := m.crowd.runs[id]; s != nil {
+		if s.outcome != nil || m.ctx.Err() != nil {
+			return nil, errNoMaster // it is as good as over
+		}
+		return m.crowd.leaveLocked(s), nil
+	}
 	if c := m.runs[id]; c != nil {
 		return c, nil
 	}
@@ -120,11 +158,22 @@ func (m *masters) find(id job.RunID) (*conductor, error) {
 func (m *masters) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.runs)
+	return len(m.runs) + len(m.crowd.runs)
 }
 
-// wait returns when no run is conducted here any more, or when ctx ends.
+// wait returns when nothing that is conducted here is under way any more, or
+// when ctx ends.
 func (m *masters) wait(ctx context.Context) {
+	m.mu.Lock()
+	quiet := m.crowd.quietLocked()
+	m.mu.Unlock()
+	if quiet != nil {
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return
+		}
+	}
 	m.mu.Lock()
 	ends := make([]<-chan struct{}, 0, len(m.runs))
 	for _, c := range m.runs {
@@ -158,21 +207,26 @@ func (m *masters) serve() {
 		return wire.Nothing{}, c.report(ctx, from, r)
 	})
 	handle(m.n, wire.MethodStage, func(ctx context.Context, _ string, s wire.Staged) (wire.Nothing, error) {
+		m.crowd.heard(s.Run)
 		c, err := m.find(s.Run)
 		if err != nil {
 			return wire.Nothing{}, err
 		}
 		return wire.Nothing{}, c.stage(ctx, s)
 	})
-	handle(m.n, wire.MethodConduct, func(_ context.Context, _ string, c wire.Create) (wire.Nothing, error) {
-		return wire.Nothing{}, m.conduct(c.Run)
+	share(m.n, wire.MethodConduct, func(_ context.Context, _ string, c wire.Conduct) (wire.Nothing, error) {
+		return wire.Nothing{}, m.conductAll(c.Runs)
 	})
+	share(m.n, wire.MethodReports, m.crowd.reports)
 	handle(m.n, wire.MethodConducts, func(context.Context, string, wire.Nothing) ([]wire.RunRef, error) { return m.list(), nil })
 	handle(m.n, wire.MethodDismiss, func(_ context.Context, _ string, r wire.RunRef) (wire.Nothing, error) {
 		m.dismiss(r)
 		return wire.Nothing{}, nil
 	})
 	handle(m.n, wire.MethodProgress, func(ctx context.Context, _ string, r wire.RunRef) (job.Progress, error) {
+		if p, ok := m.crowd.progress(r.Run); ok {
+			return p, nil
+		}
 		c, err := m.find(r.Run)
 		if err != nil {
 			return job.Progress{}, err

@@ -64,8 +64,10 @@ type Node struct {
 	peers     *peers
 	masters   *masters
 	leaders   *leaders
+	ends      *ends
 	server    *server // nil unless the node holds the state
 	skew      skew
+	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
 
 	ready  chan struct{} // closed once other nodes may call this one
 	parts  lifecycle.Stack
@@ -85,13 +87,13 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, ready: make(chan struct{}), spans: telemetry.NewSpans(cfg.TracerProvider)}
+	n := &Node{cfg: cfg, ready: make(chan struct{}), shared: map[string]func(context.Context, any) (any, error){}, spans: telemetry.NewSpans(cfg.TracerProvider)}
 	var err error
 	if n.metrics, err = telemetry.NewMetrics(cfg.MeterProvider); err != nil {
 		return nil, fmt.Errorf("node: MeterProvider: %w", err)
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	n.leaders = newLeaders(n)
+	n.leaders, n.ends = newLeaders(n), newEnds(n)
 	up := func(name string, start, stop func(context.Context) error) {
 		if err == nil {
 			err = n.parts.Up(ctx, name, func(ctx context.Context) error { return bare(start(ctx)) }, stop)

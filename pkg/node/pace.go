@@ -46,21 +46,25 @@ func (p *pace) take(n int, now time.Time) (time.Duration, bool) {
 	return max(d.Round(time.Second), time.Second), true
 }
 
-// ended does what follows the end of a run.
-func (l *leader) ended(id job.RunID) {
-	l.release(id)
-	l.finished(id)
+// ended does what follows the end of runs.
+func (l *leader) ended(ids ...job.RunID) {
+	for _, id := range ids {
+		l.release(id)
+	}
+	l.finished(ids...)
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.paces) > mostPaces {
 		clear(l.paces)
 	}
-	for _, of := range []string{"", id.Namespace() + "/" + id.Job()} {
-		if l.paces[of] == nil {
-			l.paces[of] = new(pace)
+	for _, id := range ids {
+		for _, of := range []string{"", id.Namespace() + "/" + id.Job()} {
+			if l.paces[of] == nil {
+				l.paces[of] = new(pace)
+			}
+			l.paces[of].ended(now)
 		}
-		l.paces[of].ended(now)
 	}
 }
 

@@ -53,10 +53,17 @@ func (l *leader) behind(run *job.Run) bool {
 
 // reserve counts a run as begun if it may begin now.
 func (l *leader) reserve(id job.RunID, namespace, name string, limit int) bool {
-	if _, paused, err := l.state.Paused(namespace, name); err != nil || paused {
-		return false
-	}
-	of := namespace + "/" + name
+	return !l.isPaused(namespace, name) && l.reserveIn(id, namespace+"/"+name, limit)
+}
+
+// isPaused reports whether no run of a job may begin.
+func (l *leader) isPaused(namespace, name string) bool {
+	_, paused, err := l.state.Paused(namespace, name)
+	return err != nil || paused
+}
+
+// reserveIn is reserve for a job that is not paused.
+func (l *leader) reserveIn(id job.RunID, of string, limit int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.crowded = l.crowded || !l.admit.Room()
@@ -64,7 +71,7 @@ func (l *leader) reserve(id job.RunID, namespace, name string, limit int) bool {
 		return false
 	}
 	l.admit.Begin(of)
-	l.runs[id] = ""
+	l.masterLocked(id, "")
 	return true
 }
 
@@ -75,6 +82,7 @@ func (l *leader) release(id job.RunID) {
 	if _, begun := l.runs[id]; !begun {
 		return
 	}
+	l.unloadLocked(id)
 	delete(l.runs, id)
 	l.admit.End(id.Namespace() + "/" + id.Job())
 	l.wakeQueue()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
@@ -14,12 +15,12 @@ import (
 
 // output reads what a run returned from its journal: once to learn which
 // entries hold what counts, then those entries in the order of the tasks.
-func (r *Run) output(run job.Run) mapreduce.Output {
+func (r *Run) output(end wire.End) mapreduce.Output {
 	return mapreduce.NewOutput(func(ctx context.Context) iter.Seq2[mapreduce.Item, error] {
-		if run.Plan.Keyed {
-			return r.pairs(ctx, run)
+		if end.Run.Plan.Keyed {
+			return r.pairs(ctx, end.Run)
 		}
-		return r.values(ctx, run)
+		return r.values(ctx, &end)
 	})
 }
 
@@ -67,14 +68,14 @@ func (r *Run) pairs(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item, 
 
 // values yields the result of the reduce step if there is one, else those of
 // all tasks.
-func (r *Run) values(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item, error] {
+func (r *Run) values(ctx context.Context, end *wire.End) iter.Seq2[mapreduce.Item, error] {
 	return func(yield func(mapreduce.Item, error) bool) {
 		kind := job.KindMap
-		if run.Plan.Reduces > 0 {
+		if end.Run.Plan.Reduces > 0 {
 			kind = job.KindReduce
 		}
 		var at []uint32 // by task: one more than the number of the entry that has its outcome
-		for e, err := range r.n.journal(ctx, &run, wire.EntryOutcomes) {
+		for e, err := range r.outcomes(ctx, end) {
 			if err != nil {
 				yield(mapreduce.Item{}, err)
 				return
@@ -95,7 +96,7 @@ func (r *Run) values(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item,
 				}
 			}
 		}
-		lately := lately{r: r, entries: map[uint32]map[job.TaskID]job.Outcome{}}
+		lately := lately{r: r, end: end, entries: map[uint32]map[job.TaskID]job.Outcome{}}
 		for n, seq := range at {
 			if seq == 0 {
 				continue
@@ -117,10 +118,26 @@ func (r *Run) values(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item,
 	}
 }
 
+// outcomes yields the entries of the journal that hold outcomes.
+func (r *Run) outcomes(ctx context.Context, end *wire.End) iter.Seq2[entry, error] {
+	if !end.Few {
+		return r.n.journal(ctx, &end.Run, wire.EntryOutcomes)
+	}
+	return func(yield func(entry, error) bool) {
+		for i, b := range end.Outcomes {
+			e, err := wire.DecodeEntry(b)
+			if !yield(entry{end.Seqs[i], e}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // lately is the final outcomes in the entries read last: tasks that were done
 // at about the same time have their outcomes in a few entries, in any order.
 type lately struct {
 	r       *Run
+	end     *wire.End
 	entries map[uint32]map[job.TaskID]job.Outcome
 	order   []uint32 // the oldest first
 }
@@ -131,7 +148,7 @@ func (l *lately) read(ctx context.Context, seq uint32) (map[job.TaskID]job.Outco
 	if of, ok := l.entries[seq]; ok {
 		return of, nil
 	}
-	e, err := l.r.entry(ctx, uint64(seq)-1)
+	e, err := l.entry(ctx, uint64(seq)-1)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +167,13 @@ func (l *lately) read(ctx context.Context, seq uint32) (map[job.TaskID]job.Outco
 	}
 	l.entries[seq] = of
 	return of, nil
+}
+
+func (l *lately) entry(ctx context.Context, seq uint64) (*wire.Entry, error) {
+	if i := slices.Index(l.end.Seqs, seq); i >= 0 {
+		return wire.DecodeEntry(l.end.Outcomes[i])
+	}
+	return l.r.entry(ctx, seq)
 }
 
 func (r *Run) entry(ctx context.Context, seq uint64) (*wire.Entry, error) {

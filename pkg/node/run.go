@@ -78,32 +78,19 @@ func (a answered) Unwrap() error { return a.RemoteError }
 // mapreduce.Collect and its like. The error is a *RunError if the run did not
 // succeed. When ctx ends, the run goes on.
 func (r *Run) Wait(ctx context.Context) (mapreduce.Output, error) {
-	run, err := r.await(ctx)
+	end, err := r.n.ends.await(ctx, r.id)
+	return r.outcome(end, err)
+}
+
+// outcome returns what the run returned, given how it ended.
+func (r *Run) outcome(end wire.End, err error) (mapreduce.Output, error) {
 	if err != nil {
 		return mapreduce.Output{}, r.explain(err)
 	}
-	if run.State != job.Succeeded {
+	if run := &end.Run; run.State != job.Succeeded {
 		return mapreduce.Output{}, &RunError{ID: run.ID, State: run.State, Reason: run.Reason}
 	}
-	return r.output(run), nil
-}
-
-// await asks the leader, and the next one if it goes away, for as long as
-// there may be one.
-func (r *Run) await(ctx context.Context) (job.Run, error) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		run, err := lead[job.Run](ctx, r.n, wire.MethodAwait, wire.RunRef{Run: r.id})
-		if err != nil && r.n.state != nil && r.n.ctx.Err() != nil {
-			// The node stops, and the run may have ended before it did, while
-			// the answer was on its way.
-			if run, err := r.n.state.Run(r.id); err == nil && run.State.Done() {
-				return run, nil
-			}
-		}
-		if err == nil || !broken(err) && !errors.Is(err, ErrNoLeader) || !pause(ctx, wait) {
-			return run, err
-		}
-	}
+	return r.output(end), nil
 }
 
 // Progress returns where the run stands: from its master while it has one,
@@ -143,8 +130,8 @@ func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progr
 		ctx, cancel := context.WithCancel(ctx)
 		over := make(chan job.Run, 1)
 		r.n.wg.Go(func() {
-			if run, err := r.await(ctx); err == nil {
-				over <- run
+			if end, err := r.n.ends.await(ctx, r.id); err == nil {
+				over <- end.Run
 			}
 		})
 		defer cancel()

@@ -212,6 +212,17 @@ func answer[Req, Resp any](s *server, method string, f func(l *leader, ctx conte
 	})
 }
 
+// shareAnswer is answer for what is shared.
+func shareAnswer[Req, Resp any](s *server, method string, f func(l *leader, ctx context.Context, req Req) (Resp, error)) {
+	share(s.n, method, func(ctx context.Context, _ string, req Req) (resp Resp, err error) {
+		l, err := s.lead()
+		if err != nil {
+			return resp, err
+		}
+		return f(l, ctx, req)
+	})
+}
+
 // confirmed is answer for what is read: it saw everything that was
 // acknowledged before it was asked for.
 func confirmed[Req, Resp any](s *server, method string, f func(l *leader, req Req) (Resp, error)) {
@@ -230,6 +241,8 @@ func (s *server) serve() {
 	handle(s.n, wire.MethodPromise, s.promise)
 	answer(s, wire.MethodRenew, (*leader).renew)
 	answer(s, wire.MethodCreate, (*leader).create)
+	shareAnswer(s, wire.MethodCreates, (*leader).createAll)
+	shareAnswer(s, wire.MethodEndings, (*leader).endAll)
 	answer(s, wire.MethodInput, (*leader).input)
 	answer(s, wire.MethodAppend, (*leader).append)
 	answer(s, wire.MethodFinish, (*leader).finish)
@@ -250,12 +263,11 @@ func (s *server) serve() {
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
 	})
-	// How a run ended needs no confirmation: it stays so.
-	answer(s, wire.MethodAwait, func(_ *leader, ctx context.Context, r wire.RunRef) (job.Run, error) { return s.state.Await(ctx, r.Run) })
 	answer(s, wire.MethodEntry, func(_ *leader, _ context.Context, e wire.EntryRef) ([]byte, error) {
 		return s.state.Entry(e.Run, e.Seq)
 	})
 	s.serveJournal()
+	s.serveEnds() // how a run ended needs no confirmation: it stays so
 }
 
 // describe tells what this node knows of the cluster.

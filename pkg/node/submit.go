@@ -54,34 +54,48 @@ func (n *Node) Submit(ctx context.Context, spec job.Spec, options ...Option) (*R
 	if n.isStopping() {
 		return nil, ErrStopped
 	}
-	spec = spec.WithDefaults()
-	if err := spec.Validate(); err != nil {
+	run, entries, err := n.prepare(ctx, spec, options)
+	if err != nil {
 		return nil, err
 	}
+	id, err := n.record(ctx, run, entries)
+	if err != nil {
+		return nil, unsubmitted(run.ID, err)
+	}
+	return &Run{n: n, id: id}, nil
+}
+
+// unsubmitted says why a run was not recorded.
+func unsubmitted(id job.RunID, err error) error {
+	if is(err, state.ErrOverloaded) {
+		return fmt.Errorf("%w: submit %s: %w", ErrOverloaded, id, bare(bare(plain(err))))
+	}
+	return fmt.Errorf("node: submit %s: %w", id, bare(plain(err)))
+}
+
+// prepare returns a run of spec, planned, and what its journal begins with.
+func (n *Node) prepare(ctx context.Context, spec job.Spec, options []Option) (run job.Run, entries [][]byte, err error) {
+	spec = spec.WithDefaults()
+	if err := spec.Validate(); err != nil {
+		return run, nil, err
+	}
 	if err := sharding.Strategy(spec.Placement.Strategy).Check(); err != nil {
-		return nil, fmt.Errorf("node: Placement.Strategy: %w", err)
+		return run, nil, fmt.Errorf("node: Placement.Strategy: %w", err)
 	}
 	now := n.wall().UTC()
-	run := job.Run{Spec: spec, Fire: now, Created: now, ID: newID(spec, now)}
+	run = job.Run{Spec: spec, Fire: now, Created: now, ID: newID(spec, now)}
 	run.Trace = telemetry.Inject(ctx)
 	for _, o := range options {
 		o(&run)
 	}
 	if err := checkExtra(&run); err != nil {
-		return nil, err
+		return run, nil, err
 	}
 	p, err := n.plan(ctx, &run)
 	if err != nil {
-		return nil, err
+		return run, nil, err
 	}
-	id, err := n.record(ctx, run, p.entries)
-	switch {
-	case is(err, state.ErrOverloaded):
-		return nil, fmt.Errorf("%w: submit %s: %w", ErrOverloaded, run.ID, bare(bare(plain(err))))
-	case err != nil:
-		return nil, fmt.Errorf("node: submit %s: %w", run.ID, bare(plain(err)))
-	}
-	return &Run{n: n, id: id}, nil
+	return run, p.entries, nil
 }
 
 // maxExtra bounds what the caller passes to every task, in bytes.

@@ -1,0 +1,124 @@
+package state
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// Ends collects which of some runs have ended, for somebody who waits for many:
+// each costs a place in a map, and those that have ended come together. It is
+// made by State.Ends.
+type Ends struct {
+	s     *State
+	ready chan struct{} // holds one if there is something to take
+
+	mu      sync.Mutex
+	await   map[job.RunID]bool // guarded by mu
+	ended   []job.RunID        // guarded by mu
+	stopped bool               // guarded by mu
+}
+
+// Ends returns an Ends that waits for no run yet. It must be stopped.
+func (s *State) Ends() *Ends {
+	return &Ends{s: s, ready: make(chan struct{}, 1), await: map[job.RunID]bool{}}
+}
+
+// Add waits for a run. One that has ended already is among the next to be
+// taken. ErrNoRun says that there is none of that ID.
+func (e *Ends) Add(id job.RunID) error {
+	e.mu.Lock()
+	again := e.await[id]
+	e.await[id] = true
+	e.mu.Unlock()
+	if !again {
+		e.s.hub.await(id, e)
+	}
+	v, err := e.s.view()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	st, err := createdStatus(v, id)
+	switch {
+	case err == nil && st.State.Done():
+		e.tell(id)
+	case errors.Is(err, ErrNoRun):
+		e.drop(id)
+	}
+	return err
+}
+
+func (e *Ends) drop(id job.RunID) {
+	e.s.hub.forget(id, e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.await, id)
+}
+
+// tell notes that a run has ended.
+func (e *Ends) tell(id job.RunID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.await[id] || e.stopped {
+		return
+	}
+	delete(e.await, id)
+	e.ended = append(e.ended, id)
+	select {
+	case e.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Ready returns a channel that holds a value once Take has something to give.
+func (e *Ends) Ready() <-chan struct{} { return e.ready }
+
+// Take returns the runs that have ended since it was called last.
+func (e *Ends) Take() []job.RunID {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ids := e.ended
+	e.ended = nil
+	return ids
+}
+
+// Stop lets go of all runs.
+func (e *Ends) Stop() {
+	e.mu.Lock()
+	e.stopped = true
+	ids := e.await
+	e.await = map[job.RunID]bool{}
+	e.mu.Unlock()
+	for id := range ids {
+		e.s.hub.forget(id, e)
+	}
+}
+
+// Outcome returns a run that has ended without its history and, if its journal
+// has no more entries than few, those.
+func (s *State) Outcome(id job.RunID, few uint64) (job.Run, []Entry, error) {
+	v, err := s.view()
+	if err != nil {
+		return job.Run{}, nil, err
+	}
+	defer v.Close()
+	st, err := createdStatus(v, id)
+	if err != nil {
+		return job.Run{}, nil, err
+	}
+	run, err := readRun(v, id, st)
+	if err != nil || st.Next > few {
+		return run, nil, err
+	}
+	entries := make([]Entry, st.Next)
+	for seq := range st.Next {
+		_, data, err := readEntry(v, id, seq)
+		if err != nil {
+			return run, nil, err
+		}
+		entries[seq] = Entry{Seq: seq, Data: data}
+	}
+	return run, entries, nil
+}

@@ -1,0 +1,80 @@
+package wire
+
+import "github.com/musterhq/muster/pkg/job"
+
+// What is said of many runs at once. Each is a matter of its own.
+
+// Conduct makes a node the master of runs.
+type Conduct struct {
+	Runs []job.Run `msgpack:"r"`
+}
+
+// Creates records runs.
+type Creates struct {
+	Creates []Create `msgpack:"c"`
+}
+
+// Accepted answers a Creates: the IDs of the runs in the same order, empty for
+// one that is Refused.
+type Accepted struct {
+	Runs    []job.RunID `msgpack:"r"`
+	Refused []Refusal   `msgpack:"e,omitempty"`
+}
+
+// Refusal says why one of many is refused.
+type Refusal struct {
+	At   int    `msgpack:"i"` // its place
+	Code string `msgpack:"c,omitempty"`
+	Text string `msgpack:"t"`
+}
+
+// Execute hands the only tasks of small runs to a worker.
+type Execute struct {
+	Runs []job.Run `msgpack:"r"`
+}
+
+// Executing answers an Execute: the places of the runs whose task the worker
+// does not take, and how many such tasks it is ready to hold.
+type Executing struct {
+	Refused []int `msgpack:"r,omitempty"`
+	Window  int   `msgpack:"w"`
+}
+
+// Reports tells a master how the attempts at tasks of small runs ended.
+type Reports struct {
+	Reports []Report `msgpack:"r"`
+	Window  int      `msgpack:"w"`
+}
+
+// Settled answers a Reports when what the master made of them is durable.
+type Settled struct {
+	Fates []Fate `msgpack:"f"` // in the same order
+}
+
+// Fate is what a report of a small run has led to.
+type Fate byte
+
+// The fates.
+const (
+	FateUnknown Fate = iota // it is to be reported again, by itself
+	FateOver                // the run is over
+	FateTaken               // the run goes on
+	FateFenced              // the report counts for nothing
+)
+
+// Endings records how runs ended.
+type Endings struct {
+	Endings []Ending `msgpack:"e"`
+}
+
+// Ending is how a run ended, with the last entry of its journal.
+type Ending struct {
+	Finish
+	First uint64 `msgpack:"n"` // the number of Last
+	Last  []byte `msgpack:"l"`
+}
+
+// Ended answers an Endings: those that the state refuses, for good.
+type Ended struct {
+	Refused []Refusal `msgpack:"e,omitempty"`
+}

@@ -1,0 +1,227 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// reports takes in how attempts ended on a worker, and returns when what counts
+// of it is durable.
+func (c *crowd) reports(ctx context.Context, from string, r wire.Reports) (wire.Settled, error) {
+	fates := make([]wire.Fate, len(r.Reports))
+	ended := make([]*small, len(r.Reports))
+	others := make([]*conductor, len(r.Reports))
+	c.with(func() {
+		if p := c.places[from]; p != nil {
+			p.window = r.Window
+		}
+		for i := range r.Reports {
+			ended[i], others[i], fates[i] = c.reportedLocked(from, &r.Reports[i])
+		}
+		c.recordLocked()
+		c.placeLocked()
+	})
+	var reporting sync.WaitGroup
+	for i, other := range others {
+		if other != nil {
+			reporting.Go(func() { fates[i] = fateOf(other.report(ctx, from, r.Reports[i])) })
+		}
+	}
+	reporting.Wait()
+	for i, s := range ended {
+		if s == nil {
+			continue
+		}
+		select {
+		case <-s.settled:
+			fates[i] = s.fate
+		case <-ctx.Done():
+			return wire.Settled{}, context.Cause(ctx)
+		case <-c.m.ctx.Done():
+			return wire.Settled{}, errNoMaster
+		}
+	}
+	return wire.Settled{Fates: fates}, nil
+}
+
+func fateOf(err error) wire.Fate {
+	switch {
+	case err == nil:
+		return wire.FateTaken
+	case is(err, state.ErrFenced):
+		return wire.FateFenced
+	}
+	return wire.FateUnknown
+}
+
+// reportedLocked takes in one report: it is the end of a run, or a matter for
+// its conductor, or neither.
+func (c *crowd) reportedLocked(from string, r *wire.Report) (*small, *conductor, wire.Fate) {
+	s := c.runs[r.Run]
+	switch {
+	case s == nil:
+		return nil, c.m.runs[r.Run], wire.FateUnknown
+	case s.run.Epoch != r.Epoch:
+		return nil, nil, wire.FateFenced
+	case s.outcome != nil && s.by == from:
+		return s, nil, wire.FateUnknown // it was reported before
+	case s.at == nil || s.at.id() != from:
+		return nil, nil, wire.FateTaken // it is of an attempt that was given up
+	}
+	s.there = true
+	outcome, ok := plainSuccess(r.Outcomes)
+	if ok {
+		e := wire.Entry{
+			Kind: wire.EntryOutcomes, Epoch: s.run.Epoch, N: 1, Members: []wire.MemberCount{{Member: from, N: 1}}, Blob: outcome,
+		}
+		b, err := wire.EncodeEntry(&e)
+		if ok = err == nil; ok {
+			s.outcome, s.by, s.settled = b, from, make(chan struct{})
+		}
+	}
+	if !ok {
+		return nil, c.leaveLocked(s), wire.FateUnknown
+	}
+	c.vacateLocked(s)
+	c.ended = append(c.ended, s)
+	return s, nil, wire.FateUnknown
+}
+
+// plainSuccess returns blob if it is the outcome of a first attempt at a run's
+// first task that has succeeded, and created no files.
+func plainSuccess(blob []byte) ([]byte, bool) {
+	n, ok := 0, false
+	for o, err := range wire.Outcomes(blob) {
+		if err != nil {
+			return nil, false
+		}
+		n++
+		ok = o.Task == job.TaskID{Kind: job.KindMap} && o.Attempt == 1 && o.Failure == nil && len(o.Files) == 0
+	}
+	return blob, ok && n == 1
+}
+
+// recordLocked begins to record how runs ended, unless that is being done.
+func (c *crowd) recordLocked() {
+	if c.recording || len(c.ended) == 0 {
+		return
+	}
+	c.recording = true
+	c.m.wg.Go(c.record)
+}
+
+// record records how runs ended, all that have accumulated each time, until
+// there are none.
+func (c *crowd) record() {
+	for {
+		group := c.nextEnded()
+		if len(group) == 0 {
+			return
+		}
+		e := wire.Endings{Endings: make([]wire.Ending, len(group))}
+		for i, s := range group {
+			e.Endings[i] = wire.Ending{
+				Finish: wire.Finish{Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: progressOf(s)},
+				First:  uint64(s.run.Plan.Chunks), Last: s.outcome,
+			}
+		}
+		ended, err := c.persist(e)
+		if err != nil {
+			return // this node conducts no more
+		}
+		c.recorded(group, ended)
+	}
+}
+
+// progressOf is what a master of a run says whose only task has succeeded.
+func progressOf(s *small) job.Progress {
+	return job.Progress{Tasks: 1, Done: 1, Attempts: 1, Phase: "reduce", Members: map[string]int{s.by: 1}}
+}
+
+func (c *crowd) nextEnded() (group []*small) {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	size := 0
+	for len(group) < min(len(c.ended), maxTogether) {
+		s := c.ended[len(group)]
+		if size += aboutRun + len(s.outcome); len(group) > 0 && size > maxDispatch {
+			break
+		}
+		group = append(group, s)
+	}
+	c.ended = c.ended[len(group):]
+	if len(c.ended) == 0 {
+		c.ended = nil
+	}
+	c.recording = len(group) > 0 && c.m.ctx.Err() == nil
+	if !c.recording {
+		return nil
+	}
+	return group
+}
+
+// persist writes to the state, however long that takes.
+func (c *crowd) persist(e wire.Endings) (wire.Ended, error) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		ended, err := lead[wire.Ended](c.m.ctx, c.m.n, wire.MethodEndings, e)
+		if err == nil {
+			return ended, nil
+		}
+		c.m.n.log.Warn("the state does not take how runs ended", slog.Int("runs", len(e.Endings)), telemetry.Err(err))
+		if !pause(c.m.ctx, wait) {
+			return ended, err
+		}
+	}
+}
+
+// recorded lets go of runs that are over.
+func (c *crowd) recorded(group []*small, ended wire.Ended) {
+	refused := map[int]string{}
+	for _, r := range ended.Refused {
+		refused[r.At] = r.Code
+	}
+	tell := c.m.n.log.Enabled(c.m.ctx, slog.LevelInfo)
+	c.m.mu.Lock()
+	for i, s := range group {
+		s.fate = wire.FateOver
+		c.removeLocked(s)
+		code, no := refused[i]
+		switch {
+		case !no:
+			telemetry.End(s.span, nil)
+		case code == codeOf(state.ErrFenced):
+			s.fate = wire.FateFenced
+			telemetry.End(s.span, state.ErrFenced)
+		case code == codeOf(state.ErrFinal), code == codeOf(state.ErrNoRun):
+			telemetry.End(s.span, state.ErrFinal)
+		default: // its journal is not what it should be, which a conductor finds out
+			s.fate = wire.FateTaken
+			if c.m.ctx.Err() == nil {
+				c.m.conductLocked(s.run, &started{span: s.span})
+			}
+		}
+		close(s.settled)
+	}
+	c.m.mu.Unlock()
+	for i, s := range group {
+		if _, no := refused[i]; !no && tell {
+			c.m.n.log.Info("run ended", telemetry.Run(s.run.ID), telemetry.State(job.Succeeded), slog.String("reason", ""),
+				slog.Int("tasks", 1), slog.Int("attempts", 1), telemetry.Took(time.Since(s.began)))
+		}
+	}
+}
+
+// codeOf returns the code of a sentinel.
+func codeOf(err error) string {
+	if c, ok := err.(interface{ ErrorCode() string }); ok {
+		return c.ErrorCode()
+	}
+	return ""
+}

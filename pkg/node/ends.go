@@ -1,0 +1,364 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// ends is the runs whose end this node waits for. As long as there are any, one
+// stream from the leader tells of all of them, those that ended at about the
+// same time together.
+type ends struct {
+	n     *Node
+	fresh chan struct{} // holds one if runs were added
+
+	mu      sync.Mutex
+	waiting map[job.RunID][]chan ended // guarded by mu
+	added   []job.RunID                // since the stream was told; guarded by mu
+	running bool                       // guarded by mu
+}
+
+// ended is how a run has ended, or why that is not known.
+type ended struct {
+	wire.End
+	err error
+}
+
+func newEnds(n *Node) *ends {
+	return &ends{n: n, fresh: make(chan struct{}, 1), waiting: map[job.RunID][]chan ended{}}
+}
+
+// await returns how a run has ended once it has, whoever leads meanwhile.
+func (e *ends) await(ctx context.Context, id job.RunID) (wire.End, error) {
+	end := e.awaitAll(ctx, []job.RunID{id})[0]
+	return end.End, end.err
+}
+
+// awaitAll returns how runs have ended once all have, or why that is not known.
+func (e *ends) awaitAll(ctx context.Context, ids []job.RunID) []ended {
+	all := make([]ended, len(ids))
+	chs := e.add(ids)
+	for i, ch := range chs {
+		select {
+		case all[i] = <-ch:
+			continue
+		case <-ctx.Done():
+			all[i].err = context.Cause(ctx)
+		case <-e.n.ctx.Done():
+			all[i] = e.stopped(ids[i])
+		}
+		e.leave(ids[i], ch)
+	}
+	return all
+}
+
+func (e *ends) add(ids []job.RunID) []chan ended {
+	chs := make([]chan ended, len(ids))
+	e.mu.Lock()
+	for i, id := range ids {
+		chs[i] = make(chan ended, 1)
+		e.waiting[id] = append(e.waiting[id], chs[i])
+		e.added = append(e.added, id)
+	}
+	if !e.running && len(ids) > 0 && e.n.ctx.Err() == nil {
+		e.running = true
+		e.n.wg.Go(e.listen)
+	}
+	e.mu.Unlock()
+	select {
+	case e.fresh <- struct{}{}:
+	default:
+	}
+	return chs
+}
+
+// stopped is what is known of a run when this node has stopped: it may have
+// ended before that, while the answer was on its way.
+func (e *ends) stopped(id job.RunID) ended {
+	if e.n.state != nil {
+		if run, err := e.n.state.Run(id); err == nil && run.State.Done() {
+			return ended{End: wire.End{Run: run}}
+		}
+	}
+	return ended{err: context.Cause(e.n.ctx)}
+}
+
+func (e *ends) leave(id job.RunID, ch chan ended) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.waiting[id] = slices.DeleteFunc(e.waiting[id], func(c chan ended) bool { return c == ch })
+	if len(e.waiting[id]) == 0 {
+		delete(e.waiting, id)
+	}
+}
+
+// take returns the runs that were added, or all if it is for a new stream.
+func (e *ends) take(all bool) []job.RunID {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ids := e.added
+	e.added = nil
+	if all {
+		ids = slices.Collect(maps.Keys(e.waiting))
+	}
+	return ids
+}
+
+// isIdle reports whether nobody waits, and if so that this was the last look.
+func (e *ends) isIdle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running = len(e.waiting) > 0
+	return !e.running
+}
+
+// tell passes on what the leader says.
+func (e *ends) tell(news wire.Ends) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range news.Ends {
+		e.tellLocked(news.Ends[i].Run.ID, ended{End: news.Ends[i]})
+	}
+	for i, id := range news.Lost {
+		err := error(state.ErrNoRun)
+		if i < len(news.Unknown) && news.Unknown[i].Code != codeOf(state.ErrNoRun) {
+			err = errors.New(news.Unknown[i].Text)
+		}
+		e.tellLocked(id, ended{err: err})
+	}
+}
+
+func (e *ends) tellLocked(id job.RunID, end ended) {
+	for _, ch := range e.waiting[id] {
+		ch <- end // it has room for the one value that it gets
+	}
+	delete(e.waiting, id)
+}
+
+// listen hears the leader, and the next one if it goes away, for as long as
+// anybody waits.
+func (e *ends) listen() {
+	for wait := 50 * time.Millisecond; e.n.ctx.Err() == nil; {
+		if e.isIdle() {
+			return
+		}
+		began := time.Now()
+		err := e.n.leaders.try(e.n.ctx, e.hear)
+		if err == nil || time.Since(began) > 2*time.Second {
+			wait = 50 * time.Millisecond
+		}
+		if err != nil {
+			e.n.log.Debug("nobody tells how runs end", telemetry.Err(err))
+			pause(e.n.ctx, wait)
+			wait = min(2*wait, 2*time.Second)
+		}
+	}
+}
+
+// hear asks a leader for the ends of all runs that are waited for, until nobody
+// waits any more.
+func (e *ends) hear(ctx context.Context, leader string) error {
+	if leader == e.n.id && e.n.server != nil {
+		return e.n.server.ends(ctx, e.fresh, e.take, e.tellUntilIdle)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := e.n.transport.Open(ctx, leader, wire.MethodEnds, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	asking.Go(func() {
+		for all := true; ; all = false {
+			for ids := e.take(all); len(ids) > 0; {
+				n := min(len(ids), maxAwaits)
+				if wire.Say(s, wire.Awaits{Runs: ids[:n]}) != nil {
+					return // the reader finds out why
+				}
+				ids = ids[n:]
+			}
+			select {
+			case <-e.fresh:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for r := bufio.NewReader(s); ; {
+		var news wire.Ends
+		if err := wire.Hear(r, &news); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = state.ErrNotLeader // it would not have ended otherwise
+			}
+			return err
+		}
+		if e.tellUntilIdle(news) != nil {
+			return nil
+		}
+	}
+}
+
+// maxAwaits bounds how many runs one message names.
+const maxAwaits = 4096
+
+var errIdle = errors.New("node: nobody waits")
+
+func (e *ends) tellUntilIdle(news wire.Ends) error {
+	e.tell(news)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.waiting) == 0 {
+		return errIdle
+	}
+	return nil
+}
+
+// serveEnds tells other nodes how runs end.
+func (s *server) serveEnds() {
+	s.n.transport.HandleStream(wire.MethodEnds, func(ctx context.Context, _ string, _ []byte, st transport.Stream) error {
+		if err := s.n.awaitReady(ctx); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		var mu sync.Mutex
+		var added []job.RunID
+		fresh := make(chan struct{}, 1)
+		var hearing sync.WaitGroup
+		defer hearing.Wait()
+		defer st.Close()
+		defer cancel(nil)
+		hearing.Go(func() {
+			for r := bufio.NewReader(st); ; {
+				var a wire.Awaits
+				if err := wire.Hear(r, &a); err != nil {
+					cancel(err)
+					return
+				}
+				mu.Lock()
+				added = append(added, a.Runs...)
+				mu.Unlock()
+				select {
+				case fresh <- struct{}{}:
+				default:
+				}
+			}
+		})
+		take := func(bool) []job.RunID {
+			mu.Lock()
+			defer mu.Unlock()
+			ids := added
+			added = nil
+			return ids
+		}
+		return s.ends(ctx, fresh, take, func(news wire.Ends) error { return wire.Say(st, news) })
+	})
+}
+
+// ends tells of the ends of the runs that take returns, first all of them and
+// then those that are new when fresh says so, until ctx ends, this node leads
+// no more, or tell has had enough.
+func (s *server) ends(ctx context.Context, fresh <-chan struct{}, take func(all bool) []job.RunID, tell func(wire.Ends) error) error {
+	l, err := s.lead()
+	if err != nil {
+		return err
+	}
+	ends := s.state.Ends()
+	defer ends.Stop()
+	for all := true; ; all = false {
+		var news wire.Ends
+		for _, id := range take(all) {
+			if err := ends.Add(id); err != nil {
+				if !is(err, state.ErrNoRun) {
+					return err
+				}
+				news.Lost = append(news.Lost, id)
+				news.Unknown = append(news.Unknown, refusal(len(news.Lost)-1, err))
+			}
+		}
+		if len(news.Lost) > 0 {
+			if err := tell(news); err != nil {
+				return idleIsEnd(err)
+			}
+		}
+		for ids := ends.Take(); len(ids) > 0; {
+			var news wire.Ends
+			if news, ids, err = s.readEnds(ids); err != nil {
+				return err
+			}
+			if err := tell(news); err != nil {
+				return idleIsEnd(err)
+			}
+		}
+		select {
+		case <-fresh:
+		case <-ends.Ready():
+		case <-l.ctx.Done():
+			return state.ErrNotLeader
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func idleIsEnd(err error) error {
+	if errors.Is(err, errIdle) {
+		return nil
+	}
+	return err
+}
+
+const (
+	// fewEntries is how many entries the journal of a run may have for its
+	// outcomes to be told with its end, and fewBytes how large they may be.
+	fewEntries = 8
+	fewBytes   = 64 << 10
+)
+
+// readEnds reads how runs have ended, as many as one message is to hold, and
+// returns those that are left.
+func (s *server) readEnds(ids []job.RunID) (news wire.Ends, left []job.RunID, err error) {
+	for i, size := 0, 0; i < len(ids); i++ {
+		if i == maxTogether || size > maxDispatch {
+			return news, ids[i:], nil
+		}
+		run, entries, err := s.state.Outcome(ids[i], fewEntries)
+		if is(err, state.ErrNoRun) { // it was forgotten meanwhile
+			news.Lost = append(news.Lost, ids[i])
+			news.Unknown = append(news.Unknown, refusal(len(news.Lost)-1, err))
+			continue
+		}
+		if err != nil {
+			return news, nil, fmt.Errorf("node: end of run %s: %w", ids[i], err)
+		}
+		end := wire.End{Run: run, Few: entries != nil}
+		bytes := 0
+		for _, e := range entries {
+			if len(e.Data) > 0 && wire.EntryKind(e.Data[0]) == wire.EntryOutcomes {
+				end.Seqs, end.Outcomes = append(end.Seqs, e.Seq), append(end.Outcomes, e.Data)
+				bytes += len(e.Data)
+			}
+		}
+		if bytes > fewBytes {
+			end.Few, end.Seqs, end.Outcomes, bytes = false, nil, nil, 0
+		}
+		size += sizeOf(&run) + bytes
+		news.Ends = append(news.Ends, end)
+	}
+	return news, nil, nil
+}
