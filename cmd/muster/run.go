@@ -95,7 +95,7 @@ func (v *view) rows(name func(id string) string, put func(...any)) {
 	if v.Master != "" {
 		v.Master = fmt.Sprintf("%s, epoch %d", name(v.Master), v.Epoch)
 	}
-	var by []string
+	by := make([]string, 0, len(v.Progress.Members))
 	for _, id := range byName(v.Progress.Members, name) {
 		by = append(by, fmt.Sprintf("%s %d", name(id), v.Progress.Members[id]))
 	}

@@ -82,7 +82,7 @@ func (h *hub) publish(id job.RunID, ended bool, load func() (job.Run, error)) er
 		}
 		delete(h.ends, id)
 	}
-	var ws []*watcher
+	ws := make([]*watcher, 0, len(h.watching[id]))
 	for w := range h.watching[id] {
 		ws = append(ws, w)
 	}

@@ -133,7 +133,7 @@ func (e *ends) tell(news wire.Ends) {
 		e.tellLocked(news.Ends[i].Run.ID, ended{End: news.Ends[i]})
 	}
 	for i, id := range news.Lost {
-		err := error(state.ErrNoRun)
+		err := state.ErrNoRun
 		if i < len(news.Unknown) && news.Unknown[i].Code != codeOf(state.ErrNoRun) {
 			err = errors.New(news.Unknown[i].Text)
 		}

@@ -102,41 +102,47 @@ func (s *server) serveJournal() {
 		if err := codec.Unmarshal(req, &ref); err != nil {
 			return err
 		}
-		// A copy that has seen the reader's epoch has all that was recorded
-		// before it, whoever leads now.
-		run, err := s.state.Run(ref.Run)
-		if is(err, state.ErrNoRun) { // only who leads knows that
-			err = s.state.Read(ctx, func() (err error) {
-				run, err = s.state.Run(ref.Run)
-				return err
-			})
+		// A copy that knows that the run has ended has all of its journal,
+		// whoever leads now. While it goes on there may be more elsewhere: a
+		// reduce that took the copy of a leader of yesterday for all that there
+		// is would leave out what is recorded since.
+		if run, err := s.state.Run(ref.Run); err == nil && run.State.Done() {
+			return s.sendJournal(ctx, &ref, out)
 		}
-		if err != nil {
-			return err
-		}
-		if run.Epoch < ref.Epoch || ref.Done && !run.State.Done() {
-			return state.ErrNotLeader
-		}
-		w := bufio.NewWriter(out)
-		for e, err := range s.state.Journal(ref.Run, ref.From) {
+		return s.state.Read(ctx, func() error {
+			run, err := s.state.Run(ref.Run)
 			switch {
 			case err != nil:
 				return err
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case !ref.Wants(e.Data):
-				continue
+			case run.Epoch < ref.Epoch || ref.Done && !run.State.Done():
+				return state.ErrNotLeader
 			}
-			var head [12]byte
-			binary.BigEndian.PutUint64(head[:], e.Seq)
-			binary.BigEndian.PutUint32(head[8:], uint32(len(e.Data)))
-			if _, err := w.Write(head[:]); err != nil {
-				return err
-			}
-			if _, err := w.Write(e.Data); err != nil {
-				return err
-			}
-		}
-		return w.Flush()
+			return s.sendJournal(ctx, &ref, out)
+		})
 	})
+}
+
+// sendJournal streams what this server has of a journal.
+func (s *server) sendJournal(ctx context.Context, ref *wire.JournalRef, out io.Writer) error {
+	w := bufio.NewWriter(out)
+	for e, err := range s.state.Journal(ref.Run, ref.From) {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !ref.Wants(e.Data):
+			continue
+		}
+		var head [12]byte
+		binary.BigEndian.PutUint64(head[:], e.Seq)
+		binary.BigEndian.PutUint32(head[8:], uint32(len(e.Data)))
+		if _, err := w.Write(head[:]); err != nil {
+			return err
+		}
+		if _, err := w.Write(e.Data); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }

@@ -200,7 +200,8 @@ func isSettled(err error) bool {
 // refusal says what one of many is refused for.
 func refusal(at int, err error) wire.Refusal {
 	r := wire.Refusal{At: at, Text: err.Error()}
-	if coded := (interface{ ErrorCode() string })(nil); errors.As(err, &coded) {
+	var coded interface{ ErrorCode() string }
+	if errors.As(err, &coded) {
 		r.Code = coded.ErrorCode()
 	}
 	return r

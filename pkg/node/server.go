@@ -263,8 +263,15 @@ func (s *server) serve() {
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
 	})
-	answer(s, wire.MethodEntry, func(_ *leader, _ context.Context, e wire.EntryRef) ([]byte, error) {
-		return s.state.Entry(e.Run, e.Seq)
+	answer(s, wire.MethodEntry, func(_ *leader, ctx context.Context, e wire.EntryRef) (b []byte, err error) {
+		read := func() error {
+			b, err = s.state.Entry(e.Run, e.Seq)
+			return err
+		}
+		if err := read(); is(err, state.ErrNoRun) || is(err, state.ErrNoEntry) { // which stays as it is if it is there
+			return b, s.state.Read(ctx, read)
+		}
+		return b, err
 	})
 	s.serveJournal()
 	s.serveEnds() // how a run ended needs no confirmation: it stays so
