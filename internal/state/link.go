@@ -71,7 +71,7 @@ func newLink(s *State, trans *transport.Transport) *link {
 		state: s, trans: trans, log: s.log, rpcs: make(chan raft.RPC),
 		servers: map[string]*followed{}, refused: map[string]bool{},
 	}
-	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.ctx, l.cancel = context.WithCancel(transport.Ahead(context.Background()))
 	return l
 }
 

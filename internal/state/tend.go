@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -202,7 +203,7 @@ func (l *link) status(ctx context.Context, id string) (*wire.ServerStatus, error
 	if l.trans == nil {
 		return nil, errAlone
 	}
-	b, err := l.trans.Call(ctx, id, wire.MethodServer, nil)
+	b, err := l.trans.Call(transport.Ahead(ctx), id, wire.MethodServer, nil)
 	if err != nil {
 		return nil, err
 	}

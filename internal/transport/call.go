@@ -73,17 +73,18 @@ func (t *Transport) withSession(ctx context.Context, to, method string, k kind, 
 
 // call makes one call over s. Unless it was sent, the peer knows nothing of it.
 func (s *session) call(ctx context.Context, method string, req []byte) (resp []byte, sent bool, err error) {
-	if err := s.slot(ctx); err != nil {
+	free, err := s.slot(ctx)
+	if err != nil {
 		return nil, false, err
 	}
 	// The exchange has a goroutine of its own, because a write to a stalled
 	// connection ends only when the session does, and ctx may end before.
 	x := &exchange{session: s, method: method, request: appendRequest(nil, method, req), done: make(chan struct{})}
 	if !s.t.start(func() {
-		defer func() { <-s.out }()
+		defer free()
 		x.run()
 	}) {
-		<-s.out
+		free()
 		return nil, false, ErrClosed
 	}
 	select {

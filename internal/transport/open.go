@@ -33,7 +33,8 @@ func (t *Transport) Open(ctx context.Context, to, method string, req []byte) (St
 
 // openStream opens a stream on s. An error means that nothing was sent.
 func (s *session) openStream(ctx context.Context, method string, req []byte) (*stream, error) {
-	if err := s.slot(ctx); err != nil {
+	free, err := s.slot(ctx)
+	if err != nil {
 		return nil, err
 	}
 	type result struct {
@@ -43,7 +44,7 @@ func (s *session) openStream(ctx context.Context, method string, req []byte) (*s
 	results := make(chan result)
 	// Yamux may wait long to open one, on a stalled connection.
 	if !s.t.start(func() {
-		defer func() { <-s.out }()
+		defer free()
 		conn, err := s.open()
 		if err != nil {
 			select {
@@ -61,7 +62,7 @@ func (s *session) openStream(ctx context.Context, method string, req []byte) (*s
 			conn.Close()
 		}
 	}) {
-		<-s.out
+		free()
 		return nil, ErrClosed
 	}
 	select {

@@ -21,6 +21,7 @@ type session struct {
 	conn     *frameConn
 	mux      *yamux.Session
 	out      chan struct{} // a slot for each of our calls or streams
+	ahead    chan struct{} // one for each of those that are Ahead
 	in       chan struct{} // a slot for each of theirs
 }
 
@@ -53,6 +54,7 @@ func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*
 		conn.Close()
 		return nil, fmt.Errorf("transport: session with %q: %w", h.id, err)
 	}
+	kept := t.cfg.MaxStreams / keptAhead
 	return &session{
 		t:        t,
 		peer:     h.id,
@@ -60,7 +62,8 @@ func (t *Transport) newSession(conn net.Conn, h *hello, k kind, dialled bool) (*
 		instance: h.instance,
 		conn:     framed,
 		mux:      mux,
-		out:      make(chan struct{}, t.cfg.MaxStreams),
+		out:      make(chan struct{}, t.cfg.MaxStreams-kept),
+		ahead:    make(chan struct{}, kept),
 		in:       make(chan struct{}, t.cfg.MaxStreams),
 	}, nil
 }
@@ -93,16 +96,24 @@ func (s *session) run() {
 	}
 }
 
-// slot waits for leave to open one more stream. Without an error the caller
-// gives it back by receiving from s.out.
-func (s *session) slot(ctx context.Context) error {
+// keptAhead is the part of the streams of a session that is kept for those who
+// are Ahead: one of so many.
+const keptAhead = 8
+
+// slot waits for leave to open one more stream. The caller gives it back by
+// calling free.
+func (s *session) slot(ctx context.Context) (free func(), err error) {
+	line := s.out
+	if isAhead(ctx) && cap(s.ahead) > 0 {
+		line = s.ahead
+	}
 	select {
-	case s.out <- struct{}{}:
-		return nil
+	case line <- struct{}{}:
+		return func() { <-line }, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	case <-s.mux.CloseChan():
-		return errNotSent
+		return nil, errNotSent
 	}
 }
 

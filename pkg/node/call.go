@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterhq/muster/internal/codec"
 	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/wire"
 )
 
 // call calls a method of another node, or of this one.
@@ -23,6 +24,9 @@ func call[Resp, Req any](ctx context.Context, n *Node, to, method string, req Re
 	if err != nil {
 		return resp, fmt.Errorf("node: %s: %w", method, err)
 	}
+	if isAhead(method) {
+		ctx = transport.Ahead(ctx)
+	}
 	b, err = n.transport.Call(ctx, to, method, b)
 	if err != nil {
 		return resp, err
@@ -31,6 +35,16 @@ func call[Resp, Req any](ctx context.Context, n *Node, to, method string, req Re
 		return resp, fmt.Errorf("node: answer to %s: %w", method, err)
 	}
 	return resp, nil
+}
+
+// isAhead reports whether other calls wait for what a method finds out. It is
+// answered without a wait for any of them.
+func isAhead(method string) bool {
+	switch method {
+	case wire.MethodStanding, wire.MethodPromise, wire.MethodRenew, wire.MethodDescribe:
+		return true
+	}
+	return false
 }
 
 // handle answers a method with a function from message to message.

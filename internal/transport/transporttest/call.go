@@ -170,6 +170,36 @@ func testManyCalls(t *testing.T, p *pair) {
 	wg.Wait()
 }
 
+// testAhead has every call that there is room for wait for one that is ahead.
+func testAhead(t *testing.T, p *pair) {
+	p.start(func(a, b *transport.Config) { a.MaxStreams, b.MaxStreams = 8, 8 })
+	found, waiting := make(chan struct{}), make(chan struct{}, 20)
+	p.b.Handle("wait", func(context.Context, string, []byte) ([]byte, error) {
+		waiting <- struct{}{}
+		<-found
+		return nil, nil
+	})
+	p.b.Handle("find", func(context.Context, string, []byte) ([]byte, error) {
+		close(found)
+		return nil, nil
+	})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := p.a.Call(bounded(t), "b", "wait", nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 7 {
+		receive(t, waiting, "calls that wait")
+	}
+	if _, err := p.a.Call(transport.Ahead(bounded(t)), "b", "find", nil); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+}
+
 func testLimit(t *testing.T, p *pair) {
 	const limit = 4
 	p.start(func(a, b *transport.Config) { a.MaxStreams, b.MaxStreams = limit, limit })

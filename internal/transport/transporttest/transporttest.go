@@ -28,6 +28,7 @@ func Run(t *testing.T, network func(t *testing.T) (a, b transport.Network)) {
 		{"ACallToOneselfIsLikeAnyOther", testSelf},
 		{"ManyCallsAtOnce", testManyCalls},
 		{"CallersBeyondTheLimitWait", testLimit},
+		{"WhatCallersWaitForGoesAheadOfThem", testAhead},
 		{"ManyCallersDialOnce", testOneDial},
 		{"WhatIsTooLargeIsRefused", testTooLarge},
 		{"CancelReachesTheHandler", testCancel},
