@@ -25,6 +25,7 @@ var small = map[string]benchmarks.Options{
 	"noop":      {Tasks: 1000},
 	"runs":      {Tasks: 40},
 	"bulk":      {Tasks: 2500},
+	"fires":     {Tasks: 500},
 	"wordcount": {Bytes: 256 << 10},
 	"sort":      {Bytes: 256 << 10},
 	"index":     {Bytes: 128 << 10},

@@ -12,7 +12,7 @@ import (
 
 // All returns the workloads, in the order in which they are best listed.
 func All() []benchmarks.Workload {
-	return []benchmarks.Workload{noop{}, runs{}, bulk{}, wordCount{}, sorting{}, index{}, groupBy{}}
+	return []benchmarks.Workload{noop{}, runs{}, bulk{}, fires{}, wordCount{}, sorting{}, index{}, groupBy{}}
 }
 
 // Named returns the workload of the given name. The error names those that
