@@ -262,7 +262,11 @@ func (s *Shuffle) remove(r *run, why error) {
 
 // make makes the run's directory, unless the run has gone.
 func (r *run) make() error {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+	err := os.MkdirAll(r.dir, 0o755)
+	for errors.Is(err, os.ErrExist) { // it was there, and was dropped before that was looked at
+		err = os.MkdirAll(r.dir, 0o755)
+	}
+	if err != nil {
 		return fmt.Errorf("shuffle: %w", err)
 	}
 	if err := r.err(); err != nil {
