@@ -13,20 +13,28 @@ import (
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// createAll is create for many runs.
+// createAll is create for many runs. An error says that it is not known of all
+// of them what became of them, and that asking again is safe.
 func (l *leader) createAll(ctx context.Context, c wire.Creates) (wire.Accepted, error) {
-	answers := make(chan wire.Accepted, 1)
-	l.wg.Go(func() { answers <- l.admitAll(c.Creates) })
+	type answer struct {
+		accepted wire.Accepted
+		err      error
+	}
+	answers := make(chan answer, 1)
+	l.wg.Go(func() {
+		accepted, err := l.admitAll(c.Creates)
+		answers <- answer{accepted, err}
+	})
 	select {
 	case a := <-answers:
-		return a, nil
+		return a.accepted, a.err
 	case <-ctx.Done():
 		return wire.Accepted{}, fmt.Errorf("%w: %w", state.ErrUncertain, context.Cause(ctx))
 	}
 }
 
 // admitAll is admitRun for many runs. Those of one master reach it together.
-func (l *leader) admitAll(creates []wire.Create) wire.Accepted {
+func (l *leader) admitAll(creates []wire.Create) (wire.Accepted, error) {
 	all, now := make([]state.Creation, len(creates)), l.n.wall()
 	reserved, waits, choose := make([]bool, len(creates)), map[string]bool{}, l.chooser("")
 	for i := range creates {
@@ -47,7 +55,7 @@ func (l *leader) admitAll(creates []wire.Create) wire.Accepted {
 			waits[of] = true // none of those behind it overtakes it
 		}
 	}
-	accepted := wire.Accepted{Runs: make([]job.RunID, len(all))}
+	accepted, again := wire.Accepted{Runs: make([]job.RunID, len(all))}, error(nil)
 	begun := map[string][]job.Run{}
 	for i, made := range l.recordAll(all) {
 		run, err := made.Run, made.Err
@@ -63,7 +71,11 @@ func (l *leader) admitAll(creates []wire.Create) wire.Accepted {
 		if reserved[i] {
 			l.release(id)
 		}
-		if err != nil {
+		switch {
+		case err != nil && (l.ctx.Err() != nil || isUnsettled(err)):
+			again = fmt.Errorf("%w: %w", state.ErrUncertain, err)
+			continue
+		case err != nil:
 			accepted.Refused = append(accepted.Refused, refusal(i, l.overloaded(&all[i].Run, err)))
 			continue
 		}
@@ -72,7 +84,18 @@ func (l *leader) admitAll(creates []wire.Create) wire.Accepted {
 	for master, runs := range begun {
 		l.wg.Go(func() { l.tellAll(master, runs) })
 	}
-	return accepted
+	return accepted, again
+}
+
+// isUnsettled reports whether err says nothing of what was asked for, but that
+// this server is not, or no longer, the one that can answer.
+func isUnsettled(err error) bool {
+	for _, end := range []error{state.ErrNotLeader, state.ErrUncertain, state.ErrClosed} {
+		if is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // recordAll is recordRun for many runs.
