@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/benchmarks"
@@ -47,25 +45,9 @@ type bulkTrial struct{ *runsTrial }
 func (t *bulkTrial) Run(ctx context.Context, pool []*node.Node) error {
 	t.reset()
 	t.got = make([]uint64, t.n)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var calling sync.WaitGroup
-	for c := range bulkCallers {
-		calling.Go(func() {
-			for ctx.Err() == nil {
-				first := int(next.Add(together)) - together
-				if first >= t.n {
-					return
-				}
-				if err := t.group(ctx, pool[c%len(pool)], first, min(first+together, t.n)); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	calling.Wait()
-	return context.Cause(ctx)
+	return share(ctx, t.n, bulkCallers, together, func(ctx context.Context, c, first, end int) error {
+		return t.group(ctx, pool[c%len(pool)], first, end)
+	})
 }
 
 // group makes the runs from first up to and without end.

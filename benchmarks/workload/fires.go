@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,25 +70,13 @@ func (t *firesTrial) Run(ctx context.Context, pool []*node.Node) error {
 	t.times, t.done = make([]atomic.Int32, t.n), make(chan struct{})
 	t.left.Store(int64(t.n))
 	due := time.Now().Add(3*time.Second + time.Duration(t.n)*time.Millisecond/2).Truncate(time.Second)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var declaring sync.WaitGroup
-	for range declarers {
-		declaring.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= t.n {
-					return
-				}
-				if err := t.declare(ctx, pool[i%len(pool)], i, due); err != nil {
-					cancel(err)
-				}
-			}
-		})
+	err := share(ctx, t.n, declarers, 1, func(ctx context.Context, c, i, _ int) error {
+		return t.declare(ctx, pool[c%len(pool)], i, due)
+	})
+	if err != nil {
+		return err
 	}
-	declaring.Wait()
-	if late := time.Since(due); ctx.Err() == nil && late > 0 {
+	if late := time.Since(due); late > 0 {
 		return fmt.Errorf("%d jobs were declared %v after they were due: want fewer --tasks", t.n, late)
 	}
 	select {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/benchmarks"
@@ -67,25 +65,12 @@ func (t *runsTrial) answer(n int) uint64 { return (t.seed + uint64(n)) * 0x9e377
 func (t *runsTrial) Run(ctx context.Context, pool []*node.Node) error {
 	t.reset()
 	t.got = make([]uint64, t.n)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var calling sync.WaitGroup
-	for c := range min(callers, t.n) {
-		calling.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= t.n {
-					return
-				}
-				if err := t.one(ctx, pool[c%len(pool)], i); err != nil {
-					cancel(fmt.Errorf("run %d: %w", i, err))
-				}
-			}
-		})
-	}
-	calling.Wait()
-	return context.Cause(ctx)
+	return share(ctx, t.n, callers, 1, func(ctx context.Context, c, i, _ int) error {
+		if err := t.one(ctx, pool[c%len(pool)], i); err != nil {
+			return fmt.Errorf("run %d: %w", i, err)
+		}
+		return nil
+	})
 }
 
 func (t *runsTrial) one(ctx context.Context, n *node.Node, i int) error {

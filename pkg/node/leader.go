@@ -107,20 +107,25 @@ func (l *leader) confirm(master string, runs []job.Run) {
 // the caller has given up: what was proposed may be recorded all the same, and
 // then somebody has to see to it.
 func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
+	return outlive(ctx, l, func() (job.Run, error) { return l.admitRun(c) })
+}
+
+// outlive returns what do returns, which goes on when ctx ends.
+func outlive[T any](ctx context.Context, l *leader, do func() (T, error)) (none T, err error) {
 	type answer struct {
-		run job.Run
-		err error
+		value T
+		err   error
 	}
 	answers := make(chan answer, 1)
 	l.wg.Go(func() {
-		run, err := l.admitRun(c)
-		answers <- answer{run, err}
+		v, err := do()
+		answers <- answer{v, err}
 	})
 	select {
 	case a := <-answers:
-		return a.run, a.err
+		return a.value, a.err
 	case <-ctx.Done():
-		return job.Run{}, fmt.Errorf("%w: %w", state.ErrUncertain, context.Cause(ctx))
+		return none, fmt.Errorf("%w: %w", state.ErrUncertain, context.Cause(ctx))
 	}
 }
 

@@ -16,21 +16,7 @@ import (
 // createAll is create for many runs. An error says that it is not known of all
 // of them what became of them, and that asking again is safe.
 func (l *leader) createAll(ctx context.Context, c wire.Creates) (wire.Accepted, error) {
-	type answer struct {
-		accepted wire.Accepted
-		err      error
-	}
-	answers := make(chan answer, 1)
-	l.wg.Go(func() {
-		accepted, err := l.admitAll(c.Creates)
-		answers <- answer{accepted, err}
-	})
-	select {
-	case a := <-answers:
-		return a.accepted, a.err
-	case <-ctx.Done():
-		return wire.Accepted{}, fmt.Errorf("%w: %w", state.ErrUncertain, context.Cause(ctx))
-	}
+	return outlive(ctx, l, func() (wire.Accepted, error) { return l.admitAll(c.Creates) })
 }
 
 // admitAll is admitRun for many runs. Those of one master reach it together.

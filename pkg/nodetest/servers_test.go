@@ -205,15 +205,7 @@ func TestANodeThatIsCutOffCallsItsAttemptsOffAndComesBack(t *testing.T) {
 // one run and executes the only attempt at another's task, and undrains it.
 func TestADrainedLeaderLeadsAndConductsNoMore(t *testing.T) {
 	began, open := make(chan string, 64), make(chan struct{})
-	c := three(t, 3, mapreduce.Registry{"held": mapreduce.ProcessorFunc(func(ctx context.Context, task *mapreduce.Task) (any, error) {
-		began <- task.Node
-		select {
-		case <-open:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		return task.Node, nil
-	}), "where": mapreduce.ProcessorFunc(func(_ context.Context, task *mapreduce.Task) (any, error) { return task.Node, nil })}, nil)
+	c := three(t, 3, mapreduce.Registry{"held": heldUntil(open, began), "where": mapreduce.ProcessorFunc(func(_ context.Context, task *mapreduce.Task) (any, error) { return task.Node, nil })}, nil)
 	old := leader(t, c, 0)
 	from := c.Node((old + 1) % 3)
 	name, id := c.Node(old).Name(), c.Node(old).ID()
@@ -324,15 +316,7 @@ func TestARunKeepsItsDeadlineUnderTheNextMaster(t *testing.T) {
 // while an attempt executes elsewhere.
 func TestAMasterThatStopsGivesItsRunsAwayAtOnce(t *testing.T) {
 	began, open := make(chan string, 64), make(chan struct{})
-	c := three(t, 4, mapreduce.Registry{"held": mapreduce.ProcessorFunc(func(ctx context.Context, task *mapreduce.Task) (any, error) {
-		began <- task.Node
-		select {
-		case <-open:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		return task.Node, nil
-	})}, func(i int, cfg *node.Config) { cfg.Client = i == 3 })
+	c := three(t, 4, mapreduce.Registry{"held": heldUntil(open, began)}, func(i int, cfg *node.Config) { cfg.Client = i == 3 })
 	for range 3 { // one for each that can conduct
 		r, err := c.Node(3).Submit(t.Context(), job.Spec{Processor: "held", Placement: job.Placement{Nodes: []string{"n0"}}, Concurrency: 1})
 		if err != nil {
@@ -365,4 +349,18 @@ func TestAMasterThatStopsGivesItsRunsAwayAtOnce(t *testing.T) {
 		return
 	}
 	t.Fatal("node 1 was given no run, of as many as there are nodes")
+}
+
+// heldUntil returns a processor that tells began where it executes, and returns
+// that once open is closed.
+func heldUntil(open <-chan struct{}, began chan<- string) mapreduce.Processor {
+	return mapreduce.ProcessorFunc(func(ctx context.Context, task *mapreduce.Task) (any, error) {
+		began <- task.Node
+		select {
+		case <-open:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		return task.Node, nil
+	})
 }
