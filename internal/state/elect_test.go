@@ -112,6 +112,30 @@ func TestFiveServersBearTheLossOfTwo(t *testing.T) {
 	})
 }
 
+// TestServerThatIsBackCountsAtOnce cuts a server off for long, and loses
+// another as soon as the first is back: what is left is a majority.
+func TestServerThatIsBackCountsAtOnce(t *testing.T) {
+	simulated(t, func(t *testing.T, c *servers) {
+		c.found("a", "b", "c")
+		s := c.leader()
+		id := created(t, s.State, "d/j@1")
+		others := c.others(s)
+		c.net.Isolate(others[0])
+		must(t, s.Append(t.Context(), id, 1, 0, blobs("meanwhile")))
+		pass(time.Minute)
+		c.net.Heal()
+		heard, _ := s.link.lastHeard(others[0])
+		c.await(s, "the server answers again", func() bool {
+			now, _ := s.link.lastHeard(others[0])
+			return now.After(heard)
+		})
+		c.kill(others[1])
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		must(t, s.Append(ctx, id, 1, 1, blobs("afterwards")))
+	})
+}
+
 func TestAllServersAreStoppedAndGoOn(t *testing.T) {
 	simulated(t, func(t *testing.T, c *servers) {
 		c.found("a", "b", "c")

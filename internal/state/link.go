@@ -44,6 +44,8 @@ type followed struct {
 	heard   time.Time // its last answer, by the clock of this server
 	matched uint64    // its log is as this one's up to there
 	silent  bool      // its silence was logged
+
+	answers chan struct{} // closed and replaced when it answers
 }
 
 const (
@@ -112,6 +114,9 @@ func (l *link) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.
 	}
 	a, err := l.ask(string(id), q, wait)
 	if err != nil {
+		if !isHeartbeat(args) {
+			l.awaitAnswer(string(id))
+		}
 		return err
 	}
 	*resp = raft.AppendEntriesResponse{
@@ -124,6 +129,38 @@ func (l *link) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.
 		l.mu.Unlock()
 	}
 	return nil
+}
+
+// isHeartbeat reports whether raft sends args only to be heard of. It goes on
+// to do so while what it has to replicate waits.
+func isHeartbeat(args *raft.AppendEntriesRequest) bool {
+	return len(args.Entries) == 0 && args.PrevLogEntry == 0 && args.LeaderCommitIndex == 0
+}
+
+// awaitAnswer returns when a server that did not answer does, or when it does
+// not matter any more. Raft rests after each request that fails, the longer the
+// more there were, up to ten seconds. Of one that was away for long it would
+// know by its heartbeats that it is back, and still leave it out meanwhile, so
+// that the loss of another server would end all writing.
+func (l *link) awaitAnswer(id string) {
+	r, turned := l.state.throne.now()
+	l.mu.Lock()
+	answers := l.followedLocked(id).answers
+	l.mu.Unlock()
+	for r != nil {
+		select {
+		case <-answers:
+			return
+		case <-turned:
+			return
+		case <-l.ctx.Done():
+			return
+		case <-time.After(longWait):
+			if !slices.ContainsFunc(l.state.configuration(), func(v raft.Server) bool { return string(v.ID) == id }) {
+				return // it was removed
+			}
+		}
+	}
 }
 
 // atOnce returns the first of entries that are worth one request.
@@ -309,7 +346,7 @@ func (l *link) isSending() bool {
 func (l *link) followedLocked(id string) *followed {
 	f := l.servers[id]
 	if f == nil {
-		f = &followed{}
+		f = &followed{answers: make(chan struct{})}
 		l.servers[id] = f
 	}
 	return f
@@ -322,6 +359,8 @@ func (l *link) heard(id string) {
 	f.heard = now
 	back := f.silent
 	f.silent = false
+	close(f.answers)
+	f.answers = make(chan struct{})
 	l.mu.Unlock()
 	if back {
 		l.log.Info("a server of the state answers again", telemetry.Member(id))
