@@ -32,7 +32,9 @@ func (n *Node) attend() {
 		case <-tick.C:
 		}
 		for _, id := range n.relied() {
-			if quiet, ok := n.transport.Silent(id); ok && quiet > silence {
+			// Without a session nobody knows: a leader that is new has none with
+			// the masters that it took over.
+			if quiet, ok := n.transport.Silent(id); !ok || quiet > silence {
 				n.peers.doubt(id)
 			}
 		}
