@@ -67,8 +67,8 @@ type result struct {
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {
 	f := &fsm{kv: kv, hub: h, dir: dir, log: log, stop: stop}
-	if kv.Size() >= reclaimBytes { // how much of it was removed in an earlier life is not known
-		f.freed.Store(reclaimBytes)
+	if size := kv.Size(); size >= reclaimBytes { // how much of it was removed in an earlier life is not known
+		f.freed.Store(worthwhile(size))
 	}
 	return f, f.load()
 }

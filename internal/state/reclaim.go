@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// reclaimBytes is how much has to have been removed before it is worth to
-	// rewrite what is left.
-	reclaimBytes = 128 << 20
+	// reclaimBytes is how much has to have been removed at least before it is
+	// worth to rewrite what is left; see worthwhile.
+	reclaimBytes = 64 << 20
 	// reclaimLog is how much the log's file and the last snapshot may take
 	// whatever is in them, since the log grows as large again anyway, and
 	// reclaimRest how much may be in the file when it is written anew, which
@@ -17,6 +17,11 @@ const (
 	reclaimLog  = 2 * logBytes
 	reclaimRest = 32 << 20
 )
+
+// worthwhile is how much has to have been removed from a store of so many bytes
+// before it is rewritten: enough for what is written anew to be a few times
+// what is gained at most.
+func worthwhile(size int64) int64 { return max(reclaimBytes, size/4) }
 
 // Reclaim gives this server's disk back what was removed from the state, if
 // that is much. It concerns this server alone, so each calls it, now and then;
@@ -26,7 +31,7 @@ func (s *State) Reclaim(ctx context.Context) error {
 		return fmt.Errorf("state: reclaim: %w", context.Cause(ctx))
 	}
 	freed := s.fsm.freed.Load()
-	if freed < reclaimBytes {
+	if freed < worthwhile(s.kv.Size()) {
 		return nil
 	}
 	if err := s.reclaimStore(); err != nil {

@@ -183,9 +183,18 @@ func (kv *KV) Close() error {
 type badgerLog struct{ log *slog.Logger }
 
 func (l badgerLog) Errorf(f string, v ...any)   { l.pass(slog.LevelError, f, v) }
-func (l badgerLog) Warningf(f string, v ...any) { l.pass(slog.LevelWarn, f, v) }
+func (l badgerLog) Warningf(f string, v ...any) { l.pass(warning(f), f, v) }
 func (l badgerLog) Infof(f string, v ...any)    { l.pass(slog.LevelDebug, f, v) }
 func (l badgerLog) Debugf(string, ...any)       {}
+
+// warning is the level of a warning. Badger warns every minute of caches that
+// are as small as they are meant to be.
+func warning(f string) slog.Level {
+	if strings.Contains(f, "ache") {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
 
 func (l badgerLog) pass(level slog.Level, format string, v []any) {
 	if l.log.Enabled(context.Background(), level) {
