@@ -45,6 +45,8 @@ type fsm struct {
 	// live has the status of all runs that have begun and are not final, so
 	// that an append need not read. Those that wait are on the disk only.
 	live map[job.RunID]*wire.RunStatus
+	// listeners is who listens to what, each list in order.
+	listeners map[topic][]jobName
 }
 
 // cursor is how far the log was carried out: Done commands of entry Index, or
@@ -63,6 +65,7 @@ type result struct {
 	run    job.RunID       // that run
 	left   uint64          // entries that belong to no run, after a discard
 	fired  Fired           // of a fire
+	told   Told            // of an event
 }
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {
@@ -89,6 +92,9 @@ func (f *fsm) load() error {
 		return err
 	}
 	if err := f.loadCluster(v); err != nil {
+		return err
+	}
+	if err := f.loadListeners(v); err != nil {
 		return err
 	}
 	f.live = map[job.RunID]*wire.RunStatus{}

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -38,6 +39,14 @@ import (
 //	y namespace 0 job 0     its status, and what became of its fires
 //	W time namespace 0 job 0    its trigger is to be looked at then
 //	P namespace 0 job 0     the job is paused: since when, and why
+//	t namespace 0 topic 0 namespace 0 job 0   the job listens to that
+//	o namespace 0 job 0     its inbox: how many letters there were, and are
+//	n namespace 0 job 0 n   letter number n of it
+//	M namespace 0 job 0     there are letters to be read
+//	m namespace 0 job 0 part    what its trigger remembers of those that were
+//	E namespace 0 event 0 id 0  there was an event of that ID, then
+//	F time namespace 0 event 0 id 0  the same, by time
+//	N id 0                  a node: which life it is in, and whether it has left
 //
 // Numbers and times have eight bytes that sort as they do, a rank has one.
 var (
@@ -106,6 +115,12 @@ func named(kind byte, names ...string) []byte {
 		k = append(k, 0)
 	}
 	return k
+}
+
+// splitNames returns the names in what is left of a key.
+func splitNames(b []byte) []string {
+	names := strings.Split(string(b), "\x00")
+	return names[:len(names)-1]
 }
 
 // timed adds a time and names to the beginning of a key.
