@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -79,7 +80,13 @@ const maxKeys = 10_000
 // follows. It changes s, and nothing else; a clock that is put back delays and
 // repeats nothing. An error is that of an expression, and means that the event
 // was refused.
-func (e Event) Step(s *EventState, a *Arrival, now time.Time) (out EventOutcome, err error) {
+func (e Event) Step(s *EventState, a *Arrival, now time.Time) (EventOutcome, error) {
+	return e.StepWithin(s, a, now, math.MaxInt)
+}
+
+// StepWithin is Step for one who can make at most so many runs because of the
+// time that has passed; Wake is not after now if there are more.
+func (e Event) StepWithin(s *EventState, a *Arrival, now time.Time, most int) (out EventOutcome, err error) {
 	if a != nil {
 		if out.Refused, err = e.admit(s, a, now); out.Refused == "" {
 			if err = e.gather(s, a, now, &out); err != nil {
@@ -87,7 +94,7 @@ func (e Event) Step(s *EventState, a *Arrival, now time.Time) (out EventOutcome,
 			}
 		}
 	}
-	fires, wake := e.due(s, now)
+	fires, wake := e.due(s, now, most-len(out.Fires))
 	out.Fires, out.Wake = append(out.Fires, fires...), wake
 	return out, err
 }
@@ -222,9 +229,9 @@ func (s *EventState) fire(key string) EventFire {
 	return EventFire{Key: key, Seqs: g.Seqs, Count: g.Count}
 }
 
-// due fires the groups whose time has come, the oldest first, and returns when
-// the next one's comes.
-func (e Event) due(s *EventState, now time.Time) (fires []EventFire, wake time.Time) {
+// due fires the groups whose time has come, the oldest first and at most so
+// many, and returns when the next one's comes.
+func (e Event) due(s *EventState, now time.Time, most int) (fires []EventFire, wake time.Time) {
 	for {
 		var first string
 		var at time.Time
@@ -240,7 +247,7 @@ func (e Event) due(s *EventState, now time.Time) (fires []EventFire, wake time.T
 				first, at = key, end
 			}
 		}
-		if at.IsZero() || at.After(now) {
+		if at.IsZero() || at.After(now) || len(fires) >= most {
 			return fires, at
 		}
 		fires = append(fires, s.fire(first))

@@ -21,6 +21,7 @@ type change struct {
 	counts  map[string]uint64
 	jobs    map[jobName]*wire.JobStatus // nil for one that was removed
 	heard   map[topic][]jobName         // who listens, where that has changed
+	mail    bool                        // letters came
 	pending int                         // bytes that what is in dirty and counts will take
 	freed   int                         // bytes of what was removed, about
 }
@@ -180,6 +181,12 @@ func (tx *change) commit() error {
 		}
 	}
 	tx.f.freed.Add(int64(tx.freed))
+	if tx.mail {
+		select {
+		case tx.f.mailed <- struct{}{}:
+		default:
+		}
+	}
 	for _, id := range tx.touched {
 		st := tx.dirty[id]
 		if st != nil && st.State == job.Running {

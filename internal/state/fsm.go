@@ -40,6 +40,9 @@ type fsm struct {
 	// snapping is held by who takes a snapshot.
 	snapping sync.Mutex
 
+	// mailed holds one if letters have come.
+	mailed chan struct{}
+
 	// Only the goroutine that applies uses these.
 	at cursor
 	// live has the status of all runs that have begun and are not final, so
@@ -69,7 +72,7 @@ type result struct {
 }
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {
-	f := &fsm{kv: kv, hub: h, dir: dir, log: log, stop: stop}
+	f := &fsm{kv: kv, hub: h, dir: dir, log: log, stop: stop, mailed: make(chan struct{}, 1)}
 	if size := kv.Size(); size >= reclaimBytes { // how much of it was removed in an earlier life is not known
 		f.freed.Store(worthwhile(size))
 	}

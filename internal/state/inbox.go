@@ -161,6 +161,7 @@ func (tx *change) post(j jobName, letter []byte) (bool, error) {
 	if in.letters >= maxLetters || in.bytes+uint64(len(letter)) > maxLetterBytes {
 		return false, nil
 	}
+	tx.mail = true
 	seq := in.next
 	in.next++
 	in.letters++
@@ -481,8 +482,13 @@ func (tx *change) reopen(j jobName, js *wire.JobStatus) error {
 	if err != nil || in.next <= js.Heard {
 		return err
 	}
+	tx.mail = true
 	return tx.batch.Put(mailKey(j), nil)
 }
+
+// Mailed returns a channel that holds something if letters may have come since
+// it was taken.
+func (s *State) Mailed() <-chan struct{} { return s.fsm.mailed }
 
 // Letter is a letter with its number in the inbox.
 type Letter struct {

@@ -26,7 +26,9 @@ func jobOf(run *job.Run) string { return run.Spec.Namespace + "/" + run.Spec.Nam
 // included: under most policies for overlap, what a trigger makes begins when
 // the run before it is over.
 func limitOf(run *job.Run) int {
-	if run.Origin != trigger.ReasonFire && run.Origin != trigger.ReasonCatchUp {
+	switch run.Origin {
+	case trigger.ReasonFire, trigger.ReasonCatchUp, trigger.ReasonEvent, trigger.ReasonDependency, trigger.ReasonLifecycle:
+	default:
 		return run.Spec.MaxRuns
 	}
 	switch run.Spec.Schedule.Overlap {

@@ -257,6 +257,7 @@ func (s *server) serve() {
 	answer(s, wire.MethodDeleteJob, (*leader).deleteJob)
 	answer(s, wire.MethodRunJob, (*leader).runJob)
 	answer(s, wire.MethodBackfill, (*leader).backfill)
+	answer(s, wire.MethodSend, (*leader).send)
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRun, func(l *leader, r wire.RunRef) (job.Run, error) { return l.run(r.Run) })
