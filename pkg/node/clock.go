@@ -86,10 +86,11 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 		if len(wakes) == 0 {
 			break
 		}
-		if err := c.settleAll(wakes); err != nil {
+		err = c.settleAll(wakes)
+		c.l.wakeQueue() // whatever became of some, others have made runs
+		if err != nil {
 			return 0, err
 		}
-		c.l.wakeQueue()
 	}
 	at, ok, err := c.l.state.NextWake()
 	if err != nil || !ok {
