@@ -156,6 +156,7 @@ func anyJob(c choose, name string, at int64) wire.Command {
 		run := anyRun(c, job.RunID(fmt.Sprintf("d/%s@%d", name, 7+i)), name, at)
 		run.Fired, run.Due, run.MaxQueued, run.MaxQueuedAll = true, at, 0, 0
 		run.Key, run.Chunks = oneOf(c, "", "", "", "x"), uint64(len(run.Entries))
+		run.Overlap = oneOf[uint64](c, 0, 0, 1, 2)
 		cmd.Runs = append(cmd.Runs, run)
 	}
 	return cmd
@@ -301,6 +302,9 @@ func checkJobs(t testing.TB, all map[string]string, runs map[job.RunID]*wire.Run
 				if _, ok := all[string(wakeKey(names[0], names[1], js.Wake))]; !ok {
 					t.Fatalf("job %q is not woken at %d", names, js.Wake)
 				}
+			}
+			if n := len(js.Keys); n > 0 && n != len(js.Active) {
+				t.Fatalf("job %q has %d runs that are not over, and keys of %d", names, len(js.Active), n)
 			}
 			for _, id := range js.Active {
 				if st := runs[id]; st == nil || st.Staged || st.State.Done() {

@@ -59,6 +59,9 @@ type CreateRun struct {
 	// Fired says that a trigger made the run, and Due of which instant.
 	Fired bool  `msgpack:"fi,omitempty"`
 	Due   int64 `msgpack:"du,omitempty"`
+	// Overlap stands for the key among whose runs it is decided whether the
+	// run of a fire overlaps. Zero means all runs of the trigger. (Version 2)
+	Overlap uint64 `msgpack:"ov,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`

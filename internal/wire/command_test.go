@@ -51,6 +51,7 @@ func commands() []Command {
 			Namespace: "a", Name: "b", Revision: 3, Seq: 4, Cursor: 5, Wake: 6, Ended: true, At: 7,
 			Runs: []*CreateRun{{Run: "a/b@1", Fired: true, Due: 5, Record: []byte("run"), Entries: [][]byte{}}},
 		},
+		&CreateRun{Run: "a/b@1", Overlap: 3, Record: []byte("run"), Entries: [][]byte{}},
 	}
 }
 
@@ -118,6 +119,7 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000000d01520982a16ea161a16aa16200",
 		"0000002d01702188a16ea161a16aa162a16105a17706a16507a16fa5616c6c6f77a26f6c08a167c302047370656302696e",
 		"0000003d01541b88a16ea161a16aa162a17203a17104a16305a17706a165c3a16107011d0000001901631183a172a5612f624031a26669c3a2647505010372756e",
+		"0000001502630d82a172a5612f624031a26f7603010372756e",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)

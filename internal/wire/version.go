@@ -12,7 +12,21 @@ package wire
 
 // MaxCommandVersion is the latest version of commands that this program
 // carries out.
-const MaxCommandVersion = 1
+const MaxCommandVersion = 2
 
 // VersionOf returns the version in which all that c asks for was there first.
-func VersionOf(Command) byte { return 1 }
+func VersionOf(c Command) byte {
+	switch c := c.(type) {
+	case *CreateRun:
+		if c.Overlap != 0 {
+			return 2
+		}
+	case *FireJob:
+		for _, run := range c.Runs {
+			if VersionOf(run) == 2 {
+				return 2
+			}
+		}
+	}
+	return 1
+}
