@@ -111,6 +111,19 @@ func advertised(ctx context.Context, cfg Config, bound string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
+// besides returns rpc with the host of addr, if it has none that others could
+// dial.
+func besides(rpc, addr string) string {
+	host, port, err := net.SplitHostPort(rpc)
+	if err != nil || host != "" && !isUnspecified(host) {
+		return rpc
+	}
+	if host, _, err = net.SplitHostPort(addr); err != nil {
+		return rpc
+	}
+	return net.JoinHostPort(host, port)
+}
+
 func isUnspecified(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsUnspecified()

@@ -14,7 +14,7 @@ type Config struct {
 	// Self is what the others learn about this node. ID must be a name of at
 	// most 64 visible ASCII characters without "/". Empty means the one kept
 	// in Dir, or without Dir one that is made up. Addr and Incarnation are
-	// filled in by Start.
+	// filled in by Start, and the host of an RPC on all addresses.
 	Self Member
 	// Cluster names the cluster. Nodes of clusters with different names never
 	// meet, even if they dial each other by mistake. At most 200 bytes.

@@ -129,6 +129,7 @@ func (l *List) listen(ctx context.Context) error {
 	if l.self.Addr, err = advertised(ctx, l.cfg, l.bound); err != nil {
 		return shut(err)
 	}
+	l.self.RPC = besides(l.self.RPC, l.self.Addr)
 	if l.meta, err = encodeMeta(l.self, l.named()); err != nil {
 		return shut(err)
 	}

@@ -190,8 +190,13 @@ func TestAnyPortWillDo(t *testing.T) {
 	a := start(t, cfg)
 	cfg = brisk("b", a.Self().Addr)
 	cfg.Bind = ":0" // all interfaces, so an address of the machine is gossiped
+	cfg.Self.RPC = "[::]:7947"
 	b := start(t, cfg)
 	awaitIDs(t, a, "a", "b")
+	host, _, _ := net.SplitHostPort(b.Self().Addr)
+	if m, _ := a.Member("b"); m.RPC != net.JoinHostPort(host, "7947") {
+		t.Errorf("b is to be called at %q, and gossips at %q", m.RPC, b.Self().Addr)
+	}
 	if host, _, _ := net.SplitHostPort(b.Self().Addr); host == "" || isUnspecified(host) {
 		t.Errorf("b says that it is at %q", b.Self().Addr)
 	}

@@ -34,7 +34,8 @@ type Member struct {
 	Name string
 	// Addr is the host:port of the node's gossip, as others dial it.
 	Addr string
-	// RPC is the host:port of the node's transport.
+	// RPC is the host:port of the node's transport. Where it listens on all
+	// addresses, the host is that of Addr.
 	RPC string
 	// Roles say what the node is for, as in "server" or "worker".
 	Roles []string

@@ -17,6 +17,7 @@ import (
 type nodeFlags struct {
 	cfg  node.Config
 	keys []string
+	tls  string
 	log  string
 }
 
@@ -27,14 +28,19 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	s.StringSliceVar(&f.cfg.Join, "join", nil, "gossip address of a node of the cluster; repeat for more")
 	s.StringVar(&f.cfg.Gossip, "gossip", "127.0.0.1:0", "address for membership, UDP and TCP; port 0 or -1 picks a free one")
 	s.StringVar(&f.cfg.RPC, "rpc", "127.0.0.1:0", "address for everything else, TCP; port 0 or -1 picks a free one")
-	s.StringSliceVar(&f.keys, "key", nil, "key that encrypts gossip, 32, 48 or 64 hex digits; the first encrypts, all decrypt")
-	s.BoolVar(&f.cfg.Insecure, "insecure", false, "listen beyond loopback although RPC is not encrypted")
+	s.StringVar(&f.cfg.Advertise, "advertise", "", "host by which other nodes reach this one, if that is not where it listens")
+	s.StringSliceVar(&f.keys, "key", nil, "key that encrypts gossip, 32, 48 or 64 hex digits; the first encrypts, all decrypt; --tls brings its own")
+	s.StringVar(&f.tls, "tls", "", "directory with the node's certificate and the keys of gossip; see muster tls")
+	s.BoolVar(&f.cfg.Insecure, "insecure", false, "listen beyond loopback without certificates and keys")
 	s.StringVar(&f.log, "log", "info", "least level of log lines: debug, info, warn or error")
 }
 
 // config puts what the flags say into a node's configuration.
 func (f *nodeFlags) config() (node.Config, error) {
 	cfg := f.cfg
+	if err := f.trust(&cfg); err != nil {
+		return cfg, err
+	}
 	for _, k := range f.keys {
 		b, err := hex.DecodeString(k)
 		if err != nil {

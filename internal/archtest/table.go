@@ -31,6 +31,7 @@ var rooms = []room{
 	{"internal/lifecycle", "", "it starts and stops parts without knowing them"},
 	{"internal/store", "", "it keeps bytes and knows nothing of their meaning"},
 	{"internal/transport", "", "it carries bytes and knows nothing of their meaning"},
+	{"internal/certs", "", "who a node is to others is settled before anything is said"},
 
 	{"trigger", "", "when is a question of its own"},
 	{"sharding", "", "where is a question of its own: it is told who is there"},

@@ -34,8 +34,11 @@ func (n *Node) attend() {
 		for _, id := range n.relied() {
 			// Without a session nobody knows: a leader that is new has none with
 			// the masters that it took over.
-			if quiet, ok := n.transport.Silent(id); !ok || quiet > silence {
-				n.peers.doubt(id)
+			switch quiet, ok := n.transport.Silent(id); {
+			case ok && quiet > 3*silence:
+				n.peers.doubt(id, 1)
+			case !ok || quiet > silence:
+				n.peers.doubt(id, probes)
 			}
 		}
 	}

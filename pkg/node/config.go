@@ -57,14 +57,24 @@ type Config struct {
 	// by gossip which it was.
 	Gossip, RPC string
 
+	// Advertise is the host by which other nodes reach this one, if that is
+	// not the one it listens on, as behind a mapping of addresses. Empty means
+	// that one or, if it listens on all, the machine's private address.
+	Advertise string
+
 	// Keys encrypt gossip: 16, 24 or 32 bytes each. The first encrypts, all
 	// decrypt, so that a key can be replaced node by node. Empty means that
 	// gossip is neither encrypted nor authenticated.
 	Keys [][]byte
 
-	// Insecure allows addresses beyond loopback although RPC is neither
-	// encrypted nor authenticated yet: whoever reaches the ports can run the
-	// processors.
+	// TLS are the certificates by which nodes know each other. With it all
+	// that they say to each other, except for gossip, is encrypted, and who
+	// has no certificate of the cluster's authority is refused. All nodes of a
+	// cluster have one, or none has.
+	TLS TLS
+
+	// Insecure allows addresses beyond loopback without TLS and Keys: whoever
+	// reaches the ports can run the processors then.
 	Insecure bool
 
 	// Slots is how many attempts the node executes at a time. Zero means
@@ -122,6 +132,17 @@ type Config struct {
 	// package nodetest puts a simulated one here. One that has a method
 	// Now() time.Time is the node's wall clock as well.
 	Network Network
+}
+
+// TLS are files in PEM. They are looked at again when they change, so that a
+// certificate is renewed without a restart.
+type TLS struct {
+	// CA has the authorities whose certificates are taken.
+	CA string
+	// Cert is the node's own certificate, and Key the key of it. It must be
+	// good for servers and for clients, and for the name
+	// "node.muster.internal"; muster tls makes such.
+	Cert, Key string
 }
 
 // Network is what a node needs of a network. The addresses it takes and gives
@@ -228,7 +249,23 @@ func (c Config) validate() error {
 			return fmt.Errorf("node: Keys[%d] has %d bytes: want 16, 24 or 32", i, n)
 		}
 	}
+	if t := c.TLS; t != (TLS{}) && (t.CA == "" || t.Cert == "" || t.Key == "") {
+		return fmt.Errorf("node: TLS has CA %q, Cert %q and Key %q: want all three, or none", t.CA, t.Cert, t.Key)
+	}
 	return c.validateAddrs()
+}
+
+// exposed says what a node that others can reach lacks.
+func (c Config) exposed() string {
+	switch {
+	case c.TLS == (TLS{}) && len(c.Keys) == 0:
+		return "neither RPC nor gossip is encrypted: set TLS and Keys"
+	case c.TLS == (TLS{}):
+		return "RPC is not encrypted: set TLS"
+	case len(c.Keys) == 0:
+		return "gossip is not encrypted: set Keys"
+	}
+	return ""
 }
 
 func (c Config) validateAddrs() error {
@@ -237,8 +274,8 @@ func (c Config) validateAddrs() error {
 		if err != nil {
 			return fmt.Errorf("node: %s %q: %w", a.field, a.addr, err)
 		}
-		if !c.Insecure && c.Network == nil && !loopback(host) {
-			return fmt.Errorf("node: %s %q is reachable from other machines and RPC is not encrypted yet: listen on 127.0.0.1, or set Insecure if the network is yours alone", a.field, a.addr)
+		if lacks := c.exposed(); lacks != "" && !c.Insecure && c.Network == nil && !loopback(host) {
+			return fmt.Errorf("node: %s %q is reachable from other machines and %s, listen on 127.0.0.1, or set Insecure if the network is yours alone", a.field, a.addr, lacks)
 		}
 	}
 	if c.Gossip == c.RPC && !strings.HasSuffix(c.RPC, ":0") {

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,8 +171,8 @@ func (n *Node) openTransport(context.Context) (err error) {
 	cfg := transport.Config{
 		ID: n.id, Cluster: n.cfg.Cluster, Addr: n.cfg.RPC, Resolve: n.resolve, Lost: n.lost, Logger: n.log,
 	}
-	if n.cfg.Network != nil {
-		cfg.Network = n.cfg.Network
+	if cfg.Network, err = n.secured(); err != nil {
+		return fmt.Errorf("node: TLS: %w", bare(err))
 	}
 	if n.transport, err = transport.Listen(cfg); err != nil {
 		return fmt.Errorf("node: RPC: %w", bare(err))
@@ -211,7 +212,7 @@ func (n *Node) closeTransport(context.Context) error {
 func (n *Node) lost(id string) {
 	select {
 	case <-n.ready:
-		n.peers.doubt(id)
+		n.peers.doubt(id, probes)
 	default:
 	}
 }
@@ -266,7 +267,7 @@ func (n *Node) closeMasters(context.Context) error { n.masters.stop(); return ni
 
 func (n *Node) openMembership(ctx context.Context) (err error) {
 	self := membership.Member{
-		ID: n.id, Name: n.cfg.Name, RPC: n.transport.Addr(), Slots: n.cfg.Slots, Tags: n.cfg.Tags,
+		ID: n.id, Name: n.cfg.Name, RPC: n.reached(), Slots: n.cfg.Slots, Tags: n.cfg.Tags,
 		Version: Version,
 	}
 	if !n.cfg.Client {
@@ -277,7 +278,7 @@ func (n *Node) openMembership(ctx context.Context) (err error) {
 	}
 	cfg := membership.Config{
 		Self: self, Cluster: n.cfg.Cluster, Bind: n.cfg.Gossip, Seeds: n.cfg.Join, Keys: n.cfg.Keys,
-		Dir: n.cfg.Dir, Logger: n.log, Lonely: n.state != nil || n.cfg.JoinTimeout < 0,
+		Advertise: n.cfg.Advertise, Dir: n.cfg.Dir, Logger: n.log, Lonely: n.state != nil || n.cfg.JoinTimeout < 0,
 	}
 	if n.cfg.Network != nil {
 		cfg.Network = n.cfg.Network
@@ -294,6 +295,16 @@ func (n *Node) openMembership(ctx context.Context) (err error) {
 	}
 	n.peers = newPeers(n)
 	return nil
+}
+
+// reached returns where others reach the node's transport. Without a host
+// membership finds out which it is.
+func (n *Node) reached() string {
+	addr := n.transport.Addr()
+	if host, port, err := net.SplitHostPort(addr); err == nil && n.cfg.Advertise != "" && !loopback(host) {
+		return net.JoinHostPort(n.cfg.Advertise, port)
+	}
+	return addr
 }
 
 func (n *Node) closeMembership(ctx context.Context) error {

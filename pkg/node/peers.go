@@ -127,14 +127,14 @@ const (
 
 // doubt is told that there is no session with a member any more. Gossip takes
 // seconds to notice that a node is gone; whoever had a session knows at once
-// that something happened. A member that does not answer when it is asked is
-// taken to be gone until it does.
-func (p *peers) doubt(id string) {
+// that something happened. A member that does not answer when it is asked so
+// many times is taken to be gone until it does.
+func (p *peers) doubt(id string, times int) {
 	p.mu.Lock()
 	k := p.known[id]
 	p.mu.Unlock()
 	if k != nil {
-		p.ifGone(k, probes)
+		p.ifGone(k, times)
 	}
 }
 
@@ -233,15 +233,23 @@ func (p *peers) drop(k *peer) bool {
 	return true
 }
 
+// unwell is at which try it is worth a warning that a member that gossips does
+// not answer: some three seconds after the first.
+const unwell = 7
+
 // describe asks a member about itself until it answers or is gone.
 func (p *peers) describe(ctx context.Context, m membership.Member) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	for try, wait := 1, 50*time.Millisecond; ; try, wait = try+1, min(2*wait, 2*time.Second) {
 		about, err := p.ask(ctx, m.ID)
 		if err == nil {
 			p.learn(peer{member: m, about: about, asked: time.Now()})
 			return
 		}
-		p.n.log.Debug("member does not describe itself", telemetry.Member(m.Name), telemetry.Err(err))
+		level := slog.LevelDebug
+		if try == unwell {
+			level = slog.LevelWarn // said once: it may be without a certificate, or behind a firewall
+		}
+		p.n.log.Log(ctx, level, "member does not describe itself, so it gets no work", telemetry.Member(m.Name), telemetry.Err(err))
 		select {
 		case <-ctx.Done():
 			return
