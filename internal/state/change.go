@@ -132,7 +132,7 @@ func statusSize(id job.RunID, st *wire.RunStatus) int {
 	n := 256 + len(id)
 	if st != nil {
 		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress) +
-			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of)
+			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line)
 	}
 	return n
 }

@@ -24,7 +24,7 @@ import (
 //	u id 0                  it has begun and has no final state
 //	g id 0                  there are entries, but no run
 //	a id 0 n                it was tried again, as attempt n: the ID of that
-//	p rank created id 0     it waits for a master; what ranks higher comes first
+//	o rank namespace 0 job 0 line 0 created id 0  it waits for a master
 //	d time id 0             it waits for a time
 //	w time id 0             it has ended, then, and was not compacted yet
 //	e namespace 0 job 0 time id 0   it has ended, then
@@ -38,6 +38,8 @@ import (
 //	y namespace 0 job 0     its status, and what became of its fires
 //	W time namespace 0 job 0    its trigger is to be looked at then
 //	P namespace 0 job 0     the job is paused: since when, and why
+//	t hash 0                when runs began that a rate counts together
+//	N namespace 0           what is said of a namespace
 //
 // Numbers and times have eight bytes that sort as they do, a rank has one.
 var (
@@ -48,7 +50,7 @@ var (
 	allQueuedKey = []byte("Q")
 )
 
-const layoutVersion = 2
+const layoutVersion = 3
 
 // maxName bounds the ID of a run and the names of a job in bytes.
 const maxName = 512
@@ -65,11 +67,6 @@ func attemptKey(id job.RunID, n int) []byte {
 
 func happeningKey(id job.RunID, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(named('l', string(id)), n)
-}
-
-func pendingKey(id job.RunID, priority int, created int64) []byte {
-	k := append([]byte{'p'}, ranked(priority)...)
-	return timed(k, created, string(id))
 }
 
 func dueKey(id job.RunID, at int64) []byte         { return timed([]byte{'d'}, at, string(id)) }

@@ -35,7 +35,15 @@ func anyCommand(c choose) wire.Command {
 		}
 		return all
 	}
-	switch c(32) {
+	switch c(34) {
+	case 32:
+		cmd := &wire.KeepRates{}
+		for range c(3) {
+			cmd.Windows = append(cmd.Windows, wire.RateWindow{Of: oneOf(c, "a", "b", strings.Repeat("long ", 300)), Window: bytes.Repeat([]byte{7}, c(3))})
+		}
+		return cmd
+	case 33:
+		return &wire.PutNamespace{Name: oneOf(c, "d", "e"), Record: bytes.Repeat([]byte{7}, c(3))}
 	case 0, 1, 2, 3, 4:
 		return anyRun(c, id, name, at)
 	case 5:
@@ -124,7 +132,7 @@ func anyRun(c choose, id job.RunID, name string, at int64) *wire.CreateRun {
 		Run: id, Master: oneOf(c, "", "", "m1"), Namespace: "d", Job: name,
 		Priority: oneOf(c, 0, 1, -100, 100, 1<<40), Created: at, NotBefore: oneOf(c, 0, at+1, at+50),
 		Key: oneOf(c, "", "x", "x", "y"), Epoch: uint64(oneOf(c, 0, 0, 3)),
-		MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
+		Line: oneOf(c, "", "", "k"), MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
 	}
 	cmd.KeyFor = oneOf[time.Duration](c, 0, 5, 1<<62, -1) // the third is past the end of time
 	if first, n, ok := strings.Cut(string(id), "#"); ok {
@@ -235,7 +243,7 @@ func checkLaw(t testing.TB, f *fsm) {
 		}
 		switch st.Waits {
 		case wire.WaitsForMaster:
-			need(pendingKey(id, st.Priority, st.Created), why)
+			need(placeOf(id, st), why)
 			counts[string(queuedKey(st.Namespace, st.Job))]++
 			counts[string(allQueuedKey)]++
 		case wire.WaitsForTime:
@@ -278,7 +286,7 @@ func checkLaw(t testing.TB, f *fsm) {
 		}
 	}
 	for key := range left {
-		if !strings.ContainsRune("cvisbyWP", rune(key[0])) {
+		if !strings.ContainsRune("cvisbyWPtN", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}

@@ -62,6 +62,9 @@ type CreateRun struct {
 	// Overlap stands for the key among whose runs it is decided whether the
 	// run of a fire overlaps. Zero means all runs of the trigger. (Version 2)
 	Overlap uint64 `msgpack:"ov,omitempty"`
+	// Line stands for the keys of the run, of which those that wait for a
+	// master are a line of their own. (Version 2)
+	Line string `msgpack:"ln,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`
@@ -436,6 +439,10 @@ func newCommand(kind byte) Command {
 		return &PauseJob{}
 	case 'R':
 		return &ResumeJob{}
+	case 'L':
+		return &KeepRates{}
+	case 'N':
+		return &PutNamespace{}
 	}
 	return nil
 }

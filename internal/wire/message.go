@@ -53,6 +53,9 @@ const (
 	MethodRunJob    = "state.run-job"    // job.Run -> job.Run
 	MethodBackfill  = "state.backfill"   // Backfill -> Backfilled
 
+	MethodPutNamespace = "state.put-namespace" // job.Namespace -> Nothing
+	MethodNamespaces   = "state.namespaces"    // Nothing -> []job.Namespace
+
 	MethodPause  = "state.pause"  // JobRef -> Nothing
 	MethodResume = "state.resume" // JobRef -> Nothing
 	MethodRemove = "state.remove" // Renew -> Nothing

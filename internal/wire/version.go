@@ -18,9 +18,11 @@ const MaxCommandVersion = 2
 func VersionOf(c Command) byte {
 	switch c := c.(type) {
 	case *CreateRun:
-		if c.Overlap != 0 {
+		if c.Overlap != 0 || c.Line != "" {
 			return 2
 		}
+	case *KeepRates, *PutNamespace:
+		return 2
 	case *FireJob:
 		for _, run := range c.Runs {
 			if VersionOf(run) == 2 {

@@ -194,6 +194,9 @@ func (c *clock) prepare(run job.Run) state.FiringRun {
 		run.OverlapKey = string(run.ID) // it makes way for nobody, and nobody for it
 		err = cmp.Or(failed, err)
 	}
+	if failed := c.l.n.limitKey(&run); failed != nil {
+		run.LimitKey, err = "", cmp.Or(err, failed)
+	}
 	if err != nil {
 		run.Unplanned = plain(err).Error()
 	}
