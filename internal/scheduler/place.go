@@ -21,9 +21,12 @@ type Place struct {
 // Backlog is the runs that wait, in the order of their places. They may be too
 // many for memory.
 type Backlog interface {
-	// From returns the first run at the given place or behind it, and whether
-	// there is one.
-	From(Place) (Place, bool, error)
+	// Line returns the beginning of the first line at the given place or
+	// behind it, and whether there is one.
+	Line(Place) (Place, bool, error)
+	// Run returns the first run at the given place, or behind it in the same
+	// line, and whether there is one.
+	Run(Place) (Place, bool, error)
 }
 
 // behind is added to a name to get what is behind all that the name begins,

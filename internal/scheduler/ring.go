@@ -56,7 +56,7 @@ func round(b Backlog, whole, from Place, of, past func(Place) Place) *walk {
 
 func (w *walk) next() (Place, bool, error) {
 	for !w.over {
-		p, ok, err := w.backlog.From(w.at)
+		p, ok, err := w.backlog.Line(w.at)
 		if err != nil {
 			return p, false, err
 		}

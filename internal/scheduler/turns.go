@@ -45,7 +45,7 @@ type Answer struct {
 func (t *Turns) Choose(b Backlog, most int, ask func(Place) (Answer, error)) (chosen int, err error) {
 	c := choice{Turns: t, backlog: b, most: most, ask: ask, blocked: map[string]bool{}}
 	for at := (Place{Priority: job.MaxPriority}); c.goesOn(); {
-		first, ok, err := b.From(at)
+		first, ok, err := b.Line(at)
 		if err != nil || !ok {
 			return c.chosen, err
 		}
@@ -193,8 +193,8 @@ func (c *choice) one(j *contender) (a Answer, line string, err error) {
 // head asks the first of a line that has not begun yet.
 func (c *choice) head(q *queue) (Answer, error) {
 	for {
-		p, ok, err := c.backlog.From(q.next)
-		if err != nil || !ok || p.line() != q.next.line() {
+		p, ok, err := c.backlog.Run(q.next)
+		if err != nil || !ok {
 			return Answer{Blocks: BlocksKey}, err
 		}
 		a, err := c.ask(p)

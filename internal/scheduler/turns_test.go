@@ -16,13 +16,23 @@ type backlog struct {
 	reads  int
 }
 
-func (b *backlog) From(p Place) (Place, bool, error) {
+func (b *backlog) from(p Place) (Place, bool) {
 	b.reads++
 	i, _ := slices.BinarySearchFunc(b.places, p, Place.Compare)
 	if i == len(b.places) {
-		return Place{}, false, nil
+		return Place{}, false
 	}
-	return b.places[i], true, nil
+	return b.places[i], true
+}
+
+func (b *backlog) Line(p Place) (Place, bool, error) {
+	p, ok := b.from(p)
+	return p.line(), ok, nil
+}
+
+func (b *backlog) Run(p Place) (Place, bool, error) {
+	q, ok := b.from(p)
+	return q, ok && q.line() == p.line(), nil
 }
 
 func (b *backlog) add(p Place) {

@@ -22,7 +22,11 @@ type change struct {
 	jobs    map[jobName]*wire.JobStatus // nil for one that was removed
 	pending int                         // bytes that what is in dirty and counts will take
 	freed   int                         // bytes of what was removed, about
+	placed  []placed                    // what was put into an index of those that wait
 }
+
+// placed is a key that was put into an index, which prefix names.
+type placed struct{ prefix, key []byte }
 
 func (f *fsm) begin() (*change, error) {
 	b, err := f.kv.Batch()
@@ -165,6 +169,13 @@ func (tx *change) commit() error {
 	}
 	if err := tx.f.write(tx.batch); err != nil {
 		return err
+	}
+	for _, p := range tx.placed {
+		if p.key[0] == 'd' {
+			tx.f.timed.put(p.prefix, p.key)
+		} else {
+			tx.f.lines.put(p.prefix, p.key)
+		}
 	}
 	tx.f.at = tx.at
 	tx.f.freed.Add(int64(tx.freed))

@@ -37,6 +37,9 @@ type fsm struct {
 
 	// freed is about how many bytes were removed since the disk got them back.
 	freed atomic.Int64
+	// lines and timed remember where those begin that wait for a master, and
+	// for a time.
+	lines, timed fronts
 	// snapping is held by who takes a snapshot.
 	snapping sync.Mutex
 
@@ -80,6 +83,8 @@ func (f *fsm) load() error {
 		return err
 	}
 	defer v.Close()
+	f.lines.forget()
+	f.timed.forget()
 	if f.at, err = readCursor(v); err != nil {
 		return err
 	}

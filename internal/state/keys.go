@@ -25,6 +25,7 @@ import (
 //	g id 0                  there are entries, but no run
 //	a id 0 n                it was tried again, as attempt n: the ID of that
 //	o rank namespace 0 job 0 line 0 created id 0  it waits for a master
+//	O rank namespace 0 job 0 line 0    how many do in that line
 //	d time id 0             it waits for a time
 //	w time id 0             it has ended, then, and was not compacted yet
 //	e namespace 0 job 0 time id 0   it has ended, then

@@ -243,7 +243,8 @@ func checkLaw(t testing.TB, f *fsm) {
 		}
 		switch st.Waits {
 		case wire.WaitsForMaster:
-			need(placeOf(id, st), why)
+			need(placeKey(lineKey('o', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created), why)
+			counts[string(lineKey('O', st.Priority, st.Namespace, st.Job, st.Line))]++
 			counts[string(queuedKey(st.Namespace, st.Job))]++
 			counts[string(allQueuedKey)]++
 		case wire.WaitsForTime:

@@ -3,7 +3,9 @@ package state
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/musterhq/muster/internal/store"
@@ -13,7 +15,8 @@ import (
 // Runs that wait for a master are in lines: those of a job that have the same
 // keys, of which one waits for what all do. The lines are in the order of
 // priority, namespace and job, and a line in that of age, so that who gives
-// each its turn finds the first of any line in one step, however many wait.
+// each its turn finds any line, and the first of it, in one step, however many
+// wait.
 
 // lineOf returns the line of a run within its job: text that stands for its
 // keys, or nothing if it has none.
@@ -25,71 +28,87 @@ func lineOf(run *job.Run) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// lineKey is the place of a run that waits for a master.
-func lineKey(id job.RunID, priority int, namespace, name, line string, created int64) []byte {
-	k := make([]byte, 0, 2+len(namespace)+len(name)+len(line)+3+8+len(id)+1)
-	k = append(append(k, 'o'), ranked(priority)...)
+// lineKey is the beginning of the places of a line, with kind 'o', or of how
+// many they are, with kind 'O'.
+func lineKey(kind byte, priority int, namespace, name, line string) []byte {
+	k := make([]byte, 0, 2+len(namespace)+len(name)+len(line)+3+8+64)
+	k = append(append(k, kind), ranked(priority)...)
 	for _, part := range []string{namespace, name, line} {
 		k = append(append(k, part...), 0)
 	}
-	return timed(k, created, string(id))
+	return k
+}
+
+// placeKey is the place of a run that waits for a master.
+func placeKey(line []byte, id job.RunID, created int64) []byte {
+	return timed(line[:len(line):len(line)], created, string(id))
 }
 
 // Lines is the runs that wait for a master as they were at one moment. It
 // holds on to the disk space of what was replaced since, so it is closed soon.
 type Lines struct {
-	view *store.Snapshot
-	seek *store.Seeker
+	s           *State
+	epoch       uint64
+	view        *store.Snapshot
+	lines, runs *store.Seeker
 }
 
 // Lines returns the runs that wait for a master as they are now.
 func (s *State) Lines() (*Lines, error) {
+	epoch := s.fsm.lines.open()
 	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}
-	return &Lines{v, v.Seeker([]byte("o"))}, nil
+	return &Lines{s, epoch, v, v.Seeker([]byte("O")), v.Seeker([]byte("o"))}, nil
 }
 
-// From returns the first run at the place that w says or behind it, in the
-// order of priority, the highest first, then of namespace, job, line, creation
-// and ID, and whether there is one. What is zero in w is before all else.
-func (l *Lines) From(w Waiting) (Waiting, bool, error) {
-	var created []byte
-	if !w.Created.IsZero() || w.ID != "" {
-		created = lineKey(w.ID, w.Priority, w.Namespace, w.Job, w.Line, w.Created.UnixNano())
-	} else {
-		created = lineKey("", w.Priority, w.Namespace, w.Job, w.Line, 0)
-		created = created[:len(created)-9]
-	}
-	p, ok, err := l.seek.Seek(created)
+// Line returns the first line at the place that w says or behind it, in the
+// order of priority, the highest first, then of namespace, job and line, and
+// whether there is one.
+func (l *Lines) Line(w Waiting) (Waiting, bool, error) {
+	p, ok, err := l.lines.Seek(lineKey('O', w.Priority, w.Namespace, w.Job, w.Line), []byte("O"))
 	if err != nil || !ok {
 		return Waiting{}, false, err
 	}
-	at, err := decodeLine(p)
-	return at, err == nil, err
+	parts := bytes.Split(p.Key[min(2, len(p.Key)):], []byte{0})
+	if len(parts) != 4 {
+		return Waiting{}, false, fmt.Errorf("state: record %q of a line: %w", p.Key, store.ErrCorrupt)
+	}
+	return Waiting{
+		Priority: job.MaxPriority - int(p.Key[1]), Namespace: string(parts[0]), Job: string(parts[1]), Line: string(parts[2]),
+	}, true, nil
+}
+
+// Run returns the first run of a line at the place that w says, in the order of
+// creation and ID, or behind it, and whether there is one. Without an ID that is
+// the first of all.
+func (l *Lines) Run(w Waiting) (Waiting, bool, error) {
+	line := lineKey('o', w.Priority, w.Namespace, w.Job, w.Line)
+	start := l.s.fsm.lines.start(line)
+	if w.ID != "" {
+		start = placeKey(line, w.ID, w.Created.UnixNano())
+	}
+	p, ok, err := l.runs.Seek(start, line)
+	if err != nil || !ok {
+		return Waiting{}, false, err
+	}
+	rest := p.Key[len(line):]
+	if len(rest) < 10 || len(p.Value) != 8 {
+		return Waiting{}, false, fmt.Errorf("state: record %q of a run that waits: %w", p.Key, store.ErrCorrupt)
+	}
+	if w.ID == "" {
+		l.s.fsm.lines.found(l.epoch, line, p.Key)
+	}
+	w.Created, w.ID, w.NotBefore = timeOf(disordered(rest)), job.RunID(rest[8:len(rest)-1]), timeOf(disordered(p.Value))
+	return w, true, nil
 }
 
 // Close lets go of them.
 func (l *Lines) Close() {
-	l.seek.Close()
+	l.lines.Close()
+	l.runs.Close()
 	l.view.Close()
-}
-
-func decodeLine(p store.Pair) (Waiting, error) {
-	damaged := fmt.Errorf("state: record %q of a run that waits: %w", p.Key, store.ErrCorrupt)
-	if len(p.Key) < 2 || len(p.Value) != 8 {
-		return Waiting{}, damaged
-	}
-	parts := bytes.SplitN(p.Key[2:], []byte{0}, 4)
-	if len(parts) != 4 || len(parts[3]) < 10 {
-		return Waiting{}, damaged
-	}
-	rest := parts[3]
-	return Waiting{
-		Priority: job.MaxPriority - int(p.Key[1]), Namespace: string(parts[0]), Job: string(parts[1]), Line: string(parts[2]),
-		Created: timeOf(disordered(rest)), ID: job.RunID(rest[8 : len(rest)-1]), NotBefore: timeOf(disordered(p.Value)),
-	}, nil
 }
 
 // oldLayout is the one before lines: all that wait in the order of priority and
@@ -119,13 +138,13 @@ func (f *fsm) migrateSome(v *store.Snapshot) (done bool, err error) {
 		return false, err
 	}
 	defer b.Discard()
-	n := 0
+	n, lines := 0, map[string]uint64{}
 	for p, err := range v.Scan([]byte("p")) {
 		if err != nil {
 			return false, err
 		}
 		if n == some {
-			return false, f.write(b)
+			break
 		}
 		n++
 		k, value := p.Key[1:], bytes.Clone(p.Value)
@@ -137,15 +156,24 @@ func (f *fsm) migrateSome(v *store.Snapshot) (done bool, err error) {
 			return false, fmt.Errorf("state: record %q of a run that waits: %w", p.Key, store.ErrCorrupt)
 		}
 		id, priority := job.RunID(k[9:len(k)-1]), job.MaxPriority-int(k[0])
-		if err := b.Put(lineKey(id, priority, string(names[0]), string(names[1]), "", disordered(k[1:])), value[:8]); err != nil {
-			return false, err
-		}
-		if err := b.Delete(bytes.Clone(p.Key)); err != nil {
+		line := lineKey('o', priority, string(names[0]), string(names[1]), "")
+		lines[string(line[1:])]++
+		if err := errors.Join(b.Put(placeKey(line, id, disordered(k[1:])), value[:8]), b.Delete(bytes.Clone(p.Key))); err != nil {
 			return false, err
 		}
 	}
-	if err := b.Put(versionKey, []byte{layoutVersion}); err != nil {
-		return false, err
+	for line, more := range lines {
+		key := append([]byte("O"), line...)
+		count, err := readCount(b, key)
+		if err != nil {
+			return false, err
+		}
+		if err := b.Put(key, binary.BigEndian.AppendUint64(nil, count+more)); err != nil {
+			return false, err
+		}
 	}
-	return true, f.write(b)
+	if n < some {
+		err = b.Put(versionKey, []byte{layoutVersion})
+	}
+	return n < some, errors.Join(err, f.write(b))
 }

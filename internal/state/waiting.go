@@ -37,23 +37,13 @@ type Limits struct {
 // now, the earliest first. They are begun by Assign, or join those that wait
 // for a master by Admit.
 func (s *State) Due(now time.Time, limit int) ([]Waiting, error) {
-	v, err := s.view()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	return waitingForTime(v, limit, func(w *Waiting) bool { return !w.NotBefore.After(now) })
+	return s.waitingForTime(limit, func(w *Waiting) bool { return !w.NotBefore.After(now) })
 }
 
 // NextDue returns when the next of the runs that wait for a time is due, and
 // whether there is one.
 func (s *State) NextDue() (at time.Time, ok bool, err error) {
-	v, err := s.view()
-	if err != nil {
-		return at, false, err
-	}
-	defer v.Close()
-	w, err := waitingForTime(v, 1, func(*Waiting) bool { return true })
+	w, err := s.waitingForTime(1, func(*Waiting) bool { return true })
 	if err != nil || len(w) == 0 {
 		return at, false, err
 	}
@@ -126,17 +116,17 @@ func (tx *change) wait(id job.RunID, st *wire.RunStatus, what wire.Waits) error 
 	st.Waits = what
 	if what == wire.WaitsForTime {
 		head := binary.BigEndian.AppendUint64(ranked(st.Priority), ordered(st.Created))
-		return tx.batch.Put(dueKey(id, st.NotBefore), head, named('n', st.Namespace, st.Job)[1:])
+		key := dueKey(id, st.NotBefore)
+		tx.placed = append(tx.placed, placed{key[:1], key})
+		return tx.batch.Put(key, head, named('n', st.Namespace, st.Job)[1:])
 	}
+	line := lineKey('o', st.Priority, st.Namespace, st.Job, st.Line)
+	key := placeKey(line, id, st.Created)
+	tx.placed = append(tx.placed, placed{line, key})
 	return errors.Join(
-		tx.batch.Put(placeOf(id, st), binary.BigEndian.AppendUint64(nil, ordered(st.NotBefore))),
+		tx.batch.Put(key, binary.BigEndian.AppendUint64(nil, ordered(st.NotBefore))),
 		tx.queued(st, 1),
 	)
-}
-
-// placeOf is the key of a run that waits for a master.
-func placeOf(id job.RunID, st *wire.RunStatus) []byte {
-	return lineKey(id, st.Priority, st.Namespace, st.Job, st.Line, st.Created)
 }
 
 // leave takes a run out of those that wait, if it is among them.
@@ -147,7 +137,7 @@ func (tx *change) leave(id job.RunID, st *wire.RunStatus) error {
 	case wire.WaitsForTime:
 		return tx.batch.Delete(dueKey(id, st.NotBefore))
 	case wire.WaitsForMaster:
-		return errors.Join(tx.batch.Delete(placeOf(id, st)), tx.queued(st, -1))
+		return errors.Join(tx.batch.Delete(placeKey(lineKey('o', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created)), tx.queued(st, -1))
 	}
 	return nil
 }
@@ -155,19 +145,31 @@ func (tx *change) leave(id job.RunID, st *wire.RunStatus) error {
 func (tx *change) queued(st *wire.RunStatus, by int64) error {
 	_, one := tx.count(queuedKey(st.Namespace, st.Job), by)
 	_, all := tx.count(allQueuedKey, by)
-	return errors.Join(one, all)
+	_, line := tx.count(lineKey('O', st.Priority, st.Namespace, st.Job, st.Line), by)
+	return errors.Join(one, all, line)
 }
 
 // waitingForTime returns at most limit of the runs that wait for a time, the earliest
 // first, as far as due says.
-func waitingForTime(v *store.Snapshot, limit int, due func(*Waiting) bool) ([]Waiting, error) {
+func (s *State) waitingForTime(limit int, due func(*Waiting) bool) ([]Waiting, error) {
 	if limit <= 0 {
 		limit = 100
 	}
+	epoch, prefix := s.fsm.timed.open(), []byte("d")
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
 	var got []Waiting
-	for p, err := range v.Scan([]byte("d")) {
+	first := true
+	for p, err := range v.ScanFrom(prefix, s.fsm.timed.start(prefix)) {
 		if err != nil {
 			return nil, err
+		}
+		if first {
+			first = false
+			s.fsm.timed.found(epoch, prefix, bytes.Clone(p.Key))
 		}
 		w, err := decodeWaiting(p)
 		if err != nil {

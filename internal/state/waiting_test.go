@@ -21,21 +21,41 @@ func queued(t testing.TB, s *State, name, id string, priority int, after time.Du
 	return run.ID
 }
 
-// pending returns the runs that wait for a master in the order of their places.
-func pending(t testing.TB, s *State) (ids []job.RunID) {
+// inLine returns the runs that wait for a master in the order of their places,
+// and calls each with every place.
+func inLine(t testing.TB, s *State, each func(Waiting)) (ids []job.RunID) {
 	t.Helper()
 	l, err := s.Lines()
 	must(t, err)
 	defer l.Close()
-	for at := (Waiting{Priority: job.MaxPriority}); ; {
-		w, ok, err := l.From(at)
+	for line := (Waiting{Priority: job.MaxPriority}); ; {
+		at, ok, err := l.Line(line)
 		must(t, err)
 		if !ok {
 			return ids
 		}
-		ids, at = append(ids, w.ID), w
-		at.ID += "\x01" // behind it
+		line = at
+		line.Line += "\x01" // behind it
+		for n := 0; ; n++ {
+			w, ok, err := l.Run(at)
+			must(t, err)
+			if !ok {
+				if n == 0 {
+					t.Errorf("line %+v has nobody in it", line)
+				}
+				break
+			}
+			ids = append(ids, w.ID)
+			each(w)
+			at = w
+			at.ID += "\x01" // behind it
+		}
 	}
+}
+
+func pending(t testing.TB, s *State) []job.RunID {
+	t.Helper()
+	return inLine(t, s, func(Waiting) {})
 }
 
 func TestRunsWaitByPriorityThenInTheLineOfTheirJobByAge(t *testing.T) {
@@ -54,16 +74,18 @@ func TestRunsWaitByPriorityThenInTheLineOfTheirJobByAge(t *testing.T) {
 	}
 	l, err := s.Lines()
 	must(t, err)
-	for from, want := range map[Waiting]job.RunID{
-		{Priority: 0, Namespace: "default", Job: "a\x01"}:                              "d/ab@1",
-		{Priority: 0, Namespace: "default", Job: "b"}:                                  "d/b@0",
-		{Priority: 0, Namespace: "default\x01"}:                                        "d/b@5",
-		{Priority: 0, Namespace: "default", Job: "a", Created: noon.Add(2)}:            "d/a@3",
-		{Priority: 0, Namespace: "default", Job: "a", Created: noon.Add(2), ID: "d/b"}: "d/ab@1",
-		{Priority: -2}: "d/a@9",
+	for from, want := range map[Waiting]string{
+		{Priority: 1}: "a", {Namespace: "default", Job: "a\x01"}: "ab", {Namespace: "default", Job: "b"}: "b", {Namespace: "default\x01"}: "b",
 	} {
-		if got, ok, err := l.From(from); err != nil || !ok || got.ID != want {
-			t.Errorf("from %+v: got %+v, %v, %v, want %s", from, got, ok, err, want)
+		if got, ok, err := l.Line(from); err != nil || !ok || got.Job != want {
+			t.Errorf("from %+v: got %+v, %v, %v, want that of %s", from, got, ok, err, want)
+		}
+	}
+	line := Waiting{Namespace: "default", Job: "a"}
+	for after, want := range map[time.Duration]job.RunID{0: "d/a@1", 2: "d/a@3", 3: ""} {
+		line.Created, line.ID = noon.Add(after), "d/a@0"
+		if got, ok, err := l.Run(line); err != nil || ok != (want != "") || got.ID != want {
+			t.Errorf("from %+v: got %+v, %v, %v, want %s", line, got, ok, err, want)
 		}
 	}
 	l.Close()
@@ -97,19 +119,8 @@ func TestRunsOfOtherKeysAreInOtherLines(t *testing.T) {
 	run := newRun("d/a@4")
 	run.Spec.Name, run.OverlapKey, run.Created = "a", "x", noon.Add(4)
 	create(t, s, run, nil)
-	l, err := s.Lines()
-	must(t, err)
-	defer l.Close()
 	lines := map[string][]job.RunID{}
-	for at := (Waiting{Priority: job.MaxPriority}); ; {
-		w, ok, err := l.From(at)
-		must(t, err)
-		if !ok {
-			break
-		}
-		lines[w.Line], at = append(lines[w.Line], w.ID), w
-		at.ID += "\x01"
-	}
+	inLine(t, s, func(w Waiting) { lines[w.Line] = append(lines[w.Line], w.ID) })
 	if len(lines) != 4 || !slices.Equal(lines[lineOf(&job.Run{LimitKey: "x"})], []job.RunID{"d/a@0", "d/a@3"}) || len(lines[""]) != 1 {
 		t.Errorf("got %q", lines)
 	}
@@ -141,10 +152,12 @@ func TestWhatWaitedBeforeThereWereLinesGetsIntoThem(t *testing.T) {
 			if done++; done > 1000 {
 				break
 			}
-			w, err := decodeLine(p)
+			rest := p.Key[len(lineKey('o', 0, "d", "j", "")):]
+			must(t, b.Put(append([]byte{'p', p.Key[1]}, rest...), bytes.Clone(p.Value), named('n', "d", "j")[1:]))
+			must(t, b.Delete(bytes.Clone(p.Key)))
+		}
+		for p, err := range kv.Scan([]byte("O")) {
 			must(t, err)
-			old := timed(append([]byte{'p'}, ranked(w.Priority)...), w.Created.UnixNano(), string(w.ID))
-			must(t, b.Put(old, bytes.Clone(p.Value), named('n', w.Namespace, w.Job)[1:]))
 			must(t, b.Delete(bytes.Clone(p.Key)))
 		}
 		must(t, b.Put(versionKey, []byte{oldLayout}))

@@ -171,12 +171,24 @@ func (l *leader) beginPending() (next time.Time, err error) {
 // backlog is the lines of the state as the scheduler reads them.
 type backlog struct{ lines *state.Lines }
 
-// From returns the first run at a place or behind it.
-func (b backlog) From(p scheduler.Place) (scheduler.Place, bool, error) {
-	w, ok, err := b.lines.From(state.Waiting{
-		Priority: p.Priority, Namespace: p.Namespace, Job: p.Job, Line: p.Line, Created: p.Created, ID: p.ID,
-	})
-	return scheduler.Place{Priority: w.Priority, Namespace: w.Namespace, Job: w.Job, Line: w.Line, Created: w.Created, ID: w.ID}, ok, err
+// Line returns the first line at a place or behind it.
+func (b backlog) Line(p scheduler.Place) (scheduler.Place, bool, error) {
+	w, ok, err := b.lines.Line(waitingAt(p))
+	return placeOf(w), ok, err
+}
+
+// Run returns the first run of a line at a place or behind it.
+func (b backlog) Run(p scheduler.Place) (scheduler.Place, bool, error) {
+	w, ok, err := b.lines.Run(waitingAt(p))
+	return placeOf(w), ok, err
+}
+
+func waitingAt(p scheduler.Place) state.Waiting {
+	return state.Waiting{Priority: p.Priority, Namespace: p.Namespace, Job: p.Job, Line: p.Line, Created: p.Created, ID: p.ID}
+}
+
+func placeOf(w state.Waiting) scheduler.Place {
+	return scheduler.Place{Priority: w.Priority, Namespace: w.Namespace, Job: w.Job, Line: w.Line, Created: w.Created, ID: w.ID}
 }
 
 // page is runs that wait and are about to begin together.
