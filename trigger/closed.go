@@ -119,3 +119,9 @@ func (t *Timetable) blackoutAfter(at time.Time) (first time.Time) {
 	}
 	return first
 }
+
+// Closed reports whether a blackout has an instant in it.
+func (t *Timetable) Closed(at time.Time) bool {
+	_, closed := t.blackoutAt(at)
+	return closed
+}

@@ -1,7 +1,10 @@
 package trigger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -25,8 +28,8 @@ type EventWindow struct {
 
 // EventGroup is events that will make one run.
 type EventGroup struct {
-	// IDs are the events of a batch; of a debounced group it is the last one.
-	IDs []string `msgpack:"i"`
+	// Seqs are the events of a batch; of a debounced group it is the last one.
+	Seqs []uint64 `msgpack:"i"`
 	// Count is how many events there were.
 	Count int `msgpack:"n"`
 	// First and Last are when the first and the last arrived.
@@ -38,8 +41,9 @@ type EventGroup struct {
 type EventFire struct {
 	// Key is what the events have in common under Debounce. Else it is empty.
 	Key string
-	// IDs are the events the run is given. Its identity is that of the first.
-	IDs []string
+	// Seqs are the events the run is given, by their Seq. Its identity is that
+	// of the first.
+	Seqs []uint64
 	// Count is how many events it stands for.
 	Count int
 }
@@ -62,6 +66,9 @@ type EventOutcome struct {
 	// Refused is why the event makes no run. Empty means that it does, now or
 	// later.
 	Refused Refused
+	// Dropped are events that waited, by their Seq, and that no run is given
+	// any more: another has taken their place.
+	Dropped []uint64
 	// Wake is when to call Step again, without an event. Zero means not at all.
 	Wake time.Time
 }
@@ -73,16 +80,21 @@ const maxKeys = 10_000
 // follows. It changes s, and nothing else; a clock that is put back delays and
 // repeats nothing. An error is that of an expression, and means that the event
 // was refused.
-func (e Event) Step(s *EventState, a *Arrival, now time.Time) (out EventOutcome, err error) {
+func (e Event) Step(s *EventState, a *Arrival, now time.Time) (EventOutcome, error) {
+	return e.StepWithin(s, a, now, math.MaxInt)
+}
+
+// StepWithin is Step for one who can make at most so many runs because of the
+// time that has passed; Wake is not after now if there are more.
+func (e Event) StepWithin(s *EventState, a *Arrival, now time.Time, most int) (out EventOutcome, err error) {
 	if a != nil {
 		if out.Refused, err = e.admit(s, a, now); out.Refused == "" {
-			out.Fires, err = e.gather(s, a, now)
-			if err != nil {
+			if err = e.gather(s, a, now, &out); err != nil {
 				out.Refused = RefusedFilter
 			}
 		}
 	}
-	fires, wake := e.due(s, now)
+	fires, wake := e.due(s, now, most-len(out.Fires))
 	out.Fires, out.Wake = append(out.Fires, fires...), wake
 	return out, err
 }
@@ -102,6 +114,7 @@ func (e Event) admit(s *EventState, a *Arrival, now time.Time) (Refused, error) 
 		if err != nil {
 			return RefusedFilter, err
 		}
+		key = short(key)
 		if until, ok := s.Seen[key]; ok && now.Before(until) {
 			return RefusedDuplicate, nil
 		}
@@ -112,6 +125,7 @@ func (e Event) admit(s *EventState, a *Arrival, now time.Time) (Refused, error) 
 		if err != nil {
 			return RefusedFilter, err
 		}
+		key = short(key)
 		w := s.Windows[key]
 		if w.Count == 0 || !now.Before(w.Since.Add(e.throttle.period)) {
 			w = EventWindow{Since: now}
@@ -149,39 +163,53 @@ func keep[V any](m map[string]V, key string, v V, over func(V) time.Time, now ti
 }
 
 // gather fires at once, or puts the event with others that wait.
-func (e Event) gather(s *EventState, a *Arrival, now time.Time) ([]EventFire, error) {
+func (e Event) gather(s *EventState, a *Arrival, now time.Time, out *EventOutcome) error {
 	key := ""
 	switch {
 	case e.debounce.period > 0:
 		var err error
 		if key, err = e.debounce.key.Key(*a); err != nil {
-			return nil, err
+			return err
 		}
+		key = short(key)
 	case e.batch.period == 0:
-		return []EventFire{{IDs: []string{a.ID}, Count: 1}}, nil
+		out.Fires = append(out.Fires, EventFire{Seqs: []uint64{a.Seq}, Count: 1})
+		return nil
 	}
 	if s.Waiting == nil {
 		s.Waiting = map[string]EventGroup{}
 	}
 	g, there := s.Waiting[key]
-	var fires []EventFire
 	if !there {
 		if g.First = now; len(s.Waiting) >= maxKeys { // rather early than lost
-			fires = append(fires, s.fire(s.oldest()))
+			out.Fires = append(out.Fires, s.fire(s.oldest()))
 		}
 	}
 	g.Last = now
 	g.Count++
 	if e.debounce.period > 0 {
-		g.IDs = []string{a.ID}
+		out.Dropped = append(out.Dropped, g.Seqs...)
+		g.Seqs = []uint64{a.Seq}
 	} else {
-		g.IDs = append(g.IDs, a.ID)
+		g.Seqs = append(g.Seqs, a.Seq)
 	}
 	s.Waiting[key] = g
 	if e.batch.period > 0 && g.Count >= e.batch.n {
-		fires = append(fires, s.fire(key))
+		out.Fires = append(out.Fires, s.fire(key))
 	}
-	return fires, nil
+	return nil
+}
+
+// longKey is the length above which a key is remembered by its hash: what is
+// remembered is written down with every step.
+const longKey = 40
+
+func short(key string) string {
+	if len(key) <= longKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "sha256:" + hex.EncodeToString(sum[:16])
 }
 
 func (s *EventState) oldest() (key string) {
@@ -198,12 +226,12 @@ func (s *EventState) oldest() (key string) {
 func (s *EventState) fire(key string) EventFire {
 	g := s.Waiting[key]
 	delete(s.Waiting, key)
-	return EventFire{Key: key, IDs: g.IDs, Count: g.Count}
+	return EventFire{Key: key, Seqs: g.Seqs, Count: g.Count}
 }
 
-// due fires the groups whose time has come, the oldest first, and returns when
-// the next one's comes.
-func (e Event) due(s *EventState, now time.Time) (fires []EventFire, wake time.Time) {
+// due fires the groups whose time has come, the oldest first and at most so
+// many, and returns when the next one's comes.
+func (e Event) due(s *EventState, now time.Time, most int) (fires []EventFire, wake time.Time) {
 	for {
 		var first string
 		var at time.Time
@@ -219,7 +247,7 @@ func (e Event) due(s *EventState, now time.Time) (fires []EventFire, wake time.T
 				first, at = key, end
 			}
 		}
-		if at.IsZero() || at.After(now) {
+		if at.IsZero() || at.After(now) || len(fires) >= most {
 			return fires, at
 		}
 		fires = append(fires, s.fire(first))
@@ -227,4 +255,4 @@ func (e Event) due(s *EventState, now time.Time) (fires []EventFire, wake time.T
 }
 
 // String is the fire in short, for logs.
-func (f EventFire) String() string { return fmt.Sprintf("%d events, %v", f.Count, f.IDs) }
+func (f EventFire) String() string { return fmt.Sprintf("%d events, %v", f.Count, f.Seqs) }

@@ -82,7 +82,7 @@ func ExampleEvent_Step() {
 	var state trigger.EventState
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i, amount := range []int{50, 120, 300} {
-		a := trigger.Arrival{ID: fmt.Sprint(i), Name: "order.paid", Data: map[string]any{"amount": amount, "customer": "c1"}}
+		a := trigger.Arrival{ID: fmt.Sprint(i), Seq: uint64(i), Name: "order.paid", Data: map[string]any{"amount": amount, "customer": "c1"}}
 		out, _ := e.Step(&state, &a, now)
 		fmt.Printf("%q, look again at %s\n", out.Refused, out.Wake.Format("15:04:05"))
 		now = now.Add(time.Second)

@@ -30,6 +30,8 @@ type Filter struct {
 type Arrival struct {
 	// ID is the event's own, unique among those of its name.
 	ID string
+	// Seq is its place among those that arrived.
+	Seq uint64
 	// Name is which event it is.
 	Name string
 	// Data is what it says, as from JSON.

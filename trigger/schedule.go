@@ -128,7 +128,7 @@ const (
 func (s Schedule) withDefaults(t Trigger) Schedule {
 	s.Gap = defaulted(s.Gap, GapShift)
 	s.Twice = defaulted(s.Twice, TwiceFirst)
-	s.Overlap = defaulted(s.Overlap, OverlapSkip)
+	s.Overlap = defaulted(s.Overlap, OverlapDefault(t))
 	s.OverlapLimit = defaulted(s.OverlapLimit, 100)
 	s.OverlapGrace = defaulted(s.OverlapGrace, 30*time.Second)
 	s.MisfireLimit = defaulted(s.MisfireLimit, 100)
@@ -145,6 +145,25 @@ func (s Schedule) withDefaults(t Trigger) Schedule {
 	s.CatchUp = defaulted(s.CatchUp, catchUp)
 	s.Threshold = defaulted(s.Threshold, threshold)
 	return s
+}
+
+// OverlapDefault is the policy for runs of t that overlap, if none is named.
+// What times make is due again; what happened is not, so nothing of it is
+// skipped.
+func OverlapDefault(t Trigger) Overlap {
+	if Hears(t) {
+		return OverlapAllow
+	}
+	return OverlapSkip
+}
+
+// Hears reports whether t is due when something happens, and not at times.
+func Hears(t Trigger) bool {
+	switch t.Mode() {
+	case ModeEvent, ModeDependency, ModeLifecycle:
+		return true
+	}
+	return false
 }
 
 func defaulted[T comparable](v, otherwise T) T {

@@ -91,7 +91,9 @@ func (c *Claim) limit(l job.Limit, among Among, of string) {
 // takesTurns returns the policy under which a run of a fire begins when the one
 // before it is over, or nothing.
 func takesTurns(run *job.Run) trigger.Overlap {
-	if run.Origin != trigger.ReasonFire && run.Origin != trigger.ReasonCatchUp {
+	switch run.Origin {
+	case trigger.ReasonFire, trigger.ReasonCatchUp, trigger.ReasonEvent, trigger.ReasonDependency, trigger.ReasonLifecycle:
+	default:
 		return ""
 	}
 	switch policy := run.Spec.Schedule.Overlap; policy {

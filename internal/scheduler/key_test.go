@@ -32,6 +32,10 @@ func TestKeyIsTheValueOfAnExpressionOnTheInput(t *testing.T) {
 			}
 		}
 	}
+	event := &job.Run{Spec: run.Spec, Extra: map[string]string{"event.data": `{"region": "jp"}`}}
+	if got, err := keys.Of("data.region + string(data.customer.id)", event); err != nil || got != "jp7" {
+		t.Errorf("got %q, %v of a run that an event made", got, err)
+	}
 	for params, want := range map[string]string{"plain text": "plain text", "[1]": "[1]", "null": "null"} {
 		if got, err := keys.Of("data.params", &job.Run{Spec: job.Spec{Params: params}}); err != nil || got != want {
 			t.Errorf("Params %q: got %q, %v", params, got, err)

@@ -69,6 +69,14 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.keepRates(c)
 	case *wire.PutNamespace:
 		return tx.putNamespace(c)
+	case *wire.PutEvent:
+		return tx.putEvent(c)
+	case *wire.ForgetEvent:
+		return tx.forgetEvent(c)
+	case *wire.DropLetters:
+		return tx.dropLetters(c)
+	case *wire.NoteNode:
+		return tx.noteNode(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -82,7 +90,19 @@ func checkNames(c wire.Command) error {
 	case *wire.FreeKey:
 		return errors.Join(checkPart("namespace", c.Namespace), checkPart("job", c.Job), checkPart("key", c.Key))
 	case *wire.PutJob:
+		err := checkJob(c.Namespace, c.Name)
+		for _, name := range c.Listens {
+			err = errors.Join(err, checkName("topic", name))
+		}
+		return err
+	case *wire.PutEvent:
+		return errors.Join(checkName("namespace", c.Namespace), checkName("event", c.Name), checkName("event ID", c.ID))
+	case *wire.ForgetEvent:
+		return errors.Join(checkPart("namespace", c.Namespace), checkPart("event", c.Name), checkPart("event ID", c.ID))
+	case *wire.DropLetters:
 		return checkJob(c.Namespace, c.Name)
+	case *wire.NoteNode:
+		return errors.Join(checkName("node", c.Node), checkPart("node", c.Called))
 	case *wire.FireJob:
 		err := checkJob(c.Namespace, c.Name)
 		for _, run := range c.Runs {
@@ -139,7 +159,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.FreeKey:
 		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
 	case *wire.PutJob:
-		return "", partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
+		return "", topicsSize(c.Namespace, c.Name, c.Listens) + partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
 			(len(c.Namespace)+len(c.Name)+perRecord) + stepSize(c.Chunks) + maxJobStatus
 	case *wire.FireJob:
 		n := maxJobStatus
@@ -147,7 +167,19 @@ func cost(c wire.Command) (job.RunID, int) {
 			id, need := cost(run)
 			n += need + statusSize(id, nil) + 2*maxWhat + 2*indexRecords*(namesSize(run, nil)+perRecord)
 		}
+		if c.Hears {
+			names := len(c.Namespace) + len(c.Name)
+			n += partsSize(names, len(c.Memory)) + (len(c.Consumed)+maxRemembered/partSize+8)*(names+perRecord)
+		}
 		return "", n
+	case *wire.PutEvent:
+		return "", maxTold + 2*(len(c.Namespace)+len(c.Name)+len(c.ID)+perRecord)
+	case *wire.ForgetEvent:
+		return "", 2 * (len(c.Namespace) + len(c.Name) + len(c.ID) + perRecord)
+	case *wire.DropLetters:
+		return "", maxJobStatus + (len(c.Seqs)+2)*(len(c.Namespace)+len(c.Name)+perRecord)
+	case *wire.NoteNode:
+		return "", len(c.Node) + perRecord
 	case *wire.PauseJob:
 		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord) + len(c.Reason)
 	case *wire.ResumeJob:
@@ -157,10 +189,24 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.PutNamespace:
 		return "", len(c.Name) + len(c.Record) + perRecord
 	case *wire.DeleteJob:
-		return "", maxJobStatus + (maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
+		return "", topicsSize(c.Namespace, c.Name, nil) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}
 	return "", 0
 }
+
+// topicsSize is an upper bound of what it takes to listen to other topics than
+// before, of which a trigger has at most a hundred.
+func topicsSize(namespace, name string, topics []string) int {
+	each := 2*len(namespace) + len(name) + perRecord
+	n := 100*(each+maxTopic) + 4*each
+	for _, t := range topics {
+		n += each + len(t)
+	}
+	return n
+}
+
+// maxTopic is above the length of what the triggers of this version listen to.
+const maxTopic = 256
 
 // indexRecords is above how many records of indexes, history and counts one
 // command writes or removes, each with the names of one run.

@@ -20,6 +20,8 @@ type change struct {
 	dirty   map[job.RunID]*wire.RunStatus
 	counts  map[string]uint64
 	jobs    map[jobName]*wire.JobStatus // nil for one that was removed
+	heard   map[topic][]jobName         // who listens, where that has changed
+	mail    bool                        // letters came
 	pending int                         // bytes that what is in dirty and counts will take
 	freed   int                         // bytes of what was removed, about
 	placed  []placed                    // what was put into an index of those that wait
@@ -33,7 +35,7 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}}, nil
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, heard: map[topic][]jobName{}}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
@@ -87,6 +89,9 @@ func (tx *change) command(c wire.Command) (result, error) {
 			if st != nil && st.Fired { // its job hears of its end
 				need += maxJobStatus
 			}
+			if st != nil && !st.Staged {
+				need += tx.letters(st)
+			}
 		}
 	}
 	if c, ok := c.(*wire.FireJob); ok {
@@ -94,7 +99,10 @@ func (tx *change) command(c wire.Command) (result, error) {
 		if err != nil {
 			return result{}, err
 		}
-		need += endsSize(js, len(c.Namespace)+len(c.Name))
+		need += tx.endsSize(js, jobName{c.Namespace, c.Name})
+	}
+	if _, ok := c.(*wire.NoteNode); ok {
+		need += 2 * len(tx.listeners(topicOf("", job.TopicNodes))) * aboutLetter
 	}
 	if need+slack > store.MaxBatch {
 		return refuse(ErrInvalid, "a command needs %d bytes at once, the limit is %d", need, store.MaxBatch-slack)
@@ -178,7 +186,18 @@ func (tx *change) commit() error {
 		}
 	}
 	tx.f.at = tx.at
+	for t, all := range tx.heard {
+		if tx.f.listeners[t] = all; len(all) == 0 {
+			delete(tx.f.listeners, t)
+		}
+	}
 	tx.f.freed.Add(int64(tx.freed))
+	if tx.mail {
+		select {
+		case tx.f.mailed <- struct{}{}:
+		default:
+		}
+	}
 	for _, id := range tx.touched {
 		st := tx.dirty[id]
 		if st != nil && st.State == job.Running {

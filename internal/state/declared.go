@@ -2,10 +2,12 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
@@ -52,7 +54,7 @@ func (s *State) PutJob(ctx context.Context, spec job.Spec, chunks [][]byte, wake
 	overlap, limit, again := spec.Overlaps()
 	c := &wire.PutJob{
 		Namespace: spec.Namespace, Name: spec.Name, At: s.now().UnixNano(), Expect: expect,
-		Overlap: overlap, Limit: limit, Again: again, Record: record, Chunks: chunks,
+		Overlap: overlap, Limit: limit, Again: again, Listens: spec.Listens(), Record: record, Chunks: chunks,
 	}
 	if !wake.IsZero() {
 		c.Wake = wake.UnixNano()
@@ -75,6 +77,10 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 	if js == nil && c.Expect != 0 {
 		return refuse(ErrRevision, "%s/%s is not declared, and not at %d", c.Namespace, c.Name, c.Expect)
 	}
+	j := jobName{c.Namespace, c.Name}
+	if err := tx.mayListen(j, c.Listens); err != nil {
+		return result{err: err}, nil //nolint:nilerr // a refusal is an answer
+	}
 	if js == nil {
 		if js, err = tx.newJob(c); err != nil {
 			return result{}, err
@@ -87,6 +93,9 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 		if err := tx.dropParts(jobChunkKey(c.Namespace, c.Name, i)); err != nil {
 			return result{}, err
 		}
+	}
+	if err := errors.Join(tx.listen(j, js, c.Listens), tx.reopen(j, js)); err != nil {
+		return result{}, err
 	}
 	for i, b := range c.Chunks {
 		if err := putParts(tx.batch, jobChunkKey(c.Namespace, c.Name, i), nil, b); err != nil {
@@ -126,12 +135,12 @@ func (tx *change) newJob(c *wire.PutJob) (*wire.JobStatus, error) {
 	}
 	tx.jobs[jobName{c.Namespace, c.Name}] = js
 	tx.pending += maxJobStatus
-	return js, nil
+	return js, tx.openInbox(jobName{c.Namespace, c.Name}, js)
 }
 
 // sameJob reports whether a job is declared already as c says.
 func (tx *change) sameJob(c *wire.PutJob, js *wire.JobStatus) (bool, error) {
-	if js == nil || js.Chunks != len(c.Chunks) {
+	if js == nil || js.Chunks != len(c.Chunks) || !slices.Equal(js.Listens, c.Listens) {
 		return false, nil
 	}
 	has, err := getParts(tx.batch, jobKey(c.Namespace, c.Name))
@@ -185,19 +194,24 @@ func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
 			return result{}, err
 		}
 	}
-	if err := tx.wakeAt(c.Namespace, c.Name, js, 0); err != nil {
+	j := jobName{c.Namespace, c.Name}
+	if err := errors.Join(tx.wakeAt(c.Namespace, c.Name, js, 0), tx.listen(j, js, nil), tx.forsake(j)); err != nil {
 		return result{}, err
 	}
 	var left *wire.JobStatus
 	if len(js.Active) > 0 {
 		left = &wire.JobStatus{Deleted: true, Active: js.Active, Keys: js.Keys, EndedAt: js.EndedAt}
 	}
-	tx.jobs[jobName{c.Namespace, c.Name}] = left
+	tx.jobs[j] = left
 	return result{}, tx.dropParts(jobKey(c.Namespace, c.Name))
 }
 
 // jobName names a job.
 type jobName struct{ namespace, name string }
+
+func (j jobName) compare(o jobName) int {
+	return cmp.Or(cmp.Compare(j.namespace, o.namespace), cmp.Compare(j.name, o.name))
+}
 
 // job returns the status of a declared job as of now, or nil. It is written
 // with the change, so whoever changes it changes the job.
@@ -319,7 +333,18 @@ func declared(g getter, namespace, name string, record []byte) (job.Declared, er
 		}
 		d.Fires.Skipped[c.Cause] = c.N
 	}
-	return d, nil
+	if len(js.Listens) == 0 {
+		return d, nil
+	}
+	for _, c := range js.Refused {
+		if d.Fires.Refused == nil {
+			d.Fires.Refused = map[string]int{}
+		}
+		d.Fires.Refused[c.Cause] = c.N
+	}
+	in, err := readInbox(g, jobName{namespace, name})
+	d.Fires.Heard, d.Fires.Waiting = js.Heard, int(in.letters)
+	return d, err
 }
 
 // Jobs returns at most limit declared jobs of a namespace, or of all if it is

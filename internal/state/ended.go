@@ -299,6 +299,7 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 	}
 	return errors.Join(
 		begun, counted,
+		tx.runEnded(id, st),
 		tx.leave(id, st),
 		tx.release(id, st),
 		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), []byte{byte(st.State)}),

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
@@ -32,6 +34,21 @@ type Firing struct {
 	Ended         bool
 	Runs          []FiringRun
 	Skipped       []job.Skipped
+	// Heard is what becomes of the letters in the job's inbox, or nil.
+	Heard *Heard
+}
+
+// Heard settles letters.
+type Heard struct {
+	// Upto says that those with lower numbers were read, and Seen how far
+	// there were any.
+	Upto, Seen uint64
+	// Consumed are those that are not needed any more, by number.
+	Consumed []uint64
+	// Refused is how many were not counted, by why.
+	Refused map[string]int
+	// Memory is what the trigger remembers now.
+	Memory []byte
 }
 
 // FiringRun is a run to be made, with the entries that its journal begins
@@ -67,11 +84,18 @@ func activeSize(js *wire.JobStatus) int {
 }
 
 // endsSize is an upper bound of what it takes to end runs for others.
-func endsSize(js *wire.JobStatus, names int) int {
+func (tx *change) endsSize(js *wire.JobStatus, j jobName) int {
 	if js == nil {
 		return 0
 	}
-	return min(len(js.Active), maxEnds) * (indexRecords*(maxName+names+perRecord) + 2*maxWhat)
+	heard := tx.letters(&wire.RunStatus{Namespace: j.namespace, Job: j.name})
+	return min(len(js.Active), tx.ends(j)) * (indexRecords*(maxName+len(j.namespace)+len(j.name)+perRecord) + 2*maxWhat + heard)
+}
+
+// ends is how many runs of a job may make way for one: the fewer, the more
+// jobs hear of that.
+func (tx *change) ends(j jobName) int {
+	return maxEnds / (1 + len(tx.listeners(topic{j.namespace, job.TopicUpstream(j.name)}))/16)
 }
 
 // maxRecent is how many records of skipped fires are kept of a job.
@@ -137,7 +161,17 @@ func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
 		Namespace: f.Namespace, Name: f.Name, Revision: f.Revision, Seq: f.Seq, Cursor: nanos(f.Cursor), Wake: nanos(f.Wake),
 		Ended: f.Ended, At: s.now().UnixNano(), Skipped: f.Skipped,
 	}
-	size := 0
+	if h := f.Heard; h != nil {
+		if len(h.Memory) > maxRemembered {
+			return Fired{}, fmt.Errorf("%w: the trigger of job %s/%s has to remember %d bytes, the limit is %d: use fewer or shorter keys",
+				ErrInvalid, f.Namespace, f.Name, len(h.Memory), maxRemembered)
+		}
+		c.Hears, c.Heard, c.Seen, c.Consumed, c.Memory = true, h.Upto, h.Seen, h.Consumed, h.Memory
+		for _, why := range slices.Sorted(maps.Keys(h.Refused)) {
+			c.Refused = append(c.Refused, wire.CauseCount{Cause: why, N: h.Refused[why]})
+		}
+	}
+	size := len(c.Memory)
 	var staged []job.RunID
 	for _, r := range f.Runs {
 		if err := checkRun(&r.Run, r.Chunks); err != nil {
@@ -206,7 +240,7 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		return refuse(ErrStale, "%s/%s was settled %d times, not %d", c.Namespace, c.Name, js.Seq, c.Seq)
 	}
 	var fired Fired
-	before, ends := js.Runs, maxEnds
+	before, ends := js.Runs, tx.ends(jobName{c.Namespace, c.Name})
 	for _, run := range c.Runs {
 		if err := tx.fireRun(js, run, c.At, &fired, &ends); err != nil {
 			return result{}, err
@@ -215,13 +249,18 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 	for _, k := range c.Skipped {
 		js.Skip(k, maxRecent)
 	}
+	if c.Hears {
+		if err := tx.hear(c, js); err != nil {
+			return result{}, err
+		}
+	}
 	js.Seq++
 	js.Done = c.Digest()
 	js.Cursor, js.Ended = max(js.Cursor, c.Cursor), c.Ended
 	wake := c.Wake
 	// It was worked out as if all runs were going to be made.
 	missing := js.Runs-before < len(c.Runs)
-	if c.Ended && missing || js.Again && !c.Ended && len(c.Runs) > 0 && len(js.Active) == 0 {
+	if c.Ended && missing || js.Again && !c.Hears && !c.Ended && len(c.Runs) > 0 && len(js.Active) == 0 {
 		js.Ended, wake = false, max(c.At, 1)
 	}
 	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
@@ -344,6 +383,9 @@ func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 		return nil
 	}
 	js.Seq++ // what is due depends on it
+	if len(js.Listens) > 0 {
+		return tx.reopen(jobName{st.Namespace, st.Job}, js)
+	}
 	return tx.wakeAt(st.Namespace, st.Job, js, st.Finished)
 }
 

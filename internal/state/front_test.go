@@ -14,9 +14,9 @@ func TestAFrontHidesNothing(t *testing.T) {
 	t.Logf("seed %d", seed)
 	chance := rand.New(rand.NewPCG(seed, 0))
 	var f fronts
-	prefix := []byte("o")
+	prefix := []byte("x")
 	has := map[string]bool{}
-	key := func(n int) []byte { return fmt.Appendf(nil, "o%04d", n) }
+	key := func(n int) []byte { return fmt.Appendf(nil, "x%04d", n) }
 	lowest := func(in map[string]bool, from string) string {
 		least := ""
 		for k := range in {
@@ -49,7 +49,7 @@ func TestAFrontHidesNothing(t *testing.T) {
 		if first := lowest(view, ""); first != "" && lowest(view, start) != first {
 			t.Fatalf("a reader that begins at %q misses %q", start, first)
 		}
-		if start != "o" {
+		if start != "x" {
 			useful++
 		}
 		first := lowest(view, start)

@@ -43,11 +43,16 @@ type fsm struct {
 	// snapping is held by who takes a snapshot.
 	snapping sync.Mutex
 
+	// mailed holds one if letters have come.
+	mailed chan struct{}
+
 	// Only the goroutine that applies uses these.
 	at cursor
 	// live has the status of all runs that have begun and are not final, so
 	// that an append need not read. Those that wait are on the disk only.
 	live map[job.RunID]*wire.RunStatus
+	// listeners is who listens to what, each list in order.
+	listeners map[topic][]jobName
 }
 
 // cursor is how far the log was carried out: Done commands of entry Index, or
@@ -66,10 +71,11 @@ type result struct {
 	run    job.RunID       // that run
 	left   uint64          // entries that belong to no run, after a discard
 	fired  Fired           // of a fire
+	told   Told            // of an event
 }
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {
-	f := &fsm{kv: kv, hub: h, dir: dir, log: log, stop: stop}
+	f := &fsm{kv: kv, hub: h, dir: dir, log: log, stop: stop, mailed: make(chan struct{}, 1)}
 	if size := kv.Size(); size >= reclaimBytes { // how much of it was removed in an earlier life is not known
 		f.freed.Store(worthwhile(size))
 	}
@@ -98,6 +104,9 @@ func (f *fsm) load() error {
 		return err
 	}
 	if err := f.loadCluster(v); err != nil {
+		return err
+	}
+	if err := f.loadListeners(v); err != nil {
 		return err
 	}
 	f.live = map[job.RunID]*wire.RunStatus{}

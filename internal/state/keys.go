@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -24,8 +25,8 @@ import (
 //	u id 0                  it has begun and has no final state
 //	g id 0                  there are entries, but no run
 //	a id 0 n                it was tried again, as attempt n: the ID of that
-//	o rank namespace 0 job 0 line 0 created id 0  it waits for a master
-//	O rank namespace 0 job 0 line 0    how many do in that line
+//	x rank namespace 0 job 0 line 0 created id 0  it waits for a master
+//	X rank namespace 0 job 0 line 0    how many do in that line
 //	d time id 0             it waits for a time
 //	w time id 0             it has ended, then, and was not compacted yet
 //	e namespace 0 job 0 time id 0   it has ended, then
@@ -39,8 +40,16 @@ import (
 //	y namespace 0 job 0     its status, and what became of its fires
 //	W time namespace 0 job 0    its trigger is to be looked at then
 //	P namespace 0 job 0     the job is paused: since when, and why
-//	t hash 0                when runs began that a rate counts together
-//	N namespace 0           what is said of a namespace
+//	T hash 0                when runs began that a rate counts together
+//	S namespace 0           what is said of a namespace
+//	t namespace 0 topic 0 namespace 0 job 0   the job listens to that
+//	o namespace 0 job 0     its inbox: how many letters there were, and are
+//	n namespace 0 job 0 n   letter number n of it
+//	M namespace 0 job 0     there are letters to be read
+//	m namespace 0 job 0 part    what its trigger remembers of those that were
+//	E namespace 0 event 0 id 0  there was an event of that ID, then
+//	F time namespace 0 event 0 id 0  the same, by time
+//	N id 0                  a node: which life it is in, and whether it has left
 //
 // Numbers and times have eight bytes that sort as they do, a rank has one.
 var (
@@ -104,6 +113,12 @@ func named(kind byte, names ...string) []byte {
 		k = append(k, 0)
 	}
 	return k
+}
+
+// splitNames returns the names in what is left of a key.
+func splitNames(b []byte) []string {
+	names := strings.Split(string(b), "\x00")
+	return names[:len(names)-1]
 }
 
 // timed adds a time and names to the beginning of a key.

@@ -145,12 +145,29 @@ func anyRun(c choose, id job.RunID, name string, at int64) *wire.CreateRun {
 	return cmd
 }
 
+// anyNews returns a command about what jobs may listen to.
+func anyNews(c choose, name string, at int64) wire.Command {
+	switch c(6) {
+	case 0, 1, 2:
+		return &wire.PutEvent{Namespace: "d", Name: oneOf(c, "e1", "e2"), ID: oneOf(c, "x", "y", "z"), At: at, Data: bytes.Repeat([]byte("d"), oneOf(c, 0, 1, 9))}
+	case 3:
+		return &wire.ForgetEvent{Namespace: "d", Name: oneOf(c, "e1", "e2"), ID: oneOf(c, "x", "y", "z"), Before: at}
+	case 4:
+		return &wire.DropLetters{Namespace: "d", Name: name, Seqs: []uint64{uint64(c(3)), uint64(c(6))}}
+	}
+	what := oneOf(c, job.NodeJoins, job.NodeLeaves, job.NodeLeads, "odd")
+	return &wire.NoteNode{What: what, Node: oneOf(c, "n1", "n2"), Life: uint64(c(3)), At: at}
+}
+
 func anyJob(c choose, name string, at int64) wire.Command {
-	switch c(8) {
+	switch c(11) {
+	case 8, 9, 10:
+		return anyNews(c, name, at)
 	case 0, 1, 2:
 		return &wire.PutJob{
 			Namespace: "d", Name: name, At: at, Wake: oneOf(c, 0, at+1), Expect: uint64(oneOf(c, 0, 0, 1)), Limit: c(3), Again: c(2) == 0,
 			Overlap: oneOf(c, "", job.OverlapAllow, job.OverlapQueueOne, job.OverlapQueueAll, job.OverlapCancelOld, job.OverlapKillOld),
+			Listens: oneOf(c, nil, nil, []string{"event:e1"}, []string{"event:e1", "event:e2"}, []string{"after:j", "after:k"}, []string{job.TopicNodes}),
 			Record:  []byte{byte(c(2))},
 		}
 	case 3:
@@ -159,6 +176,15 @@ func anyJob(c choose, name string, at int64) wire.Command {
 	cmd := &wire.FireJob{
 		Namespace: "d", Name: name, Revision: 1 + uint64(c(2)), Seq: uint64(c(8)),
 		Cursor: at, Wake: oneOf(c, 0, at+1), Ended: c(4) == 0, At: at,
+	}
+	if c(3) == 0 {
+		cmd.Hears, cmd.Heard, cmd.Seen, cmd.Memory = true, uint64(c(6)), uint64(c(6)), bytes.Repeat([]byte("m"), c(9))
+		for range c(3) {
+			cmd.Consumed = append(cmd.Consumed, uint64(c(6)))
+		}
+		if c(2) == 0 {
+			cmd.Refused = []wire.CauseCount{{Cause: "filter", N: 1}}
+		}
 	}
 	for i := range c(3) {
 		run := anyRun(c, job.RunID(fmt.Sprintf("d/%s@%d", name, 7+i)), name, at)
@@ -243,8 +269,8 @@ func checkLaw(t testing.TB, f *fsm) {
 		}
 		switch st.Waits {
 		case wire.WaitsForMaster:
-			need(placeKey(lineKey('o', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created), why)
-			counts[string(lineKey('O', st.Priority, st.Namespace, st.Job, st.Line))]++
+			need(placeKey(lineKey('x', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created), why)
+			counts[string(lineKey('X', st.Priority, st.Namespace, st.Job, st.Line))]++
 			counts[string(queuedKey(st.Namespace, st.Job))]++
 			counts[string(allQueuedKey)]++
 		case wire.WaitsForTime:
@@ -286,12 +312,85 @@ func checkLaw(t testing.TB, f *fsm) {
 			delete(left, key)
 		}
 	}
+	checkInboxes(t, f, all, left)
 	for key := range left {
-		if !strings.ContainsRune("cvisbyWPtN", rune(key[0])) {
+		if !strings.ContainsRune("cvisbyWPNmTS", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}
 	checkJobs(t, all, runs)
+}
+
+// checkInboxes checks who listens to what, what waits for them, and which events
+// are remembered.
+func checkInboxes(t testing.TB, f *fsm, all map[string]string, left map[string]bool) {
+	t.Helper()
+	listen, waiting := map[string]bool{}, map[jobName]inbox{}
+	for key, value := range all {
+		names := splitNames([]byte(key[1:]))
+		switch key[0] {
+		case 'y':
+			var js wire.JobStatus
+			must(t, wire.DecodeRecord([]byte(value), &js))
+			for _, name := range js.Listens {
+				listen[string(listenKey(topicOf(names[0], name), jobName{names[0], names[1]}))] = true
+			}
+		case 'n':
+			names = splitNames([]byte(key[1 : len(key)-8]))
+			in := waiting[jobName{names[0], names[1]}]
+			in.letters++
+			in.bytes += uint64(len(value))
+			waiting[jobName{names[0], names[1]}] = in
+			delete(left, key)
+		case 'E':
+			old := string(oldEventKey(names[0], names[1], names[2], int64(binary.BigEndian.Uint64([]byte(value)))))
+			if !left[old] {
+				t.Fatalf("event %q is not going to be forgotten", key)
+			}
+			delete(left, old)
+			delete(left, key)
+		}
+	}
+	heard := 0
+	for key := range all {
+		switch names := splitNames([]byte(key[1:])); key[0] {
+		case 't':
+			if !listen[key] {
+				t.Fatalf("nobody says that he listens, as %q has it", key)
+			}
+			if j := (jobName{names[2], names[3]}); !slices.Contains(f.listeners[topic{names[0], names[1]}], j) {
+				t.Fatalf("%q is not so in memory: %v", key, f.listeners)
+			}
+			heard++
+			delete(left, key)
+		case 'o':
+			j := jobName{names[0], names[1]}
+			in, err := readInbox(f.kv, j)
+			must(t, err)
+			if want := waiting[j]; in.letters != want.letters || in.bytes != want.bytes {
+				t.Fatalf("the inbox of %v has %+v, as it is counted %+v", j, want, in)
+			}
+			delete(waiting, j)
+			delete(left, key)
+		case 'M':
+			delete(left, key)
+		}
+	}
+	for _, jobs := range f.listeners {
+		heard -= len(jobs)
+	}
+	if heard != 0 || len(waiting) > 0 || len(listen) != len(listenersOf(f)) {
+		t.Fatalf("%d listeners too many, and letters that are not counted: %v", heard, waiting)
+	}
+}
+
+func listenersOf(f *fsm) (all []string) {
+	for t, jobs := range f.listeners {
+		for _, j := range jobs {
+			all = append(all, string(listenKey(t, j)))
+		}
+	}
+	return all
 }
 
 // checkJobs checks what is kept of declared jobs.

@@ -28,8 +28,8 @@ func lineOf(run *job.Run) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// lineKey is the beginning of the places of a line, with kind 'o', or of how
-// many they are, with kind 'O'.
+// lineKey is the beginning of the places of a line, with kind 'x', or of how
+// many they are, with kind 'X'.
 func lineKey(kind byte, priority int, namespace, name, line string) []byte {
 	k := make([]byte, 0, 2+len(namespace)+len(name)+len(line)+3+8+64)
 	k = append(append(k, kind), ranked(priority)...)
@@ -60,14 +60,14 @@ func (s *State) Lines() (*Lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lines{s, epoch, v, v.Seeker([]byte("O")), v.Seeker([]byte("o"))}, nil
+	return &Lines{s, epoch, v, v.Seeker([]byte("X")), v.Seeker([]byte("x"))}, nil
 }
 
 // Line returns the first line at the place that w says or behind it, in the
 // order of priority, the highest first, then of namespace, job and line, and
 // whether there is one.
 func (l *Lines) Line(w Waiting) (Waiting, bool, error) {
-	p, ok, err := l.lines.Seek(lineKey('O', w.Priority, w.Namespace, w.Job, w.Line), []byte("O"))
+	p, ok, err := l.lines.Seek(lineKey('X', w.Priority, w.Namespace, w.Job, w.Line), []byte("X"))
 	if err != nil || !ok {
 		return Waiting{}, false, err
 	}
@@ -84,7 +84,7 @@ func (l *Lines) Line(w Waiting) (Waiting, bool, error) {
 // creation and ID, or behind it, and whether there is one. Without an ID that is
 // the first of all.
 func (l *Lines) Run(w Waiting) (Waiting, bool, error) {
-	line := lineKey('o', w.Priority, w.Namespace, w.Job, w.Line)
+	line := lineKey('x', w.Priority, w.Namespace, w.Job, w.Line)
 	start := l.s.fsm.lines.start(line)
 	if w.ID != "" {
 		start = placeKey(line, w.ID, w.Created.UnixNano())
@@ -156,14 +156,14 @@ func (f *fsm) migrateSome(v *store.Snapshot) (done bool, err error) {
 			return false, fmt.Errorf("state: record %q of a run that waits: %w", p.Key, store.ErrCorrupt)
 		}
 		id, priority := job.RunID(k[9:len(k)-1]), job.MaxPriority-int(k[0])
-		line := lineKey('o', priority, string(names[0]), string(names[1]), "")
+		line := lineKey('x', priority, string(names[0]), string(names[1]), "")
 		lines[string(line[1:])]++
 		if err := errors.Join(b.Put(placeKey(line, id, disordered(k[1:])), value[:8]), b.Delete(bytes.Clone(p.Key))); err != nil {
 			return false, err
 		}
 	}
 	for line, more := range lines {
-		key := append([]byte("O"), line...)
+		key := append([]byte("X"), line...)
 		count, err := readCount(b, key)
 		if err != nil {
 			return false, err

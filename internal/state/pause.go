@@ -120,7 +120,7 @@ func (tx *change) resume(c *wire.ResumeJob) (result, error) {
 	if js != nil && js.PausedAt > js.ResumedAt {
 		js.ResumedAt = max(c.At, js.PausedAt+1)
 		js.Seq++
-		if err := tx.wakeAt(c.Namespace, c.Name, js, js.ResumedAt); err != nil {
+		if err := errors.Join(tx.wakeAt(c.Namespace, c.Name, js, js.ResumedAt), tx.reopen(jobName{c.Namespace, c.Name}, js)); err != nil {
 			return result{}, err
 		}
 	}

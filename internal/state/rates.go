@@ -25,10 +25,10 @@ const (
 
 func rateKey(of string) []byte {
 	sum := sha256.Sum256([]byte(of))
-	return named('t', hex.EncodeToString(sum[:16]))
+	return named('T', hex.EncodeToString(sum[:16]))
 }
 
-func namespaceKey(name string) []byte { return named('N', name) }
+func namespaceKey(name string) []byte { return named('S', name) }
 
 // KeepRates records what is remembered of rates, in place of what was; a
 // window of nothing removes it. It may be repeated.
@@ -74,7 +74,7 @@ func (s *State) Rates() ([]wire.RateWindow, error) {
 	}
 	defer v.Close()
 	var all []wire.RateWindow
-	for p, err := range v.Scan([]byte("t")) {
+	for p, err := range v.Scan([]byte("T")) {
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +143,7 @@ func (s *State) Namespaces() ([]job.Namespace, error) {
 	}
 	defer v.Close()
 	var all []job.Namespace
-	for p, err := range v.Scan([]byte("N")) {
+	for p, err := range v.Scan([]byte("S")) {
 		if err != nil {
 			return nil, err
 		}

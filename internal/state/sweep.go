@@ -14,12 +14,18 @@ import (
 const stagedFor = time.Hour
 
 // Sweep removes what nobody asks for any more: keys of runs whose time is
-// over, what is left of runs that were forgotten, and what was staged an hour
+// over, events of more than an hour ago, letters of jobs that were deleted, what is left of runs that were forgotten, and what was staged an hour
 // ago or earlier for a run that was not created since. It goes in steps and
 // may be cut short and repeated at any time.
 func (s *State) Sweep(ctx context.Context) error {
 	now := s.now()
 	if err := s.sweepKeys(ctx, now.UnixNano()); err != nil {
+		return err
+	}
+	if err := s.sweepEvents(ctx, now.Add(-eventFor).UnixNano()); err != nil {
+		return err
+	}
+	if err := s.sweepLetters(ctx); err != nil {
 		return err
 	}
 	return s.sweepStaged(ctx, now.Add(-stagedFor).UnixNano())

@@ -120,7 +120,7 @@ func (tx *change) wait(id job.RunID, st *wire.RunStatus, what wire.Waits) error 
 		tx.placed = append(tx.placed, placed{key[:1], key})
 		return tx.batch.Put(key, head, named('n', st.Namespace, st.Job)[1:])
 	}
-	line := lineKey('o', st.Priority, st.Namespace, st.Job, st.Line)
+	line := lineKey('x', st.Priority, st.Namespace, st.Job, st.Line)
 	key := placeKey(line, id, st.Created)
 	tx.placed = append(tx.placed, placed{line, key})
 	return errors.Join(
@@ -137,7 +137,7 @@ func (tx *change) leave(id job.RunID, st *wire.RunStatus) error {
 	case wire.WaitsForTime:
 		return tx.batch.Delete(dueKey(id, st.NotBefore))
 	case wire.WaitsForMaster:
-		return errors.Join(tx.batch.Delete(placeKey(lineKey('o', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created)), tx.queued(st, -1))
+		return errors.Join(tx.batch.Delete(placeKey(lineKey('x', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created)), tx.queued(st, -1))
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (tx *change) leave(id job.RunID, st *wire.RunStatus) error {
 func (tx *change) queued(st *wire.RunStatus, by int64) error {
 	_, one := tx.count(queuedKey(st.Namespace, st.Job), by)
 	_, all := tx.count(allQueuedKey, by)
-	_, line := tx.count(lineKey('O', st.Priority, st.Namespace, st.Job, st.Line), by)
+	_, line := tx.count(lineKey('X', st.Priority, st.Namespace, st.Job, st.Line), by)
 	return errors.Join(one, all, line)
 }
 

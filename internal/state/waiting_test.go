@@ -147,16 +147,16 @@ func TestWhatWaitedBeforeThereWereLinesGetsIntoThem(t *testing.T) {
 		b, err := kv.Batch()
 		must(t, err)
 		done := 0
-		for p, err := range kv.Scan([]byte("o")) {
+		for p, err := range kv.Scan([]byte("x")) {
 			must(t, err)
 			if done++; done > 1000 {
 				break
 			}
-			rest := p.Key[len(lineKey('o', 0, "d", "j", "")):]
+			rest := p.Key[len(lineKey('x', 0, "d", "j", "")):]
 			must(t, b.Put(append([]byte{'p', p.Key[1]}, rest...), bytes.Clone(p.Value), named('n', "d", "j")[1:]))
 			must(t, b.Delete(bytes.Clone(p.Key)))
 		}
-		for p, err := range kv.Scan([]byte("O")) {
+		for p, err := range kv.Scan([]byte("X")) {
 			must(t, err)
 			must(t, b.Delete(bytes.Clone(p.Key)))
 		}

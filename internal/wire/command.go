@@ -184,6 +184,8 @@ type PutJob struct {
 	Overlap string `msgpack:"o,omitempty"`
 	Limit   int    `msgpack:"ol,omitempty"`
 	Again   bool   `msgpack:"g,omitempty"`
+	// Listens is the topics that the job listens to.
+	Listens []string `msgpack:"ls,omitempty"`
 	// Record is the spec as EncodeRecord wrote it, Chunks its input.
 	Record []byte   `msgpack:"-"`
 	Chunks [][]byte `msgpack:"-"`
@@ -437,11 +439,19 @@ func newCommand(kind byte) Command {
 		return &FoundCluster{}
 	case 'P':
 		return &PauseJob{}
+	case 'e':
+		return &PutEvent{}
+	case 'E':
+		return &ForgetEvent{}
+	case 'L':
+		return &DropLetters{}
+	case 'N':
+		return &NoteNode{}
 	case 'R':
 		return &ResumeJob{}
-	case 'L':
+	case 'l':
 		return &KeepRates{}
-	case 'N':
+	case 'S':
 		return &PutNamespace{}
 	}
 	return nil

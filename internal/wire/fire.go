@@ -24,6 +24,17 @@ type FireJob struct {
 	At        int64         `msgpack:"a"`
 	Skipped   []job.Skipped `msgpack:"s,omitempty"`
 	Runs      []*CreateRun  `msgpack:"-"`
+
+	// Hears says that letters of the job's inbox are settled: those below
+	// Heard have been read, as far as Seen there were any, and those in
+	// Consumed are not needed any more. Refused is how many were not counted.
+	Hears    bool         `msgpack:"h,omitempty"`
+	Heard    uint64       `msgpack:"hd,omitempty"`
+	Seen     uint64       `msgpack:"hs,omitempty"`
+	Consumed []uint64     `msgpack:"-"`
+	Refused  []CauseCount `msgpack:"rf,omitempty"`
+	// Memory is what the trigger remembers of them, as EncodeRecord wrote it.
+	Memory []byte `msgpack:"-"`
 }
 
 func (*FireJob) kind() byte { return 'T' }
@@ -37,13 +48,16 @@ func (c *FireJob) blobs() [][]byte {
 		}
 		blobs = append(blobs, b)
 	}
+	if c.Hears {
+		blobs = append(blobs, appendSeqs(nil, c.Consumed), c.Memory)
+	}
 	return blobs
 }
 
 // whole returns what is wrong with a run that could not be encoded. It must
 // not get into the log: who meets a command that can't be read goes no further.
 func (c *FireJob) whole(blobs [][]byte) error {
-	for i, b := range blobs {
+	for i, b := range blobs[:len(c.Runs)] {
 		if len(b) == 0 {
 			_, err := EncodeCommand(c.Runs[i])
 			return err
@@ -68,12 +82,27 @@ func (c *FireJob) Digest() uint64 {
 			b = binary.AppendVarint(b, n)
 		}
 	}
+	if c.Hears {
+		b = appendSeqs(binary.AppendUvarint(b, c.Heard), c.Consumed)
+		b = append(b, c.Memory...)
+	}
 	h := fnv.New64a()
 	h.Write(b)
 	return h.Sum64()
 }
 
 func (c *FireJob) take(blobs [][]byte) error {
+	if c.Hears {
+		n := len(blobs) - 2
+		if n < 0 {
+			return errShort
+		}
+		var err error
+		if c.Consumed, err = seqs(blobs[n]); err != nil {
+			return err
+		}
+		c.Memory, blobs = blobs[n+1], blobs[:n]
+	}
 	for _, b := range blobs {
 		n := 0
 		for one, err := range Commands(b) {
@@ -92,6 +121,29 @@ func (c *FireJob) take(blobs [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// appendSeqs appends numbers, each as the distance from the one before.
+func appendSeqs(b []byte, all []uint64) []byte {
+	last := uint64(0)
+	for _, seq := range all {
+		b, last = binary.AppendVarint(b, int64(seq-last)), seq
+	}
+	return b
+}
+
+// seqs returns what appendSeqs appended.
+func seqs(b []byte) (all []uint64, err error) {
+	last := uint64(0)
+	for len(b) > 0 {
+		d, n := binary.Varint(b)
+		if n <= 0 {
+			return nil, errShort
+		}
+		last += uint64(d)
+		all, b = append(all, last), b[n:]
+	}
+	return all, nil
 }
 
 // JobStatus is what the state keeps beside the spec of a declared job. Times
@@ -118,6 +170,13 @@ type JobStatus struct {
 	PausedAt  int64         `msgpack:"pa,omitempty"`
 	ResumedAt int64         `msgpack:"ra,omitempty"`
 	EndedAt   int64         `msgpack:"ea,omitempty"`
+	// Listens is the topics that the job listens to, From the first letter of
+	// its inbox that is its own, Heard up to which all were read, and Refused
+	// how many were not counted.
+	Listens []string     `msgpack:"ls,omitempty"`
+	From    uint64       `msgpack:"fr,omitempty"`
+	Heard   uint64       `msgpack:"hd,omitempty"`
+	Refused []CauseCount `msgpack:"rf,omitempty"`
 	// Deleted says that there is no job any more, only Active runs of it.
 	Deleted bool `msgpack:"x,omitempty"`
 	// Keys are what the Active runs were told apart by when they were made, in
@@ -170,14 +229,23 @@ func (s *JobStatus) Rivals(key uint64) []job.RunID {
 
 // Skip counts fires that made no run, and keeps the latest records of them.
 func (s *JobStatus) Skip(k job.Skipped, keep int) {
-	i := slices.IndexFunc(s.Causes, func(c CauseCount) bool { return c.Cause == k.Cause })
-	if i < 0 {
-		i = len(s.Causes)
-		s.Causes = append(s.Causes, CauseCount{Cause: k.Cause})
-	}
-	s.Causes[i].N += k.Count
+	s.Causes = counted(s.Causes, k.Cause, k.Count)
 	s.Recent = append(s.Recent, k)
 	s.Recent = s.Recent[max(len(s.Recent)-keep, 0):]
+}
+
+// Refuse counts letters that were not counted.
+func (s *JobStatus) Refuse(k CauseCount) { s.Refused = counted(s.Refused, k.Cause, k.N) }
+
+// counted adds to the count of a cause.
+func counted(all []CauseCount, cause string, n int) []CauseCount {
+	i := slices.IndexFunc(all, func(c CauseCount) bool { return c.Cause == cause })
+	if i < 0 {
+		i = len(all)
+		all = append(all, CauseCount{Cause: cause})
+	}
+	all[i].N += n
+	return all
 }
 
 // CauseCount is how many fires were skipped for a cause.

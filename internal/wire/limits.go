@@ -22,8 +22,8 @@ type PutNamespace struct {
 	Record []byte `msgpack:"-"`
 }
 
-func (*KeepRates) kind() byte    { return 'L' }
-func (*PutNamespace) kind() byte { return 'N' }
+func (*KeepRates) kind() byte    { return 'l' }
+func (*PutNamespace) kind() byte { return 'S' }
 
 func (*KeepRates) blobs() [][]byte      { return nil }
 func (c *PutNamespace) blobs() [][]byte { return [][]byte{c.Record} }

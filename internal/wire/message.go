@@ -52,6 +52,7 @@ const (
 	MethodDeleteJob = "state.delete-job" // JobRef -> Nothing
 	MethodRunJob    = "state.run-job"    // job.Run -> job.Run
 	MethodBackfill  = "state.backfill"   // Backfill -> Backfilled
+	MethodSend      = "state.send"       // job.Event -> Told
 
 	MethodPutNamespace = "state.put-namespace" // job.Namespace -> Nothing
 	MethodNamespaces   = "state.namespaces"    // Nothing -> []job.Namespace
@@ -154,6 +155,13 @@ type JobRef struct {
 	Namespace string `msgpack:"n"`
 	Name      string `msgpack:"j"`
 	Reason    string `msgpack:"w,omitempty"`
+}
+
+// Told is what became of an event: how many jobs it was told to, and whether it
+// had been told before.
+type Told struct {
+	Jobs  int  `msgpack:"n"`
+	Known bool `msgpack:"k,omitempty"`
 }
 
 // Retry asks for the next attempt of a run that did not succeed.

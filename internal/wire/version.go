@@ -21,13 +21,20 @@ func VersionOf(c Command) byte {
 		if c.Overlap != 0 || c.Line != "" {
 			return 2
 		}
-	case *KeepRates, *PutNamespace:
+	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:
 		return 2
+	case *PutJob:
+		if len(c.Listens) > 0 {
+			return 2
+		}
 	case *FireJob:
 		for _, run := range c.Runs {
 			if VersionOf(run) == 2 {
 				return 2
 			}
+		}
+		if c.Hears {
+			return 2
 		}
 	}
 	return 1

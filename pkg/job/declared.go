@@ -38,6 +38,13 @@ type Fires struct {
 	// of them, oldest first.
 	Skipped map[string]int `msgpack:"s,omitempty"`
 	Recent  []Skipped      `msgpack:"r,omitempty"`
+	// Heard is up to which of the things that it listens to, by number, all
+	// are settled, Waiting how many are kept that no run was made of yet, and
+	// Refused how many were not counted, by why: "filter", "duplicate",
+	// "throttled" or "inactive".
+	Heard   uint64         `msgpack:"hd,omitempty"`
+	Waiting int            `msgpack:"wg,omitempty"`
+	Refused map[string]int `msgpack:"rf,omitempty"`
 	// PausedAt is when the last pause began, ResumedAt when it ended.
 	PausedAt  time.Time `msgpack:"pa,omitempty"`
 	ResumedAt time.Time `msgpack:"ra,omitempty"`
@@ -75,11 +82,14 @@ const (
 )
 
 // Overlaps returns what decides whether a fire makes a run: the policy, its
-// limit, and whether the job is due again only when the run before is over.
+// limit, and whether the job may be due again when a run is over.
 func (s *Spec) Overlaps() (policy string, limit int, again bool) {
-	t, err := trigger.Parse(s.Schedule.When)
-	if w, ok := t.(trigger.Workflow); ok { // its times are those of what starts it
-		t = w.On()
+	o := s.Schedule.Overlap
+	if t := s.trigger(); t != nil {
+		again = t.Mode() == trigger.ModeDelay || trigger.Hears(t)
+		if o == "" && trigger.Hears(t) {
+			o = trigger.OverlapDefault(t)
+		}
 	}
-	return string(s.Schedule.Overlap), s.Schedule.OverlapLimit, err == nil && t.Mode() == trigger.ModeDelay
+	return string(o), s.Schedule.OverlapLimit, again
 }

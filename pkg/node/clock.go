@@ -65,6 +65,7 @@ func (c *clock) run() {
 			return
 		case <-timer.C:
 		case <-c.poke:
+		case <-c.l.state.Mailed():
 		}
 	}
 }
@@ -77,6 +78,11 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
+		mail, err := c.l.state.Mail(wakePage)
+		if err != nil {
+			return 0, err
+		}
+		wakes = append(wakes, mail...)
 		if len(wakes) == 0 {
 			break
 		}
@@ -127,6 +133,9 @@ func (c *clock) settle(namespace, name string) error {
 	table, err := c.tables.of(&d, c.l.state.Cluster(), c.l.n.cfg.Calendars)
 	if err != nil { // it was accepted once, by a node that knew more
 		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
+	}
+	if len(d.Spec.Listens()) > 0 {
+		return c.hear(&d, table)
 	}
 	s := scheduler.Settle(&d, table, c.l.n.wall().UTC())
 	f := state.Firing{

@@ -83,6 +83,7 @@ func (l *leader) establish() error {
 	l.wg.Go(l.beginAll)
 	l.wg.Go(l.clock.run)
 	l.wg.Go(l.clean)
+	l.wg.Go(l.watchNodes)
 	return nil
 }
 

@@ -259,6 +259,7 @@ func (s *server) serve() {
 	answer(s, wire.MethodBackfill, (*leader).backfill)
 	answer(s, wire.MethodPutNamespace, (*leader).putNamespace)
 	confirmed(s, wire.MethodNamespaces, func(*leader, wire.Nothing) ([]job.Namespace, error) { return s.state.Namespaces() })
+	answer(s, wire.MethodSend, (*leader).send)
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRun, func(l *leader, r wire.RunRef) (job.Run, error) { return l.run(r.Run) })
