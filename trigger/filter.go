@@ -113,6 +113,23 @@ func (f Filter) Key(a Arrival) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return f.keyOf(v)
+}
+
+// Named is Key of an expression that must have a value: where there is none it
+// is an error.
+func (f Filter) Named(a Arrival) (string, error) {
+	v, err := f.run(a)
+	if err != nil {
+		return "", err
+	}
+	if v == nil || v == "" {
+		return "", fmt.Errorf("trigger: expression %q: it has no value: want one that every run has, as in data.customer ?? 'none'", f.text)
+	}
+	return f.keyOf(v)
+}
+
+func (f Filter) keyOf(v any) (string, error) {
 	text := fmt.Sprint(v)
 	if len(text) > maxFilter {
 		return "", fmt.Errorf("trigger: expression %q: a key of %d bytes: want at most %d", f.text, len(text), maxFilter)

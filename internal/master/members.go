@@ -218,7 +218,22 @@ func (m *Master) waiting() string {
 	if len(m.fit) == 0 {
 		return cmp.Or(sharding.Explain(m.refused), "no worker: the pool has none")
 	}
-	return fmt.Sprintf("none of %d workers takes tasks now", len(m.fit))
+	refused := slices.Clone(m.refused)
+	for _, f := range m.fit {
+		refused = append(refused, sharding.Refusal{Member: f.ID, Reason: m.members[f.ID].busy(m.now)})
+	}
+	return sharding.Explain(refused)
+}
+
+// busy says why a member that may work gets no more tasks now.
+func (k *member) busy(now time.Duration) string {
+	switch {
+	case k.silence > now:
+		return "has refused tasks, or not answered, a moment ago"
+	case k.alone || k.emptied:
+		return "is kept for tasks that may have cost others their node"
+	}
+	return sharding.NoFreeSlots
 }
 
 // credit is how many more tasks a member may get.

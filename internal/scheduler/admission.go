@@ -5,41 +5,175 @@
 // knew is forgotten: the next leader begins with what the state says.
 package scheduler
 
-// Admission counts the runs that have begun and not ended, of each job and in
-// all, and says whether another one may begin. It is not safe for use by
-// several goroutines at once.
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// Admission counts the runs that have begun and not ended, by all that they
+// have in common, remembers how often they began, and says whether another one
+// may. It is not safe for use by several goroutines at once.
 type Admission struct {
-	max   int
-	total int
-	byJob map[string]int
+	max     int
+	begun   map[job.RunID]Claim
+	counts  map[Among]int
+	windows map[rated]*Window
+	spent   map[rated]bool // the windows that changed since they were written
+}
+
+// rated is what a window is about: a rate, and whose.
+type rated struct {
+	among Among
+	rate  job.Rate
 }
 
 // NewAdmission returns an Admission that lets at most max runs of all jobs go
 // on at a time. Zero means any number.
-func NewAdmission(max int) *Admission { return &Admission{max: max, byJob: map[string]int{}} }
-
-// May reports whether one more run of job may begin, of which at most limit
-// may go on at a time. A limit of zero means any number.
-func (a *Admission) May(job string, limit int) bool {
-	return a.Room() && (limit <= 0 || a.byJob[job] < limit)
-}
-
-// Room reports whether a run of some job may begin.
-func (a *Admission) Room() bool { return a.max <= 0 || a.total < a.max }
-
-// Begin counts a run of job that begins, whether it may or not.
-func (a *Admission) Begin(job string) {
-	a.total++
-	a.byJob[job]++
-}
-
-// End counts a run of job that has ended.
-func (a *Admission) End(job string) {
-	a.total--
-	if a.byJob[job]--; a.byJob[job] == 0 {
-		delete(a.byJob, job)
+func NewAdmission(max int) *Admission {
+	return &Admission{
+		max: max, begun: map[job.RunID]Claim{}, counts: map[Among]int{}, windows: map[rated]*Window{}, spent: map[rated]bool{},
 	}
 }
 
-// Running returns how many runs of job go on, and how many of all jobs do.
-func (a *Admission) Running(job string) (ofJob, total int) { return a.byJob[job], a.total }
+// Room reports whether a run of some job may begin.
+func (a *Admission) Room() bool { return a.max <= 0 || len(a.begun) < a.max }
+
+// Wait returns what a run with a claim waits for: if several, what blocks most
+// others.
+func (a *Admission) Wait(c Claim, now time.Time) Wait {
+	if !a.Room() {
+		return Wait{Blocks: BlocksAll, text: fmt.Sprintf("waits: %d runs go on, and Config.MaxRuns is %d", len(a.begun), a.max)}
+	}
+	var worst Wait
+	for i := range c.bounds {
+		b := &c.bounds[i]
+		if b.breadth() <= worst.Blocks {
+			continue
+		}
+		if n := a.counts[b.among]; b.running > 0 && n >= b.running {
+			worst = b.wait(n)
+		} else if until := a.free(b, now); until.After(now) {
+			worst = b.pause(until)
+		}
+	}
+	return worst
+}
+
+// free returns when the rate of a bound lets another run begin.
+func (a *Admission) free(b *bound, now time.Time) time.Time {
+	if b.rate.N == 0 {
+		return now
+	}
+	if w := a.windows[rated{b.among, b.rate}]; w != nil {
+		return w.Free(b.rate, now)
+	}
+	return now
+}
+
+// Begin counts a run that begins now, whether it may or not.
+func (a *Admission) Begin(id job.RunID, c Claim, now time.Time) {
+	a.Resume(id, c)
+	for i := range c.bounds {
+		if b := &c.bounds[i]; b.rate.N > 0 {
+			r := rated{b.among, b.rate}
+			if a.windows[r] == nil {
+				a.windows[r] = new(Window)
+			}
+			a.windows[r].Add(b.rate, now)
+			a.spent[r] = true
+		}
+	}
+}
+
+// Resume counts a run that began earlier.
+func (a *Admission) Resume(id job.RunID, c Claim) {
+	a.End(id)
+	a.begun[id] = c
+	for _, among := range c.among {
+		a.counts[among]++
+	}
+}
+
+// End counts a run that has ended. One that was not counted is none.
+func (a *Admission) End(id job.RunID) {
+	c, ok := a.begun[id]
+	if !ok {
+		return
+	}
+	delete(a.begun, id)
+	for _, among := range c.among {
+		if a.counts[among]--; a.counts[among] == 0 {
+			delete(a.counts, among)
+		}
+	}
+}
+
+// Running returns how many runs of a job go on, and how many of all jobs do.
+func (a *Admission) Running(namespace, name string) (ofJob, total int) {
+	return a.counts[Among{namespace: namespace, job: name}], len(a.begun)
+}
+
+// Spent is a Window as it is kept for the leader after this one.
+type Spent struct {
+	// Of says whose window it is: text without control characters.
+	Of string
+	// Window is nil for one that nothing is left of.
+	Window []byte
+}
+
+// Spent returns the windows that have changed since it was called last. Before
+// they are recorded no run may begin that they were changed for.
+func (a *Admission) Spent() []Spent {
+	var all []Spent
+	for r := range a.spent {
+		all = append(all, Spent{r.String(), a.windows[r].Bytes()})
+	}
+	clear(a.spent)
+	return all
+}
+
+// Over forgets the windows that nothing is left of, and returns those.
+func (a *Admission) Over(now time.Time) []Spent {
+	var over []Spent
+	for r, w := range a.windows {
+		if !a.spent[r] && !w.Until(r.rate).After(now) {
+			delete(a.windows, r)
+			over = append(over, Spent{Of: r.String()})
+		}
+	}
+	return over
+}
+
+// Recall takes over a window from the leader before.
+func (a *Admission) Recall(s Spent) error {
+	r, err := parseRated(s.Of)
+	if err != nil {
+		return err
+	}
+	w, err := WindowOf(s.Window)
+	if err != nil {
+		return fmt.Errorf("%w: %q", err, s.Of)
+	}
+	a.windows[r] = w
+	return nil
+}
+
+// String returns what is told apart by: rate, namespace, job and key. What is in
+// a key is quoted, as it may be anything.
+func (r rated) String() string {
+	return fmt.Sprintf("%v %s/%s/%+q", r.rate, r.among.namespace, r.among.job, r.among.key)
+}
+
+func parseRated(text string) (r rated, err error) {
+	rate, rest, _ := strings.Cut(text, " ")
+	names := strings.SplitN(rest, "/", 3)
+	if r.rate, err = job.ParseRate(rate); err != nil || len(names) != 3 {
+		return r, fmt.Errorf("scheduler: %q: want a rate, a namespace, a job and a key", text)
+	}
+	r.among.namespace, r.among.job = names[0], names[1]
+	_, err = fmt.Sscanf(names[2], "%q", &r.among.key)
+	return r, err
+}

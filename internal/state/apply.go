@@ -67,6 +67,10 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.resume(c)
 	case *wire.Agree:
 		return tx.agree(c)
+	case *wire.KeepRates:
+		return tx.keepRates(c)
+	case *wire.PutNamespace:
+		return tx.putNamespace(c)
 	case *wire.PutEvent:
 		return tx.putEvent(c)
 	case *wire.ForgetEvent:
@@ -84,7 +88,7 @@ func checkNames(c wire.Command) error {
 	switch c := c.(type) {
 	case *wire.CreateRun:
 		return errors.Join(checkName("run", string(c.Run)), checkPart("namespace", c.Namespace),
-			checkPart("job", c.Job), checkPart("key", c.Key), checkPart("run", string(c.Of)))
+			checkPart("job", c.Job), checkPart("key", c.Key), checkPart("run", string(c.Of)), checkPart("line", c.Line))
 	case *wire.FreeKey:
 		return errors.Join(checkPart("namespace", c.Namespace), checkPart("job", c.Job), checkPart("key", c.Key))
 	case *wire.PutJob:
@@ -117,6 +121,10 @@ func checkNames(c wire.Command) error {
 		return checkJob(c.Namespace, c.Name)
 	case *wire.ResumeJob:
 		return checkJob(c.Namespace, c.Name)
+	case *wire.PutNamespace:
+		return checkName("namespace", c.Name)
+	case *wire.KeepRates:
+		return nil
 	}
 	id, _ := cost(c)
 	return checkName("run", string(id))
@@ -180,6 +188,10 @@ func cost(c wire.Command) (job.RunID, int) {
 		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord) + len(c.Reason)
 	case *wire.ResumeJob:
 		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord)
+	case *wire.KeepRates:
+		return "", ratesSize(c.Windows)
+	case *wire.PutNamespace:
+		return "", len(c.Name) + len(c.Record) + perRecord
 	case *wire.DeleteJob:
 		return "", topicsSize(c.Namespace, c.Name, nil) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}
@@ -218,10 +230,10 @@ func namesSize(c wire.Command, st *wire.RunStatus) int {
 	id, _ := cost(c)
 	n := len(id)
 	if c, ok := c.(*wire.CreateRun); ok {
-		n += len(c.Namespace) + len(c.Job) + len(c.Key) + len(c.Of)
+		n += len(c.Namespace) + len(c.Job) + len(c.Key) + len(c.Of) + len(c.Line)
 	}
 	if st != nil {
-		n += len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of)
+		n += len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line)
 	}
 	return n
 }
@@ -267,7 +279,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	st := wire.RunStatus{
 		Next: old.Next, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
 		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
-		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired,
+		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
 	}
 	if err := errors.Join(
 		tx.begin(c, &st),

@@ -24,7 +24,11 @@ type change struct {
 	mail    bool                        // letters came
 	pending int                         // bytes that what is in dirty and counts will take
 	freed   int                         // bytes of what was removed, about
+	placed  []placed                    // what was put into an index of those that wait
 }
+
+// placed is a key that was put into an index, which prefix names.
+type placed struct{ prefix, key []byte }
 
 func (f *fsm) begin() (*change, error) {
 	b, err := f.kv.Batch()
@@ -140,7 +144,7 @@ func statusSize(id job.RunID, st *wire.RunStatus) int {
 	n := 256 + len(id)
 	if st != nil {
 		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress) +
-			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of)
+			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line)
 	}
 	return n
 }
@@ -173,6 +177,13 @@ func (tx *change) commit() error {
 	}
 	if err := tx.f.write(tx.batch); err != nil {
 		return err
+	}
+	for _, p := range tx.placed {
+		if p.key[0] == 'd' {
+			tx.f.timed.put(p.prefix, p.key)
+		} else {
+			tx.f.lines.put(p.prefix, p.key)
+		}
 	}
 	tx.f.at = tx.at
 	for t, all := range tx.heard {

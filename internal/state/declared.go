@@ -125,7 +125,7 @@ func (tx *change) newJob(c *wire.PutJob) (*wire.JobStatus, error) {
 		return nil, err
 	}
 	if before != nil { // it was deleted, and runs of it go on
-		js.Active, js.EndedAt = before.Active, before.EndedAt
+		js.Active, js.Keys, js.EndedAt = before.Active, before.Keys, before.EndedAt
 	}
 	switch _, err := tx.batch.Get(pauseKey(c.Namespace, c.Name)); {
 	case err == nil:
@@ -200,7 +200,7 @@ func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
 	}
 	var left *wire.JobStatus
 	if len(js.Active) > 0 {
-		left = &wire.JobStatus{Deleted: true, Active: js.Active, EndedAt: js.EndedAt}
+		left = &wire.JobStatus{Deleted: true, Active: js.Active, Keys: js.Keys, EndedAt: js.EndedAt}
 	}
 	tx.jobs[j] = left
 	return result{}, tx.dropParts(jobKey(c.Namespace, c.Name))

@@ -80,7 +80,7 @@ func activeSize(js *wire.JobStatus) int {
 	for _, id := range js.Active {
 		n += len(id) + 3
 	}
-	return n
+	return n + 9*len(js.Keys)
 }
 
 // endsSize is an upper bound of what it takes to end runs for others.
@@ -277,18 +277,18 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	if st, err := tx.status(run.Run); err != nil || st != nil && !st.Staged {
 		return err // it was made before: by the part of a settlement that a leader got to
 	}
-	limit := min(cmp.Or(js.Limit, 100), maxActive)
+	limit, rivals := min(cmp.Or(js.Limit, 100), maxActive), js.Rivals(run.Overlap)
 	switch js.Overlap {
 	case job.OverlapAllow:
-		if len(js.Active) >= limit {
+		if len(rivals) >= limit {
 			return skip(job.CauseOverlap)
 		}
 	case job.OverlapQueueAll:
-		if waiting, err := tx.pendingOf(js); err != nil || len(waiting) >= limit {
+		if waiting, err := tx.pendingOf(rivals); err != nil || len(waiting) >= limit {
 			return errors.Join(err, skip(job.CauseBuffer))
 		}
 	case job.OverlapQueueOne:
-		waiting, err := tx.pendingOf(js)
+		waiting, err := tx.pendingOf(rivals)
 		if err != nil {
 			return err
 		}
@@ -302,7 +302,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 			}
 		}
 	case job.OverlapCancelOld:
-		for _, id := range slices.Clone(js.Active[:min(len(js.Active), *ends)]) {
+		for _, id := range rivals[:min(len(rivals), *ends)] {
 			*ends--
 			r, err := tx.cancel(&wire.CancelRun{Run: id, Reason: fmt.Sprintf("run %s is due", run.Run), At: at})
 			if err != nil {
@@ -317,7 +317,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 			fired.Canceled = append(fired.Canceled, id)
 		}
 	case job.OverlapKillOld:
-		for _, id := range slices.Clone(js.Active[:min(len(js.Active), *ends)]) {
+		for _, id := range rivals[:min(len(rivals), *ends)] {
 			*ends--
 			if err := tx.supersede(id, run.Run, at); err != nil {
 				return err
@@ -325,7 +325,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 			fired.Killed = append(fired.Killed, id)
 		}
 	default:
-		if len(js.Active) > 0 {
+		if len(rivals) > 0 {
 			return skip(job.CauseOverlap)
 		}
 	}
@@ -339,15 +339,16 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	if r.err != nil || r.run != run.Run { // or another has its key
 		return skip(job.CauseBuffer)
 	}
-	js.Active, js.Last = append(js.Active, run.Run), run.Run
+	js.Begun(run.Run, run.Overlap)
+	js.Last = run.Run
 	js.Runs++
 	*ends++ // what it takes to end this one was counted with it
 	return nil
 }
 
-// pendingOf returns those of a job's runs that have not begun.
-func (tx *change) pendingOf(js *wire.JobStatus) (ids []job.RunID, err error) {
-	for _, id := range js.Active {
+// pendingOf returns those of runs that have not begun.
+func (tx *change) pendingOf(runs []job.RunID) (ids []job.RunID, err error) {
+	for _, id := range runs {
 		st, err := tx.status(id)
 		if err != nil {
 			return nil, err
@@ -371,11 +372,9 @@ func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 	if err != nil || js == nil {
 		return err
 	}
-	i := slices.Index(js.Active, id)
-	if i < 0 {
+	if !js.Over(id) {
 		return nil
 	}
-	js.Active = slices.Delete(js.Active, i, i+1)
 	js.EndedAt = max(js.EndedAt, st.Finished)
 	if js.Deleted && len(js.Active) == 0 {
 		tx.jobs[jobName{st.Namespace, st.Job}] = nil

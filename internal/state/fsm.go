@@ -41,6 +41,9 @@ type fsm struct {
 
 	// freed is about how many bytes were removed since the disk got them back.
 	freed atomic.Int64
+	// lines and timed remember where those begin that wait for a master, and
+	// for a time.
+	lines, timed fronts
 	// snapping is held by who takes a snapshot.
 	snapping sync.Mutex
 
@@ -90,10 +93,16 @@ func (f *fsm) load() error {
 		return err
 	}
 	defer v.Close()
+	f.lines.forget()
+	f.timed.forget()
 	if f.at, err = readCursor(v); err != nil {
 		return err
 	}
-	if b, err := v.Get(versionKey); err == nil && (len(b) != 1 || b[0] != layoutVersion) {
+	if b, err := v.Get(versionKey); err == nil && len(b) == 1 && b[0] == oldLayout {
+		if err := f.migrate(); err != nil {
+			return err
+		}
+	} else if err == nil && (len(b) != 1 || b[0] != layoutVersion) {
 		return fmt.Errorf("%w: the store has layout %d, this program knows %d: use one of the version that wrote it", ErrBroken, b, layoutVersion)
 	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err

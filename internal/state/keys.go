@@ -26,7 +26,8 @@ import (
 //	u id 0                  it has begun and has no final state
 //	g id 0                  there are entries, but no run
 //	a id 0 n                it was tried again, as attempt n: the ID of that
-//	p rank created id 0     it waits for a master; what ranks higher comes first
+//	x rank namespace 0 job 0 line 0 created id 0  it waits for a master
+//	X rank namespace 0 job 0 line 0    how many do in that line
 //	d time id 0             it waits for a time
 //	w time id 0             it has ended, then, and was not compacted yet
 //	e namespace 0 job 0 time id 0   it has ended, then
@@ -40,6 +41,8 @@ import (
 //	y namespace 0 job 0     its status, and what became of its fires
 //	W time namespace 0 job 0    its trigger is to be looked at then
 //	P namespace 0 job 0     the job is paused: since when, and why
+//	T hash 0                when runs began that a rate counts together
+//	S namespace 0           what is said of a namespace
 //	t namespace 0 topic 0 namespace 0 job 0   the job listens to that
 //	o namespace 0 job 0     its inbox: how many letters there were, and are
 //	n namespace 0 job 0 n   letter number n of it
@@ -59,7 +62,7 @@ var (
 	allQueuedKey = []byte("Q")
 )
 
-const layoutVersion = 2
+const layoutVersion = 3
 
 // maxName bounds the ID of a run and the names of a job in bytes.
 const maxName = 512
@@ -76,11 +79,6 @@ func attemptKey(id job.RunID, n int) []byte {
 
 func happeningKey(id job.RunID, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(named('l', string(id)), n)
-}
-
-func pendingKey(id job.RunID, priority int, created int64) []byte {
-	k := append([]byte{'p'}, ranked(priority)...)
-	return timed(k, created, string(id))
 }
 
 func dueKey(id job.RunID, at int64) []byte         { return timed([]byte{'d'}, at, string(id)) }

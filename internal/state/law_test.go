@@ -35,7 +35,15 @@ func anyCommand(c choose) wire.Command {
 		}
 		return all
 	}
-	switch c(32) {
+	switch c(34) {
+	case 32:
+		cmd := &wire.KeepRates{}
+		for range c(3) {
+			cmd.Windows = append(cmd.Windows, wire.RateWindow{Of: oneOf(c, "a", "b", strings.Repeat("long ", 300)), Window: bytes.Repeat([]byte{7}, c(3))})
+		}
+		return cmd
+	case 33:
+		return &wire.PutNamespace{Name: oneOf(c, "d", "e"), Record: bytes.Repeat([]byte{7}, c(3))}
 	case 0, 1, 2, 3, 4:
 		return anyRun(c, id, name, at)
 	case 5:
@@ -124,7 +132,7 @@ func anyRun(c choose, id job.RunID, name string, at int64) *wire.CreateRun {
 		Run: id, Master: oneOf(c, "", "", "m1"), Namespace: "d", Job: name,
 		Priority: oneOf(c, 0, 1, -100, 100, 1<<40), Created: at, NotBefore: oneOf(c, 0, at+1, at+50),
 		Key: oneOf(c, "", "x", "x", "y"), Epoch: uint64(oneOf(c, 0, 0, 3)),
-		MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
+		Line: oneOf(c, "", "", "k"), MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
 	}
 	cmd.KeyFor = oneOf[time.Duration](c, 0, 5, 1<<62, -1) // the third is past the end of time
 	if first, n, ok := strings.Cut(string(id), "#"); ok {
@@ -185,6 +193,7 @@ func anyJob(c choose, name string, at int64) wire.Command {
 		run := anyRun(c, job.RunID(fmt.Sprintf("d/%s@%d", name, 7+i)), name, at)
 		run.Fired, run.Due, run.MaxQueued, run.MaxQueuedAll = true, at, 0, 0
 		run.Key, run.Chunks = oneOf(c, "", "", "", "x"), uint64(len(run.Entries))
+		run.Overlap = oneOf[uint64](c, 0, 0, 1, 2)
 		cmd.Runs = append(cmd.Runs, run)
 	}
 	return cmd
@@ -263,7 +272,8 @@ func checkLaw(t testing.TB, f *fsm) {
 		}
 		switch st.Waits {
 		case wire.WaitsForMaster:
-			need(pendingKey(id, st.Priority, st.Created), why)
+			need(placeKey(lineKey('x', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created), why)
+			counts[string(lineKey('X', st.Priority, st.Namespace, st.Job, st.Line))]++
 			counts[string(queuedKey(st.Namespace, st.Job))]++
 			counts[string(allQueuedKey)]++
 		case wire.WaitsForTime:
@@ -307,7 +317,7 @@ func checkLaw(t testing.TB, f *fsm) {
 	}
 	checkInboxes(t, f, all, left)
 	for key := range left {
-		if !strings.ContainsRune("cvisbyWPNmA", rune(key[0])) {
+		if !strings.ContainsRune("cvisbyWPNmATS", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}
@@ -403,6 +413,9 @@ func checkJobs(t testing.TB, all map[string]string, runs map[job.RunID]*wire.Run
 				if _, ok := all[string(wakeKey(names[0], names[1], js.Wake))]; !ok {
 					t.Fatalf("job %q is not woken at %d", names, js.Wake)
 				}
+			}
+			if n := len(js.Keys); n > 0 && n != len(js.Active) {
+				t.Fatalf("job %q has %d runs that are not over, and keys of %d", names, len(js.Active), n)
 			}
 			for _, id := range js.Active {
 				if st := runs[id]; st == nil || st.Staged || st.State.Done() {

@@ -27,6 +27,16 @@ func hashed(key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// standsFor returns the number that a key is told apart by where many are kept
+// in one record. It is never zero for a key.
+func standsFor(key string) uint64 {
+	if key == "" {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(key))
+	return max(binary.BigEndian.Uint64(sum[:]), 1)
+}
+
 // taken is who has a key.
 type taken struct {
 	run   job.RunID

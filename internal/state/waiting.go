@@ -13,14 +13,15 @@ import (
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// Runs that wait are on the disk only. Those that wait for a master are in the
-// order in which they begin, those that are not due yet in the order of time,
-// and how many wait is counted as they come and go.
+// Runs that wait are on the disk only. Those that wait for a master are in
+// lines, those that are not due yet in the order of time, and how many wait is
+// counted as they come and go.
 
 // Waiting is a run that has not begun, at its place in the order.
 type Waiting struct {
 	ID             job.RunID
 	Namespace, Job string
+	Line           string // that of its keys, of a run that waits for a master
 	Priority       int
 	Created        time.Time
 	NotBefore      time.Time // zero for one that never waited for a time
@@ -32,50 +33,17 @@ type Limits struct {
 	Cluster int // of all jobs together
 }
 
-// Pending returns at most limit of the runs that wait for a master, in the
-// order in which they should begin: the higher priority first, then the older
-// one, then by ID. It goes on behind after, of which the zero value is the
-// beginning, and leaves out those that skip reports, if it is given; passing
-// over a run is cheap. A limit of zero or less means 100.
-func (s *State) Pending(after Waiting, limit int, skip func(namespace, job string) bool) ([]Waiting, error) {
-	v, err := s.view()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	var from []byte
-	if after.ID != "" {
-		from = append(pendingKey(after.ID, after.Priority, after.Created.UnixNano()), 0)
-	}
-	return waiting(v, 'p', from, limit, func(w *Waiting) (take, more bool) {
-		return skip == nil || !skip(w.Namespace, w.Job), true
-	})
-}
-
 // Due returns at most limit of the runs that wait for a time that has come by
 // now, the earliest first. They are begun by Assign, or join those that wait
 // for a master by Admit.
 func (s *State) Due(now time.Time, limit int) ([]Waiting, error) {
-	v, err := s.view()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	return waiting(v, 'd', nil, limit, func(w *Waiting) (take, more bool) {
-		due := !w.NotBefore.After(now)
-		return due, due
-	})
+	return s.waitingForTime(limit, func(w *Waiting) bool { return !w.NotBefore.After(now) })
 }
 
 // NextDue returns when the next of the runs that wait for a time is due, and
 // whether there is one.
 func (s *State) NextDue() (at time.Time, ok bool, err error) {
-	v, err := s.view()
-	if err != nil {
-		return at, false, err
-	}
-	defer v.Close()
-	w, err := waiting(v, 'd', nil, 1, func(*Waiting) (take, more bool) { return true, true })
+	w, err := s.waitingForTime(1, func(*Waiting) bool { return true })
 	if err != nil || len(w) == 0 {
 		return at, false, err
 	}
@@ -146,13 +114,17 @@ func (tx *change) room(c *wire.CreateRun) (result, error) {
 // wait puts a run among those that wait for what.
 func (tx *change) wait(id job.RunID, st *wire.RunStatus, what wire.Waits) error {
 	st.Waits = what
-	names := named('n', st.Namespace, st.Job)[1:]
 	if what == wire.WaitsForTime {
 		head := binary.BigEndian.AppendUint64(ranked(st.Priority), ordered(st.Created))
-		return tx.batch.Put(dueKey(id, st.NotBefore), head, names)
+		key := dueKey(id, st.NotBefore)
+		tx.placed = append(tx.placed, placed{key[:1], key})
+		return tx.batch.Put(key, head, named('n', st.Namespace, st.Job)[1:])
 	}
+	line := lineKey('x', st.Priority, st.Namespace, st.Job, st.Line)
+	key := placeKey(line, id, st.Created)
+	tx.placed = append(tx.placed, placed{line, key})
 	return errors.Join(
-		tx.batch.Put(pendingKey(id, st.Priority, st.Created), binary.BigEndian.AppendUint64(nil, ordered(st.NotBefore)), names),
+		tx.batch.Put(key, binary.BigEndian.AppendUint64(nil, ordered(st.NotBefore))),
 		tx.queued(st, 1),
 	)
 }
@@ -165,7 +137,7 @@ func (tx *change) leave(id job.RunID, st *wire.RunStatus) error {
 	case wire.WaitsForTime:
 		return tx.batch.Delete(dueKey(id, st.NotBefore))
 	case wire.WaitsForMaster:
-		return errors.Join(tx.batch.Delete(pendingKey(id, st.Priority, st.Created)), tx.queued(st, -1))
+		return errors.Join(tx.batch.Delete(placeKey(lineKey('x', st.Priority, st.Namespace, st.Job, st.Line), id, st.Created)), tx.queued(st, -1))
 	}
 	return nil
 }
@@ -173,28 +145,40 @@ func (tx *change) leave(id job.RunID, st *wire.RunStatus) error {
 func (tx *change) queued(st *wire.RunStatus, by int64) error {
 	_, one := tx.count(queuedKey(st.Namespace, st.Job), by)
 	_, all := tx.count(allQueuedKey, by)
-	return errors.Join(one, all)
+	_, line := tx.count(lineKey('X', st.Priority, st.Namespace, st.Job, st.Line), by)
+	return errors.Join(one, all, line)
 }
 
-// waiting reads the index of the given kind from a key on, as far as pick says.
-func waiting(v *store.Snapshot, kind byte, from []byte, limit int, pick func(*Waiting) (take, more bool)) ([]Waiting, error) {
+// waitingForTime returns at most limit of the runs that wait for a time, the earliest
+// first, as far as due says.
+func (s *State) waitingForTime(limit int, due func(*Waiting) bool) ([]Waiting, error) {
 	if limit <= 0 {
 		limit = 100
 	}
+	epoch, prefix := s.fsm.timed.open(), []byte("d")
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
 	var got []Waiting
-	for p, err := range v.ScanFrom([]byte{kind}, from) {
+	first := true
+	for p, err := range v.ScanFrom(prefix, s.fsm.timed.start(prefix)) {
 		if err != nil {
 			return nil, err
+		}
+		if first {
+			first = false
+			s.fsm.timed.found(epoch, prefix, bytes.Clone(p.Key))
 		}
 		w, err := decodeWaiting(p)
 		if err != nil {
 			return nil, err
 		}
-		take, more := pick(&w)
-		if take {
-			got = append(got, w)
+		if !due(&w) {
+			break
 		}
-		if !more || len(got) == limit {
+		if got = append(got, w); len(got) == limit {
 			break
 		}
 	}
@@ -202,29 +186,17 @@ func waiting(v *store.Snapshot, kind byte, from []byte, limit int, pick func(*Wa
 }
 
 func decodeWaiting(p store.Pair) (Waiting, error) {
-	damaged := func() (Waiting, error) {
-		return Waiting{}, fmt.Errorf("state: record %q of a run that waits: %w", p.Key, store.ErrCorrupt)
+	damaged := fmt.Errorf("state: record %q of a run that waits: %w", p.Key, store.ErrCorrupt)
+	k, v := p.Key[1:], p.Value
+	if len(k) <= 9 || len(v) < 11 {
+		return Waiting{}, damaged
 	}
-	var w Waiting
-	// The place is in the key and the rest in the value, one way or the other.
-	var priority, created, notBefore, names []byte
-	switch k, v := p.Key[1:], p.Value; {
-	case p.Key[0] == 'p' && len(k) > 10 && len(v) >= 10:
-		priority, created, w.ID = k[:1], k[1:9], job.RunID(k[9:len(k)-1])
-		notBefore, names = v[:8], v[8:]
-	case p.Key[0] == 'd' && len(k) > 9 && len(v) >= 11:
-		notBefore, w.ID = k[:8], job.RunID(k[8:len(k)-1])
-		priority, created, names = v[:1], v[1:9], v[9:]
-	default:
-		return damaged()
-	}
-	ns, rest, ok := bytes.Cut(names, []byte{0})
+	ns, rest, ok := bytes.Cut(v[9:], []byte{0})
 	if !ok || len(rest) == 0 {
-		return damaged()
+		return Waiting{}, damaged
 	}
-	w.Namespace, w.Job = string(ns), string(rest[:len(rest)-1])
-	w.Priority = job.MaxPriority - int(priority[0])
-	w.Created = timeOf(disordered(created))
-	w.NotBefore = timeOf(disordered(notBefore))
-	return w, nil
+	return Waiting{
+		ID: job.RunID(k[8 : len(k)-1]), Namespace: string(ns), Job: string(rest[:len(rest)-1]),
+		Priority: job.MaxPriority - int(v[0]), Created: timeOf(disordered(v[1:])), NotBefore: timeOf(disordered(k)),
+	}, nil
 }

@@ -59,6 +59,12 @@ type CreateRun struct {
 	// Fired says that a trigger made the run, and Due of which instant.
 	Fired bool  `msgpack:"fi,omitempty"`
 	Due   int64 `msgpack:"du,omitempty"`
+	// Overlap stands for the key among whose runs it is decided whether the
+	// run of a fire overlaps. Zero means all runs of the trigger. (Version 2)
+	Overlap uint64 `msgpack:"ov,omitempty"`
+	// Line stands for the keys of the run, of which those that wait for a
+	// master are a line of their own. (Version 2)
+	Line string `msgpack:"ln,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`
@@ -445,6 +451,10 @@ func newCommand(kind byte) Command {
 		return &NoteNode{}
 	case 'R':
 		return &ResumeJob{}
+	case 'l':
+		return &KeepRates{}
+	case 'S':
+		return &PutNamespace{}
 	}
 	return nil
 }

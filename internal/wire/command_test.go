@@ -51,6 +51,10 @@ func commands() []Command {
 			Namespace: "a", Name: "b", Revision: 3, Seq: 4, Cursor: 5, Wake: 6, Ended: true, At: 7,
 			Runs: []*CreateRun{{Run: "a/b@1", Fired: true, Due: 5, Record: []byte("run"), Entries: [][]byte{}}},
 		},
+		&CreateRun{Run: "a/b@1", Overlap: 3, Record: []byte("run"), Entries: [][]byte{}},
+		&CreateRun{Run: "a/b@1", Line: "0f", Record: []byte("run"), Entries: [][]byte{}},
+		&KeepRates{Windows: []RateWindow{{Of: "1/1s a/b/", Window: []byte{7}}, {Of: "x"}}},
+		&PutNamespace{Name: "a", Record: []byte("limits")},
 	}
 }
 
@@ -118,6 +122,8 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000000d01520982a16ea161a16aa16200",
 		"0000002d01702188a16ea161a16aa162a16105a17706a16507a16fa5616c6c6f77a26f6c08a167c302047370656302696e",
 		"0000003d01541b88a16ea161a16aa162a17203a17104a16305a17706a165c3a16107011d0000001901631183a172a5612f624031a26669c3a2647505010372756e",
+		"0000001502630d82a172a5612f624031a26f7603010372756e",
+		"0000001702630f82a172a5612f624031a26c6ea23066010372756e", "0000001f026c1b81a1779282a16fa9312f317320612f622fa162c4010781a16fa17800", "0000001002530581a16ea16101066c696d697473",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)

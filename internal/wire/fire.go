@@ -179,6 +179,52 @@ type JobStatus struct {
 	Refused []CauseCount `msgpack:"rf,omitempty"`
 	// Deleted says that there is no job any more, only Active runs of it.
 	Deleted bool `msgpack:"x,omitempty"`
+	// Keys are what the Active runs were told apart by when they were made, in
+	// the same order, and none if nothing was.
+	Keys []uint64 `msgpack:"ks,omitempty"`
+}
+
+// Begun adds a run to those that are Active. A key of zero is none.
+func (s *JobStatus) Begun(id job.RunID, key uint64) {
+	if key != 0 || s.Keys != nil {
+		keys := make([]uint64, len(s.Active)+1)
+		copy(keys, s.Keys)
+		keys[len(s.Active)] = key
+		s.Keys = keys
+	}
+	s.Active = append(s.Active, id)
+}
+
+// Over removes a run from those that are Active, and reports whether it was
+// among them.
+func (s *JobStatus) Over(id job.RunID) bool {
+	i := slices.Index(s.Active, id)
+	if i < 0 {
+		return false
+	}
+	s.Active = slices.Delete(s.Active, i, i+1)
+	if i < len(s.Keys) {
+		s.Keys = slices.Delete(s.Keys, i, i+1)
+	}
+	if !slices.ContainsFunc(s.Keys, func(key uint64) bool { return key != 0 }) {
+		s.Keys = nil
+	}
+	return true
+}
+
+// Rivals returns the Active runs that one with the key overlaps with: those of
+// the same key, or all if it has none.
+func (s *JobStatus) Rivals(key uint64) []job.RunID {
+	if key == 0 {
+		return slices.Clone(s.Active)
+	}
+	var rivals []job.RunID
+	for i, id := range s.Active[:min(len(s.Keys), len(s.Active))] {
+		if s.Keys[i] == key {
+			rivals = append(rivals, id)
+		}
+	}
+	return rivals
 }
 
 // Skip counts fires that made no run, and keeps the latest records of them.

@@ -54,6 +54,9 @@ const (
 	MethodBackfill  = "state.backfill"   // Backfill -> Backfilled
 	MethodSend      = "state.send"       // job.Event -> Told
 
+	MethodPutNamespace = "state.put-namespace" // job.Namespace -> Nothing
+	MethodNamespaces   = "state.namespaces"    // Nothing -> []job.Namespace
+
 	MethodPause  = "state.pause"  // JobRef -> Nothing
 	MethodResume = "state.resume" // JobRef -> Nothing
 	MethodRemove = "state.remove" // Renew -> Nothing

@@ -42,6 +42,8 @@ type RunStatus struct {
 	Rewritten bool `msgpack:"rw,omitempty"`
 	// Compacted says that nobody is going to rewrite the journal any more.
 	Compacted bool `msgpack:"cd,omitempty"`
+	// Line is where the run waits for a master, within its job.
+	Line string `msgpack:"ln,omitempty"`
 }
 
 // Waits is what a run waits for before it begins.

@@ -19,13 +19,22 @@ func VersionOf(c Command) byte {
 	switch c := c.(type) {
 	case *Agree:
 		return byte(max(c.Version, 1))
-	case *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:
+	case *CreateRun:
+		if c.Overlap != 0 || c.Line != "" {
+			return 2
+		}
+	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:
 		return 2
 	case *PutJob:
 		if len(c.Listens) > 0 {
 			return 2
 		}
 	case *FireJob:
+		for _, run := range c.Runs {
+			if VersionOf(run) == 2 {
+				return 2
+			}
+		}
 		if c.Hears {
 			return 2
 		}

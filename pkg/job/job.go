@@ -81,8 +81,19 @@ type Spec struct {
 	NoBackups bool `msgpack:"nb,omitempty"`
 
 	// Priority says which run begins first where several wait: the one of the
-	// higher number, from -100 to 100. Among equals it is the older one.
+	// higher number, from -100 to 100. Among equals the jobs take turns, in
+	// each job its keys do, and of a key it is the older run.
 	Priority int `msgpack:"pri,omitempty"`
+	// Weight is how many runs of the job begin in its turn, from 1 to 1000.
+	// Zero means 1.
+	Weight int `msgpack:"wt,omitempty"`
+	// LimitKey is an expression on the run's input, which is data in it: the
+	// limit key of a run whose caller gives it none, as "data.customer". Runs
+	// of different keys do not wait for each other. Empty means no key.
+	LimitKey string `msgpack:"lk,omitempty"`
+	// Limits bound how many runs of the job, and of each of its limit keys, go
+	// on at a time, and how often they begin.
+	Limits []Limit `msgpack:"lim,omitempty"`
 	// MaxRuns bounds how many runs of the job go on at a time; those over it
 	// wait. Zero means any number.
 	MaxRuns int `msgpack:"mr,omitempty"`

@@ -57,6 +57,12 @@ type Run struct {
 	// KeyFor is how long after its creation the key stays taken. It is taken
 	// while the run lives in any case, which is all that zero means.
 	KeyFor time.Duration `msgpack:"kf,omitempty"`
+	// OverlapKey is the value of Schedule.OverlapKey, of a run that a trigger
+	// made: it overlaps only with those that have the same.
+	OverlapKey string `msgpack:"ok,omitempty"`
+	// LimitKey is the key that the run is limited by together with others that
+	// have the same; see Limit.
+	LimitKey string `msgpack:"lk,omitempty"`
 	// NotBefore is when the run may begin. Zero means at once.
 	NotBefore time.Time `msgpack:"nb,omitempty"`
 	// Extra are values the caller passes to every task.

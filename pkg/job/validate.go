@@ -17,6 +17,8 @@ const (
 	MaxParams = 64 << 10
 	// MaxPriority bounds Priority on either side of zero.
 	MaxPriority = 100
+	// MaxWeight bounds Weight.
+	MaxWeight = 1000
 	// MaxGlobs is the most bytes that the patterns of an Input may have
 	// together.
 	MaxGlobs = 128 << 10
@@ -90,6 +92,12 @@ func (s *Spec) validateNumbers() error {
 	}
 	if s.Priority < -MaxPriority || s.Priority > MaxPriority {
 		return fmt.Errorf("job: Priority %d: want a number from %d to %d, or 0 for the middle", s.Priority, -MaxPriority, MaxPriority)
+	}
+	if s.Weight < 0 || s.Weight > MaxWeight {
+		return fmt.Errorf("job: Weight %d: want a number from 1 to %d, or 0 for 1", s.Weight, MaxWeight)
+	}
+	if err := s.validateLimits(); err != nil {
+		return err
 	}
 	if s.Retry.Losses == 1 {
 		return fmt.Errorf("job: Retry.Losses 1: want at least 2, or 0 for 3: what merely waits on a node is lost with it too")

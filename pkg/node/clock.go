@@ -200,10 +200,28 @@ func (c *clock) prepare(run job.Run) state.FiringRun {
 	ctx, cancel := context.WithTimeout(c.l.ctx, describeTimeout)
 	defer cancel()
 	chunks, err := c.l.n.planFire(ctx, &run)
+	if failed := c.l.n.overlapKey(&run); failed != nil {
+		run.OverlapKey = string(run.ID) // it makes way for nobody, and nobody for it
+		err = cmp.Or(failed, err)
+	}
+	if failed := c.l.n.limitKey(&run); failed != nil {
+		run.LimitKey, err = "", cmp.Or(err, failed)
+	}
 	if err != nil {
 		run.Unplanned = plain(err).Error()
 	}
 	return state.FiringRun{Run: run, Chunks: chunks}
+}
+
+// overlapKey works out among which runs of its trigger a run overlaps.
+func (n *Node) overlapKey(run *job.Run) (err error) {
+	if run.Spec.Schedule.OverlapKey == "" {
+		return nil
+	}
+	if run.OverlapKey, err = n.keys.Of(run.Spec.Schedule.OverlapKey, run); err != nil {
+		return fmt.Errorf("node: Schedule.OverlapKey: %w", bare(err))
+	}
+	return nil
 }
 
 // planFire plans a run of a declared job.

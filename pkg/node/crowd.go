@@ -408,7 +408,7 @@ func (c *crowd) progress(id job.RunID) (p job.Progress, ok bool) {
 	case s.at != nil:
 		p.Running = 1
 	default:
-		p.Waiting = "no worker takes tasks now"
+		p.Waiting = c.waitsLocked(s)
 	}
 	return p, true
 }

@@ -31,12 +31,18 @@ type leader struct {
 	retries chan struct{} // holds one while the next attempt of a run is written
 
 	mu      sync.Mutex
-	runs    map[job.RunID]string // who conducts what has begun, by ID, or "" between two; guarded by mu
-	loads   map[string]int       // how many runs each conducts; guarded by mu
-	admit   *scheduler.Admission // of what has begun; guarded by mu
-	crowded bool                 // runs may wait for those of other jobs to end; guarded by mu
-	paces   map[string]*pace     // of each job whose runs ended of late, and of all under ""; guarded by mu
-	fresh   map[string]bool      // jobs of which runs have ended since that was cleared away; guarded by mu
+	runs    map[job.RunID]string          // who conducts what has begun, by ID, or "" between two; guarded by mu
+	loads   map[string]int                // how many runs each conducts; guarded by mu
+	admit   *scheduler.Admission          // of what has begun; guarded by mu
+	crowded bool                          // runs may wait for those of other jobs to end; guarded by mu
+	paces   map[string]*pace              // of each job whose runs ended of late, and of all under ""; guarded by mu
+	fresh   map[string]bool               // jobs of which runs have ended since that was cleared away; guarded by mu
+	limits  map[string][]job.Limit        // of namespaces; guarded by mu
+	heads   map[job.RunID]scheduler.Claim // of runs that are first in their line and have to wait, as far as known; guarded by mu
+	swept   time.Time                     // when rates that nothing is left of were removed; guarded by mu
+
+	choosing sync.Mutex
+	turns    *scheduler.Turns // guarded by choosing
 }
 
 func newLeader(ctx context.Context, s *server) *leader {
@@ -44,7 +50,7 @@ func newLeader(ctx context.Context, s *server) *leader {
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
 		retries: make(chan struct{}, 1),
 		runs:    map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
-		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns),
+		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), limits: map[string][]job.Limit{},
 	}
 	l.clock = newClock(l)
 	return l
@@ -52,6 +58,9 @@ func newLeader(ctx context.Context, s *server) *leader {
 
 // establish takes over the runs that have begun, and begins to see to all.
 func (l *leader) establish() error {
+	if err := l.remember(); err != nil {
+		return err
+	}
 	runs, err := l.state.Unfinished()
 	if err != nil {
 		return err
@@ -284,7 +293,7 @@ func (l *leader) suspects(id string) bool {
 func (l *leader) begun(run *job.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.admit.Begin(jobOf(run))
+	l.admit.Resume(run.ID, l.claimLocked(run))
 	l.masterLocked(run.ID, run.Master)
 }
 

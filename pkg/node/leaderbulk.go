@@ -35,7 +35,7 @@ func (l *leader) admitAll(creates []wire.Create) (wire.Accepted, error) {
 		if waits[of] || k.Run.NotBefore.After(now) {
 			continue
 		}
-		if reserved[i] = l.reserveIn(k.Run.ID, of, limitOf(&k.Run)); reserved[i] {
+		if reserved[i] = l.reserve(&k.Run); reserved[i] {
 			k.Run.Master = choose()
 		} else {
 			waits[of] = true // none of those behind it overtakes it

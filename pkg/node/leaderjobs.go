@@ -58,6 +58,9 @@ func (l *leader) runJob(ctx context.Context, run job.Run) (job.Run, error) {
 		return run, err
 	}
 	run.Spec, run.Revision = d.Spec, d.Revision
+	if err := l.n.limitKey(&run); err != nil {
+		return run, err
+	}
 	chunks, err := l.n.planFire(ctx, &run)
 	if err != nil {
 		return run, err
@@ -87,6 +90,9 @@ func (l *leader) backfill(ctx context.Context, b wire.Backfill) (wire.Backfilled
 		}
 		now := l.n.wall().UTC()
 		run := job.Run{ID: id, Spec: d.Spec, Revision: d.Revision, Fire: f.Nominal, Created: now, Origin: trigger.ReasonBackfill}
+		if err := l.n.limitKey(&run); err != nil {
+			return out, err
+		}
 		chunks, err := l.n.planFire(ctx, &run)
 		if err == nil {
 			_, err = l.create(ctx, wire.Create{Run: run, Chunks: chunks})

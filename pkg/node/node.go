@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/lifecycle"
+	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/shuffle"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
@@ -68,6 +69,7 @@ type Node struct {
 	ends      *ends
 	server    *server // nil unless the node holds the state
 	skew      skew
+	keys      scheduler.Keys                                             // the values of expressions on the input of runs
 	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
 
 	ready  chan struct{} // closed once other nodes may call this one

@@ -1,48 +1,34 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
-	"github.com/musterhq/muster/trigger"
 )
 
-// Runs that may not begin yet wait in the state, on disk, in the order in
-// which they are to begin. The leader reads from the front whenever something
-// has changed that a run may have waited for.
+// Runs that may not begin yet wait in the state, on disk, in lines. The leader
+// has the lines take their turns whenever something has changed that a run may
+// have waited for; package scheduler says whose turn it is, and who may begin.
 
-// queuePage is how many waiting runs are looked at together.
+// queuePage is how many waiting runs are begun, or let wait for a master, together.
 const queuePage = 256
 
 // jobOf names the job of a run in its namespace.
 func jobOf(run *job.Run) string { return run.Spec.Namespace + "/" + run.Spec.Name }
 
-// limitOf returns how many runs of its job may go on beside a run, itself
-// included: under most policies for overlap, what a trigger makes begins when
-// the run before it is over.
-func limitOf(run *job.Run) int {
-	switch run.Origin {
-	case trigger.ReasonFire, trigger.ReasonCatchUp, trigger.ReasonEvent, trigger.ReasonDependency, trigger.ReasonLifecycle:
-	default:
-		return run.Spec.MaxRuns
-	}
-	switch run.Spec.Schedule.Overlap {
-	case trigger.OverlapQueueOne, trigger.OverlapQueueAll, trigger.OverlapCancelOld:
-		return 1
-	}
-	return run.Spec.MaxRuns
-}
-
 // mayBegin counts a new run as begun if it may begin at once: it must not
-// overtake those that wait.
+// overtake those that wait. How often a rate lets runs begin is recorded before
+// they do, so those of one wait in any case.
 func (l *leader) mayBegin(run *job.Run) bool {
-	return !run.NotBefore.After(l.n.wall()) && !l.behind(run) &&
-		l.reserve(run.ID, run.Spec.Namespace, run.Spec.Name, limitOf(run))
+	return !run.NotBefore.After(l.n.wall()) && !l.isPaused(run.Spec.Namespace, run.Spec.Name) && !l.behind(run) && l.reserve(run)
 }
 
 // behind reports whether runs wait that should begin before a new one.
@@ -50,12 +36,8 @@ func (l *leader) behind(run *job.Run) bool {
 	ofJob, all, err := l.state.Queued(run.Spec.Namespace, run.Spec.Name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return err != nil || ofJob > 0 || all > 0 && l.crowded
-}
-
-// reserve counts a run as begun if it may begin now.
-func (l *leader) reserve(id job.RunID, namespace, name string, limit int) bool {
-	return !l.isPaused(namespace, name) && l.reserveIn(id, namespace+"/"+name, limit)
+	claim := l.claimLocked(run)
+	return err != nil || claim.Rated() || ofJob > 0 || all > 0 && (l.crowded || claim.Shared())
 }
 
 // isPaused reports whether no run of a job may begin.
@@ -64,17 +46,26 @@ func (l *leader) isPaused(namespace, name string) bool {
 	return err != nil || paused
 }
 
-// reserveIn is reserve for a job that is not paused.
-func (l *leader) reserveIn(id job.RunID, of string, limit int) bool {
+// reserve counts a new run of a job that is not paused as begun if it may begin.
+func (l *leader) reserve(run *job.Run) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	wait, begun := l.reserveLocked(run.ID, l.claimLocked(run))
+	return !begun && wait.Blocks == scheduler.BlocksNothing
+}
+
+// reserveLocked counts a run as begun unless it has to wait, or has begun.
+func (l *leader) reserveLocked(id job.RunID, claim scheduler.Claim) (wait scheduler.Wait, begun bool) {
 	l.crowded = l.crowded || !l.admit.Room()
-	if _, begun := l.runs[id]; begun || !l.admit.May(of, limit) {
-		return false
+	if _, begun := l.runs[id]; begun {
+		return wait, true
 	}
-	l.admit.Begin(of)
-	l.masterLocked(id, "")
-	return true
+	now := l.n.wall()
+	if wait = l.admit.Wait(claim, now); wait.Blocks == scheduler.BlocksNothing {
+		l.admit.Begin(id, claim, now)
+		l.masterLocked(id, "")
+	}
+	return wait, false
 }
 
 // release counts a run as ended, or as not begun after all.
@@ -86,7 +77,7 @@ func (l *leader) release(id job.RunID) {
 	}
 	l.unloadLocked(id)
 	delete(l.runs, id)
-	l.admit.End(id.Namespace() + "/" + id.Job())
+	l.admit.End(id)
 	l.wakeQueue()
 }
 
@@ -124,12 +115,16 @@ func (l *leader) beginDue() (next time.Duration, err error) {
 	if err := l.ripen(); err != nil {
 		return 0, err
 	}
-	if err := l.beginPending(); err != nil {
+	free, err := l.beginPending()
+	if err != nil {
 		return 0, err
 	}
 	at, ok, err := l.state.NextDue()
-	if !ok {
+	if free.IsZero() && !ok {
 		return time.Hour, err
+	}
+	if !ok || !free.IsZero() && free.Before(at) {
+		at = free
 	}
 	return max(at.Sub(l.n.wall()), 0), err
 }
@@ -151,85 +146,148 @@ func (l *leader) ripen() error {
 	}
 }
 
-// beginPending begins the runs that wait for a master, as far as there is room.
-func (l *leader) beginPending() error {
-	left, err := l.waiting()
+// beginPending lets runs that wait for a master take their turns, as far as
+// they may begin, and returns when a limit lets the next one that it keeps from
+// it.
+func (l *leader) beginPending() (next time.Time, err error) {
+	l.choosing.Lock()
+	defer l.choosing.Unlock()
+	lines, err := l.state.Lines()
 	if err != nil {
-		return err
+		return next, err
 	}
-	skip := func(namespace, name string) bool { return left[namespace+"/"+name] == 0 }
-	for after := (state.Waiting{}); len(left) > 0 && l.room(); {
-		runs, err := l.state.Pending(after, queuePage, skip)
-		if err != nil {
-			return err
-		}
-		if len(runs) == 0 {
-			break
-		}
-		for _, w := range runs {
-			of := w.Namespace + "/" + w.Job
-			if left[of] == 0 {
-				continue
-			}
-			begins, err := l.beginWaiting(w)
-			if err != nil {
-				return err
-			}
-			if left[of]--; !begins || left[of] == 0 {
-				delete(left, of)
-			}
-		}
-		after = runs[len(runs)-1]
+	defer lines.Close()
+	p := &page{l: l, paused: map[string]bool{}}
+	_, err = l.turns.Choose(backlog{lines}, math.MaxInt, p.ask)
+	if failed := p.begin(); err == nil {
+		err = failed
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.crowded = !l.admit.Room()
+	return p.next, err
+}
+
+// backlog is the lines of the state as the scheduler reads them.
+type backlog struct{ lines *state.Lines }
+
+// Line returns the first line at a place or behind it.
+func (b backlog) Line(p scheduler.Place) (scheduler.Place, bool, error) {
+	w, ok, err := b.lines.Line(waitingAt(p))
+	return placeOf(w), ok, err
+}
+
+// Run returns the first run of a line at a place or behind it.
+func (b backlog) Run(p scheduler.Place) (scheduler.Place, bool, error) {
+	w, ok, err := b.lines.Run(waitingAt(p))
+	return placeOf(w), ok, err
+}
+
+func waitingAt(p scheduler.Place) state.Waiting {
+	return state.Waiting{Priority: p.Priority, Namespace: p.Namespace, Job: p.Job, Line: p.Line, Created: p.Created, ID: p.ID}
+}
+
+func placeOf(w state.Waiting) scheduler.Place {
+	return scheduler.Place{Priority: w.Priority, Namespace: w.Namespace, Job: w.Job, Line: w.Line, Created: w.Created, ID: w.ID}
+}
+
+// page is runs that wait and are about to begin together.
+type page struct {
+	l      *leader
+	ids    []job.RunID
+	paused map[string]bool // whether a job is, as far as it is known
+	next   time.Time       // when a limit lets the next run begin, if that is known
+}
+
+// ask has a run begin whose turn it is, if it may.
+func (p *page) ask(at scheduler.Place) (a scheduler.Answer, err error) {
+	of := at.Namespace + "/" + at.Job
+	paused, known := p.paused[of]
+	if !known {
+		paused = p.l.isPaused(at.Namespace, at.Job)
+		p.paused[of] = paused
+	}
+	if paused {
+		return scheduler.Answer{Blocks: scheduler.BlocksJob}, nil
+	}
+	claim, ok, err := p.l.claimOf(at.ID)
+	if err != nil || !ok || p.l.ctx.Err() != nil {
+		return a, cmp.Or(err, context.Cause(p.l.ctx))
+	}
+	p.l.mu.Lock()
+	wait, begun := p.l.reserveLocked(at.ID, claim)
+	p.l.headLocked(at.ID, claim, wait)
+	p.l.mu.Unlock()
+	switch {
+	case begun:
+		return a, nil
+	case wait.Blocks != scheduler.BlocksNothing:
+		if !wait.Until.IsZero() && (p.next.IsZero() || wait.Until.Before(p.next)) {
+			p.next = wait.Until
+		}
+		return scheduler.Answer{Blocks: wait.Blocks}, nil
+	}
+	if p.ids = append(p.ids, at.ID); len(p.ids) == queuePage {
+		err = p.begin()
+	}
+	return scheduler.Answer{Begins: true, Weight: claim.Weight}, err
+}
+
+// begin gives the runs that were chosen a master each.
+func (p *page) begin() error {
+	l, ids := p.l, p.ids
+	p.ids = nil
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := l.keepRates(); err != nil {
+		for _, id := range ids {
+			l.release(id)
+		}
+		return err
+	}
+	for _, id := range ids {
+		l.wg.Go(func() {
+			if run, news := l.assign(id, "", "it may begin"); news {
+				l.tell(run)
+			}
+		})
+	}
 	return nil
 }
 
-// waiting returns how many runs wait for a master, of each job that is not
-// paused. When nobody else waits, those of paused jobs need not be passed over.
-func (l *leader) waiting() (map[string]int, error) {
-	left := map[string]int{}
-	for j, err := range l.state.QueuedJobs() {
-		if err != nil {
-			return nil, err
-		}
-		_, paused, err := l.state.Paused(j.Namespace, j.Job)
-		if err != nil {
-			return nil, err
-		}
-		if !paused {
-			left[j.Namespace+"/"+j.Job] = j.N
-		}
-	}
-	return left, nil
-}
+// maxHeads bounds of how many runs that are first in their line, and have to
+// wait, it is kept in memory what they need to begin.
+const maxHeads = 10_000
 
-// beginWaiting begins a run that waits, or reports that no run of its job may
-// begin.
-func (l *leader) beginWaiting(w state.Waiting) (begins bool, err error) {
-	run, err := l.state.Run(w.ID)
-	switch {
-	case is(err, state.ErrNoRun), err == nil && run.State != job.Pending:
-		return true, nil // it has begun or ended meanwhile
-	case err != nil:
-		return false, err
-	case !l.reserve(w.ID, w.Namespace, w.Job, limitOf(&run)):
-		return false, nil
+// claimOf returns what a run that waits needs to begin, or false if it has
+// begun or ended meanwhile.
+func (l *leader) claimOf(id job.RunID) (claim scheduler.Claim, ok bool, err error) {
+	l.mu.Lock()
+	claim, ok = l.heads[id]
+	l.mu.Unlock()
+	if ok {
+		return claim, true, nil
 	}
-	l.wg.Go(func() {
-		if run, news := l.assign(w.ID, "", "it may begin"); news {
-			l.tell(run)
-		}
-	})
-	return true, nil
-}
-
-func (l *leader) room() bool {
+	run, err := l.state.Run(id)
+	if is(err, state.ErrNoRun) || err == nil && run.State != job.Pending {
+		return claim, false, nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.admit.Room() && l.ctx.Err() == nil
+	return l.claimLocked(&run), err == nil, err
+}
+
+// headLocked keeps what a run needs that has to wait.
+func (l *leader) headLocked(id job.RunID, claim scheduler.Claim, wait scheduler.Wait) {
+	if wait.Blocks == scheduler.BlocksNothing {
+		delete(l.heads, id)
+		return
+	}
+	if len(l.heads) >= maxHeads || l.heads == nil {
+		l.heads = map[job.RunID]scheduler.Claim{}
+	}
+	l.heads[id] = claim
 }
 
 // waitsFor says what a run waits for that has not begun.
@@ -242,14 +300,8 @@ func (l *leader) waitsFor(run *job.Run) string {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ofJob, total := l.admit.Running(jobOf(run))
-	switch {
-	case !l.admit.Room():
-		return fmt.Sprintf("waits: %d runs go on, and Config.MaxRuns is %d", total, l.n.cfg.MaxRuns)
-	case run.Spec.MaxRuns > 0 && ofJob >= run.Spec.MaxRuns:
-		return fmt.Sprintf("waits: %d runs of the job go on, and its MaxRuns is %d", ofJob, run.Spec.MaxRuns)
-	case ofJob > 0 && limitOf(run) == 1:
-		return fmt.Sprintf("waits for the run before it, as Schedule.Overlap is %s", run.Spec.Schedule.Overlap)
+	if wait := l.admit.Wait(l.claimLocked(run), l.n.wall()); wait.Blocks != scheduler.BlocksNothing {
+		return wait.String()
 	}
 	return "is about to begin"
 }

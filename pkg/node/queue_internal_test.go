@@ -68,21 +68,22 @@ func stopRun(t *testing.T, r *Run) {
 	}
 }
 
-// TestRunsBeginInTheOrderOfPriorityAndAge fills a cluster of one run at a
+// TestRunsBeginByPriorityAndJobsTakeTurns fills a cluster of one run at a
 // time, with runs of two jobs.
-func TestRunsBeginInTheOrderOfPriorityAndAge(t *testing.T) {
+func TestRunsBeginByPriorityAndJobsTakeTurns(t *testing.T) {
 	n, _, h := holding(t, 4, func(cfg *Config) { cfg.MaxRuns = 1 })
 	first := accept(t, n, job.Spec{Name: "a"})
 	h.next(t, first)
 	low := accept(t, n, job.Spec{Name: "a", Priority: -1})
 	older := accept(t, n, job.Spec{Name: "b"})
-	newer := accept(t, n, job.Spec{Name: "a"})
+	newer := accept(t, n, job.Spec{Name: "b"})
+	newest := accept(t, n, job.Spec{Name: "a"})
 	high := accept(t, n, job.Spec{Name: "b", Priority: 9})
 	if run, err := low.Get(t.Context()); err != nil || run.Reason != "waits: 1 runs go on, and Config.MaxRuns is 1" {
 		t.Errorf("got %q, %v", run.Reason, err)
 	}
 	stopRun(t, first)
-	for _, r := range []*Run{high, older, newer, low} {
+	for _, r := range []*Run{high, newest, older, newer, low} {
 		h.next(t, r)
 		stopRun(t, r)
 	}
@@ -115,7 +116,7 @@ func TestANewRunDoesNotOvertakeThoseThatWait(t *testing.T) {
 	if may("b") {
 		t.Error("a run may overtake those that wait for room")
 	}
-	if err := l.beginPending(); err != nil {
+	if _, err := l.beginPending(); err != nil {
 		t.Fatal(err)
 	}
 	if !may("b") {
@@ -135,8 +136,8 @@ func TestAPausedBacklogIsNotPassedOver(t *testing.T) {
 	}
 	waits := accept(t, n, job.Spec{Name: "a"})
 	h.next(t, accept(t, n, job.Spec{Name: "b"}))
-	if left, err := l.waiting(); err != nil || len(left) > 0 {
-		t.Errorf("got %v, %v, want nobody to wait that could begin", left, err)
+	if behind := l.behind(&job.Run{Spec: job.Spec{Namespace: "default", Name: "b"}}); behind {
+		t.Error("a run waits behind those of a job that is paused")
 	}
 	if run, err := waits.Get(t.Context()); err != nil || run.State != job.Pending {
 		t.Errorf("got %v, %v", run.State, err)
@@ -205,7 +206,7 @@ func TestARunWhoseRecordIsAskedForAgainIsCountedOnce(t *testing.T) {
 	create()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ofJob, all := l.admit.Running("default/a"); ofJob != 0 || all != 0 || len(l.runs) > 0 {
+	if ofJob, all := l.admit.Running("default", "a"); ofJob != 0 || all != 0 || len(l.runs) > 0 {
 		t.Errorf("%d runs of the job and %d in all are said to go on: %v", ofJob, all, l.runs)
 	}
 }

@@ -257,6 +257,8 @@ func (s *server) serve() {
 	answer(s, wire.MethodDeleteJob, (*leader).deleteJob)
 	answer(s, wire.MethodRunJob, (*leader).runJob)
 	answer(s, wire.MethodBackfill, (*leader).backfill)
+	answer(s, wire.MethodPutNamespace, (*leader).putNamespace)
+	confirmed(s, wire.MethodNamespaces, func(*leader, wire.Nothing) ([]job.Namespace, error) { return s.state.Namespaces() })
 	answer(s, wire.MethodSend, (*leader).send)
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)

@@ -91,6 +91,9 @@ func (n *Node) prepare(ctx context.Context, spec job.Spec, options []Option) (ru
 	if err := checkExtra(&run); err != nil {
 		return run, nil, err
 	}
+	if err := n.limitKey(&run); err != nil {
+		return run, nil, err
+	}
 	p, err := n.plan(ctx, &run)
 	if err != nil {
 		return run, nil, err
