@@ -49,6 +49,7 @@ const (
 	MethodPutJob    = "state.put-job"    // PutJobRequest -> job.Declared
 	MethodJob       = "state.job"        // JobRef -> job.Declared
 	MethodJobs      = "state.jobs"       // JobPage -> []job.Declared
+	MethodRevisions = "state.revisions"  // JobRef -> []job.Revision
 	MethodDeleteJob = "state.delete-job" // JobRef -> Nothing
 	MethodRunJob    = "state.run-job"    // job.Run -> job.Run
 	MethodBackfill  = "state.backfill"   // Backfill -> Backfilled

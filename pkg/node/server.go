@@ -262,6 +262,7 @@ func (s *server) serve() {
 	answer(s, wire.MethodSend, (*leader).send)
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
+	confirmed(s, wire.MethodRevisions, (*leader).revisions)
 	confirmed(s, wire.MethodRun, func(l *leader, r wire.RunRef) (job.Run, error) { return l.run(r.Run) })
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
