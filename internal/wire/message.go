@@ -81,6 +81,10 @@ type Describe struct {
 	Abandoned  int         `msgpack:"a"` // goroutines that ignored their end
 	Masters    int         `msgpack:"ma"`
 	Servers    int         `msgpack:"s,omitempty"` // Config.Servers
+	// Ahead is how far the node's wall clock is ahead of the leader's, as it
+	// has measured, and Within how far off that may be.
+	Ahead  time.Duration `msgpack:"ah,omitempty"`
+	Within time.Duration `msgpack:"wi,omitempty"`
 }
 
 // Standing is what a node that holds the state knows of the cluster.
