@@ -89,7 +89,6 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 		if err := c.settleAll(wakes); err != nil {
 			return 0, err
 		}
-		c.l.wakeQueue()
 	}
 	at, ok, err := c.l.state.NextWake()
 	if err != nil || !ok {
@@ -172,6 +171,9 @@ func (c *clock) prepareAll(runs []job.Run) []state.FiringRun {
 // fire records a settlement and does what follows from it.
 func (c *clock) fire(f state.Firing) error {
 	fired, err := c.l.state.Fire(c.l.ctx, f)
+	for i := range f.Runs {
+		c.l.came(&f.Runs[i].Run)
+	}
 	if is(err, state.ErrStale) || is(err, state.ErrRevision) {
 		return nil // somebody changed the job meanwhile; its wake is still there
 	}
