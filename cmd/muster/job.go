@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +99,8 @@ type jobView struct {
 	Runs      int            `json:"runs"`
 	Skipped   map[string]int `json:"skipped,omitempty"`
 	Recent    []job.Skipped  `json:"recent,omitempty"`
+	Waiting   int            `json:"waiting,omitempty"`
+	Refused   map[string]int `json:"refused,omitempty"`
 	Last      job.RunID      `json:"last,omitempty"`
 }
 
@@ -105,7 +109,7 @@ func jobViewOf(d *job.Declared) jobView {
 	v := jobView{
 		Job: d.Spec.Namespace + "/" + d.Spec.Name, Revision: d.Revision, Saved: d.Saved, Processor: d.Spec.Processor,
 		When: d.Spec.Schedule.When, Zone: d.Spec.Schedule.Zone, Ended: f.Ended, Runs: f.Runs, Skipped: f.Skipped, Recent: f.Recent, Last: f.Last,
-		Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
+		Waiting: f.Waiting, Refused: f.Refused, Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
 	}
 	if !f.Wake.IsZero() {
 		v.Next = &f.Wake
@@ -172,6 +176,12 @@ func jobGetCommand() *cobra.Command {
 				put("paused", v.Paused)
 				put("runs", v.Runs)
 				put("last", v.Last)
+				if v.Waiting > 0 {
+					put("waiting", fmt.Sprintf("%d letters of what has happened", v.Waiting))
+				}
+				for _, why := range slices.Sorted(maps.Keys(v.Refused)) {
+					put("refused", fmt.Sprintf("%d by %s", v.Refused[why], why))
+				}
 				for _, s := range v.Recent {
 					put("skipped", fmt.Sprintf("%d by %s, %s to %s", s.Count, s.Cause, s.From.Format(time.RFC3339), s.To.Format(time.RFC3339)))
 				}

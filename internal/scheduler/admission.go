@@ -129,7 +129,7 @@ type Spent struct {
 // Spent returns the windows that have changed since it was called last. Before
 // they are recorded no run may begin that they were changed for.
 func (a *Admission) Spent() []Spent {
-	var all []Spent
+	all := make([]Spent, 0, len(a.spent))
 	for r := range a.spent {
 		all = append(all, Spent{r.String(), a.windows[r].Bytes()})
 	}

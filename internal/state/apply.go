@@ -65,6 +65,8 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.pause(c)
 	case *wire.ResumeJob:
 		return tx.resume(c)
+	case *wire.Agree:
+		return tx.agree(c)
 	case *wire.KeepRates:
 		return tx.keepRates(c)
 	case *wire.PutNamespace:
@@ -113,6 +115,8 @@ func checkNames(c wire.Command) error {
 		return checkJob(c.Namespace, c.Name)
 	case *wire.FoundCluster:
 		return checkName("cluster", c.Cluster)
+	case *wire.Agree:
+		return nil
 	case *wire.PauseJob:
 		return checkJob(c.Namespace, c.Name)
 	case *wire.ResumeJob:

@@ -176,6 +176,24 @@ func composed(run job.Run, chunks int, st *wire.RunStatus) job.Run {
 	return run
 }
 
+// Assignment gives a run its next master; see Assign.
+type Assignment struct {
+	Run         job.RunID
+	After       uint64 // the epoch that it is in
+	Master, Why string
+}
+
+// AssignAll is Assign for many runs. It returns an error for each.
+func (s *State) AssignAll(ctx context.Context, all []Assignment) []error {
+	errs, at := make([]error, len(all)), s.now().UnixNano()
+	s.groups(ctx, len(all), func(i int) ([]wire.Command, error) {
+		a := &all[i]
+		return []wire.Command{&wire.AssignRun{Run: a.Run, Master: a.Master, Called: s.called(a.Master), After: a.After, At: at, Why: cut(a.Why, maxWhat)}},
+			errors.Join(checkName("run", string(a.Run)), checkName("master", a.Master))
+	}, func(i int, _ []result, err error) { errs[i] = err })
+	return errs
+}
+
 // Ending is how a run ends, with the last entry of its journal if it has one;
 // see Append and Finish.
 type Ending struct {

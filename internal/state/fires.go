@@ -58,11 +58,23 @@ type FiringRun struct {
 	Chunks [][]byte
 }
 
-// Fired is what a Firing came to, besides the runs that it made.
+// Fired is what a Firing came to.
 type Fired struct {
+	// Begun are the runs that it made and that have a master. It is empty
+	// where what was recorded already is answered as done.
+	Begun []job.Run
+
 	// Canceled are runs that were asked to end, and Killed those that were
 	// ended.
 	Canceled, Killed []job.RunID
+
+	begun []begunRun
+}
+
+// begunRun is a run that has begun, with its status.
+type begunRun struct {
+	id     job.RunID
+	status *wire.RunStatus
 }
 
 // The record of a job names its runs that are not over, so there is a bound to
@@ -199,6 +211,10 @@ func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
 				_ = s.Discard(ctx, id)
 			}
 		}
+	}
+	for _, b := range r.fired.begun {
+		i := slices.IndexFunc(f.Runs, func(k FiringRun) bool { return k.Run.ID == b.id })
+		r.fired.Begun = append(r.fired.Begun, composed(f.Runs[i].Run, len(f.Runs[i].Chunks), b.status))
 	}
 	return r.fired, err
 }
@@ -338,6 +354,9 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	}
 	if r.err != nil || r.run != run.Run { // or another has its key
 		return skip(job.CauseBuffer)
+	}
+	if r.status.Master != "" {
+		fired.begun = append(fired.begun, begunRun{run.Run, r.status})
 	}
 	js.Begun(run.Run, run.Overlap)
 	js.Last = run.Run

@@ -35,6 +35,10 @@ type fsm struct {
 	// cluster is the ID of the cluster, once it has one.
 	cluster atomic.Pointer[string]
 
+	// agreed is the version of commands that every server understands, as far
+	// as that is recorded.
+	agreed atomic.Int32
+
 	// freed is about how many bytes were removed since the disk got them back.
 	freed atomic.Int64
 	// lines and timed remember where those begin that wait for a master, and
@@ -104,6 +108,9 @@ func (f *fsm) load() error {
 		return err
 	}
 	if err := f.loadCluster(v); err != nil {
+		return err
+	}
+	if err := f.loadAgreed(v); err != nil {
 		return err
 	}
 	if err := f.loadListeners(v); err != nil {

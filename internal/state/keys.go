@@ -18,6 +18,7 @@ import (
 //	c                       cursor: which entry of the log was applied last
 //	v                       version of this layout
 //	i                       ID of the cluster
+//	A                       version of commands that every server understands
 //	r id 0 part             a run as it was created
 //	h id 0                  its status
 //	l id 0 n                happening number n of its history
@@ -56,6 +57,7 @@ var (
 	cursorKey  = []byte("c")
 	versionKey = []byte("v")
 	clusterKey = []byte("i")
+	agreedKey  = []byte("A")
 
 	allQueuedKey = []byte("Q")
 )

@@ -156,6 +156,7 @@ func (s *State) look(ctx context.Context, r *reign, alive []Candidate) (seats []
 		}
 	}
 	r.version.Store(int32(leastVersion(servers, s.id, s.tender.versions)))
+	s.agreeOn(ctx, r)
 	var errs []error
 	for _, c := range alive {
 		st := statuses[c.ID]
@@ -169,7 +170,7 @@ func (s *State) look(ctx context.Context, r *reign, alive []Candidate) (seats []
 			}
 			continue
 		}
-		if old := max(st.Commands, firstVersion) < int(r.version.Load()); !st.Full && !old {
+		if old := max(st.Commands, firstVersion) < s.least(r); !st.Full && !old {
 			others = append(others, c.ID)
 		}
 	}

@@ -39,8 +39,13 @@ func TestCommandThatSomeServerMayNotKnowIsRefused(t *testing.T) {
 		if got := r.version.Load(); got != wire.MaxCommandVersion {
 			t.Errorf("all understand version %d, want %d", got, wire.MaxCommandVersion)
 		}
-		r.version.Store(firstVersion + 1)
+		r.version.Store(firstVersion) // as if nobody had been asked: it is recorded
 		must(t, s.understood(r, firstVersion+1))
+		c.kill(string(s.id))
+		next := c.leader()
+		r, err = next.leading()
+		must(t, err)
+		must(t, next.understood(r, firstVersion+1))
 	})
 }
 

@@ -445,6 +445,8 @@ func newCommand(kind byte) Command {
 		return &ForgetEvent{}
 	case 'L':
 		return &DropLetters{}
+	case 'V':
+		return &Agree{}
 	case 'N':
 		return &NoteNode{}
 	case 'R':

@@ -17,6 +17,8 @@ const MaxCommandVersion = 2
 // VersionOf returns the version in which all that c asks for was there first.
 func VersionOf(c Command) byte {
 	switch c := c.(type) {
+	case *Agree:
+		return byte(max(c.Version, 1))
 	case *CreateRun:
 		if c.Overlap != 0 || c.Line != "" {
 			return 2

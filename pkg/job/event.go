@@ -39,9 +39,10 @@ const (
 	TopicNodes = "nodes"
 )
 
-// TopicEvent is the events of a name, in their namespace, and TopicUpstream
-// the ends of the runs of a job, in its.
-func TopicEvent(name string) string    { return topicEvent + name }
+// TopicEvent is the events of a name, in their namespace.
+func TopicEvent(name string) string { return topicEvent + name }
+
+// TopicUpstream is the ends of the runs of a job, in its namespace.
 func TopicUpstream(name string) string { return topicUpstream + name }
 
 // What may happen to nodes, and how runs end for those that wait for them,

@@ -168,11 +168,22 @@ func (c *clock) prepareAll(runs []job.Run) []state.FiringRun {
 	return out
 }
 
-// fire records a settlement and does what follows from it.
+// fire records a settlement and does what follows from it. Runs that may begin
+// at once have their master from the beginning.
 func (c *clock) fire(f state.Firing) error {
-	fired, err := c.l.state.Fire(c.l.ctx, f)
+	reserved := c.reserve(f.Runs)
+	fired, err := c.record(f)
+	for i := range fired.Begun {
+		run := &fired.Begun[i]
+		c.l.note(run)
+		delete(reserved, run.ID)
+	}
+	c.l.teller.tell(fired.Begun...)
+	c.release(reserved)
 	for i := range f.Runs {
-		c.l.came(&f.Runs[i].Run)
+		if run := &f.Runs[i].Run; run.Master == "" {
+			c.l.came(run)
+		}
 	}
 	if is(err, state.ErrStale) || is(err, state.ErrRevision) {
 		return nil // somebody changed the job meanwhile; its wake is still there
@@ -192,6 +203,50 @@ func (c *clock) fire(f state.Firing) error {
 		}
 	}
 	return nil
+}
+
+// reserve counts the runs as begun that may begin at once, and names their
+// masters.
+func (c *clock) reserve(runs []state.FiringRun) map[job.RunID]bool {
+	reserved := map[job.RunID]bool{}
+	var choose func() string
+	for i := range runs {
+		run := &runs[i].Run
+		if !c.l.mayBegin(run) {
+			continue
+		}
+		if choose == nil {
+			choose = c.l.chooser("")
+		}
+		run.Master, reserved[run.ID] = choose(), true
+	}
+	return reserved
+}
+
+// record records a settlement. While it is not known whether that happened it
+// does so again, for as long as this node leads: a run that has a master is to
+// be told of.
+func (c *clock) record(f state.Firing) (state.Fired, error) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		fired, err := c.l.state.Fire(c.l.ctx, f)
+		if !is(err, state.ErrUncertain) || !pause(c.l.ctx, wait) {
+			return fired, err
+		}
+	}
+}
+
+// release takes back that runs were counted as begun, of those that were not
+// made. One that was made in a try before this one begins.
+func (c *clock) release(reserved map[job.RunID]bool) {
+	for id := range reserved {
+		run, err := c.l.state.Run(id)
+		if err != nil || run.Master == "" || run.State.Done() {
+			c.l.release(id)
+			continue
+		}
+		c.l.note(&run)
+		c.l.teller.tell(run)
+	}
 }
 
 // prepare plans a run. One that can't be planned now, because its files are

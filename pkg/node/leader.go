@@ -24,6 +24,7 @@ type leader struct {
 	wg     sync.WaitGroup
 	leases *leases
 	clock  *clock
+	teller *teller
 	began  time.Time
 	poke   chan struct{} // holds one if a run may begin that could not before
 	litter chan struct{} // holds one if a run has ended since it was cleared away
@@ -53,7 +54,7 @@ func newLeader(ctx context.Context, s *server) *leader {
 		runs:    map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
 		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), waiters: scheduler.NewWaiters(), limits: map[string][]job.Limit{},
 	}
-	l.clock = newClock(l)
+	l.clock, l.teller = newClock(l), newTeller(l)
 	return l
 }
 

@@ -276,13 +276,7 @@ func (p *page) begin() error {
 		}
 		return err
 	}
-	for _, id := range ids {
-		l.wg.Go(func() {
-			if run, news := l.assign(id, "", "it may begin"); news {
-				l.tell(run)
-			}
-		})
-	}
+	l.wg.Go(func() { l.assignAll(ids) })
 	return nil
 }
 

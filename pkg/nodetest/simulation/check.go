@@ -295,9 +295,19 @@ func (c *check) fenced() {
 	}
 }
 
-// fires: every fire that was due is one run, or was skipped.
+// fires: every fire that was due is one run, or was skipped; and so is every
+// event, and the end of every run that a job waits for.
 func (c *check) fires() {
 	for _, d := range c.s.Jobs {
+		if up, ok := strings.CutPrefix(d.Spec.Schedule.When, "upstream "); ok {
+			up, _, _ = strings.Cut(up, " ")
+			c.heard(&d, "upstream."+up, c.ends(up))
+			continue
+		}
+		if strings.HasPrefix(d.Spec.Schedule.When, "event ") {
+			c.heard(&d, "event.id", c.events())
+			continue
+		}
 		every, err := time.ParseDuration(strings.TrimPrefix(d.Spec.Schedule.When, "every "))
 		if err != nil {
 			c.broken("job %s has a trigger that can't be checked: %v", d.Spec.Name, err)
@@ -324,6 +334,49 @@ func (c *check) fires() {
 		if due != runs+skipped || runs != d.Fires.Runs || made != runs {
 			c.broken("job %s had %d fires, which are %d runs and %d skipped; it tells of %d runs, and %d are of its trigger", d.Spec.Name, due, runs, skipped, d.Fires.Runs, made)
 		}
+	}
+}
+
+// events returns the events that were told, and whether they had to be heard.
+func (c *check) events() map[string]bool {
+	all := map[string]bool{}
+	for _, e := range c.s.Events {
+		all[e.ID] = all[e.ID] || e.Done
+	}
+	return all
+}
+
+// ends returns the runs of a job that have ended, which all had to be heard of.
+func (c *check) ends(name string) map[string]bool {
+	all := map[string]bool{}
+	for id, run := range c.rested {
+		if run.Spec.Name == name && run.State.Done() {
+			all[string(id)] = true
+		}
+	}
+	return all
+}
+
+// heard: what a job had to hear made one run of it, and what nobody told none.
+func (c *check) heard(d *job.Declared, by string, told map[string]bool) {
+	runs, made := map[string]int{}, 0
+	for _, run := range c.s.Rested {
+		if run.Spec.Name == d.Spec.Name {
+			runs[run.Extra[by]]++
+			made++
+		}
+	}
+	for what, must := range sorted(told) {
+		if n := runs[what]; n > 1 || must && n == 0 {
+			c.broken("job %s made %d runs of %s %q, want one", d.Spec.Name, n, by, what)
+		}
+		delete(runs, what)
+	}
+	for what := range sorted(runs) {
+		c.broken("job %s made a run of %s %q, which nobody told", d.Spec.Name, by, what)
+	}
+	if len(d.Fires.Skipped) > 0 || d.Fires.Runs != made || d.Fires.Waiting > 0 {
+		c.broken("job %s has made %d runs and tells of %d, of %v skipped and of %d letters that wait", d.Spec.Name, made, d.Fires.Runs, d.Fires.Skipped, d.Fires.Waiting)
 	}
 }
 

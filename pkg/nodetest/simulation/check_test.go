@@ -76,6 +76,21 @@ func good() *simulation.Story {
 		r.ID, r.Fire, r.Origin, r.Spec.Name = job.FireID("default", "tick", at(second)), at(second), "fire", "tick"
 		s.Rested = append(s.Rested, r)
 	}
+	s.Events = []simulation.Event{{ID: "e1", Done: true}, {ID: "e1"}, {ID: "e2"}}
+	s.Jobs = append(s.Jobs,
+		job.Declared{Spec: job.Spec{Namespace: "default", Name: "hear", Schedule: trigger.Schedule{When: "event e"}}, Fires: job.Fires{Runs: 1}},
+		job.Declared{Spec: job.Spec{Namespace: "default", Name: "after", Schedule: trigger.Schedule{When: "upstream tick on done"}}, Fires: job.Fires{Runs: 2}},
+	)
+	for i, extra := range []map[string]string{
+		{"event.id": "e1"}, {"upstream.tick": string(s.Rested[6].ID)}, {"upstream.tick": string(s.Rested[7].ID)},
+	} {
+		r := run(fmt.Sprint("h@", i), "", job.Succeeded, 1)
+		r.Origin, r.Extra, r.Spec.Name = "event", extra, "hear"
+		if i > 0 {
+			r.Spec.Name = "after"
+		}
+		s.Rested = append(s.Rested, r)
+	}
 	early := run("j@1", "twice", job.Running, 3)
 	early.Epoch, early.History, early.Finished = 1, early.History[:1], time.Time{}
 	pending := run("j@5", "waits", job.Pending, 3)
@@ -144,7 +159,12 @@ func TestEveryBrokenPromiseIsNoticed(t *testing.T) {
 		"a history is rewritten":          {func(s *simulation.Story) { s.Sights[0].Run.History[0].What = "dreamt of" }, "was rewritten"},
 		"a paused job begins":             {func(s *simulation.Story) { s.Sights[6].Run.Epoch = 1 }, "although its job was paused"},
 		"a node that is cut off works on": {func(s *simulation.Story) { s.Cuts[0].Node = "n1" }, "m0#1 was executed on node n1 18s after"},
-		"a fire is lost":                  {func(s *simulation.Story) { s.Rested = s.Rested[:7] }, "3 fires, which are 1 runs and 1 skipped"},
+		"a fire is lost":                  {func(s *simulation.Story) { s.Rested = slices.Delete(s.Rested, 7, 8) }, "3 fires, which are 1 runs and 1 skipped"},
+		"an event is lost":                {func(s *simulation.Story) { s.Rested = slices.Delete(s.Rested, 8, 9) }, `hear made 0 runs of event.id "e1"`},
+		"an event makes two runs":         {func(s *simulation.Story) { s.Rested[9].Spec.Name, s.Rested[9].Extra = "hear", s.Rested[8].Extra }, `hear made 2 runs of event.id "e1"`},
+		"an event that nobody sent":       {func(s *simulation.Story) { s.Rested[8].Extra = nil }, `hear made a run of event.id ""`},
+		"an event waits for ever":         {func(s *simulation.Story) { s.Jobs[1].Fires.Waiting = 1 }, "of 1 letters that wait"},
+		"the end of a run is missed":      {func(s *simulation.Story) { s.Rested = slices.Delete(s.Rested, 9, 10) }, "after made 0 runs of upstream.tick"},
 		"a fire makes two runs":           {func(s *simulation.Story) { s.Rested[7].ID += "x" }, "and 2 are of its trigger"},
 		"a fire is of another time":       {func(s *simulation.Story) { s.Rested[7].Fire = s.Rested[6].Fire }, "is of the fire at"},
 		"a trigger can't be checked":      {func(s *simulation.Story) { s.Jobs[0].Spec.Schedule.When = "0 * * * *" }, "can't be checked"},

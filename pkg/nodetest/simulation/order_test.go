@@ -223,3 +223,19 @@ func (w *world) orderly(ctx context.Context) {
 		w.order(fmt.Sprint("order ", n))
 	}
 }
+
+// sends tells the cluster of events until ctx ends, each until it is
+// acknowledged, and some once more.
+func (w *world) sends(ctx context.Context) {
+	o := &order{w: w, rng: w.chance("events")}
+	for n := 0; pass(ctx, o.a(3*time.Second)) == nil; n++ {
+		e := job.Event{Name: "e", ID: fmt.Sprint("event ", n)}
+		for range 1 + o.rng.IntN(2) {
+			o.try("send", func(ctx context.Context, n *node.Node) error {
+				_, err := n.Send(ctx, e)
+				w.tell(func(s *simulation.Story) { s.Events = append(s.Events, simulation.Event{ID: e.ID, Done: err == nil}) })
+				return err
+			})
+		}
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/musterhq/muster/internal/transport/transporttest"
+	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/pkg/nodetest/simulation"
 )
 
@@ -94,7 +95,7 @@ func simulate(t *testing.T, seed uint64, rage time.Duration) {
 		for _, promise := range simulation.Check(&w.story) {
 			t.Error(promise)
 		}
-		t.Logf("%d submits, %d runs, %d sights in %v", len(w.story.Submits), len(w.story.Rested), len(w.story.Sights), time.Since(born))
+		t.Logf("%d submits, %d events, %d runs, %d sights in %v", len(w.story.Submits), len(w.story.Events), len(w.story.Rested), len(w.story.Sights), time.Since(born))
 	})
 }
 
@@ -119,6 +120,20 @@ func keep(t *testing.T, log []byte) {
 	t.Logf("with -artifacts, what the nodes logged stays in %s", name)
 }
 
+// declare declares a job. A cluster that has just begun does not know yet what
+// all servers understand.
+func (w *world) declare(ctx context.Context, spec job.Spec) {
+	for {
+		_, err := w.c.Node(4).PutJob(ctx, spec, 0)
+		if err == nil {
+			return
+		}
+		if err := pass(ctx, 200*time.Millisecond); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // live has a cluster work while it is broken, and then come to rest.
 func (w *world) live(rage time.Duration) {
 	var giveUp, calm context.CancelFunc
@@ -127,10 +142,11 @@ func (w *world) live(rage time.Duration) {
 	raging, calm := context.WithCancel(w.ctx)
 	defer calm()
 	if rage > 0 {
-		if _, err := w.c.Node(4).PutJob(raging, tick, 0); err != nil {
-			w.t.Fatal(err)
+		for _, spec := range []job.Spec{after, hear, tick} {
+			w.declare(raging, spec)
 		}
 	}
+	w.orders.Go(func() { w.sends(raging) })
 	w.orders.Go(func() { w.pauses(raging) })
 	w.orders.Go(func() { w.orderly(raging) })
 	x := &nemesis{w: w, rng: w.chance("nemesis")}

@@ -19,6 +19,7 @@ import (
 // has the lower one.
 type Story struct {
 	Submits []Submit
+	Events  []Event
 	Asks    []Ask
 	Pauses  []Pause
 	Sights  []Sight
@@ -64,6 +65,12 @@ type Submit struct {
 	ID job.RunID
 	// Nothing says that the answer was that nothing was recorded.
 	Nothing bool
+}
+
+// Event is one that somebody told the cluster of, perhaps more than once.
+type Event struct {
+	ID   string
+	Done bool // it was acknowledged
 }
 
 // Ask is a request about a run that was acknowledged, or may have come

@@ -76,6 +76,12 @@ var tick = job.Spec{
 	Schedule: trigger.Schedule{When: "every 3s", Overlap: trigger.OverlapAllow, Misfire: trigger.MisfireAll},
 }
 
+// hear is a job for each event, and after one for each run of tick.
+var (
+	hear  = job.Spec{Name: "hear", Processor: "tick", Retry: tick.Retry, Schedule: trigger.Schedule{When: "event e"}}
+	after = job.Spec{Name: "after", Processor: "tick", Retry: tick.Retry, Schedule: trigger.Schedule{When: "upstream tick on done"}}
+)
+
 func sumOfSquares(n int) string {
 	sum := 0
 	for i := range n {
