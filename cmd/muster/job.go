@@ -32,6 +32,7 @@ func splitJob(s string) (namespace, name string) {
 func jobPutCommand() *cobra.Command {
 	var spec job.Spec
 	var mode, overlap, misfire string
+	var limits limitFlags
 	var expect uint64
 	var c *cobra.Command
 	c = visit(&cobra.Command{
@@ -43,6 +44,7 @@ func jobPutCommand() *cobra.Command {
 		if spec.Mode, err = job.ParseMode(mode); err != nil {
 			return fmt.Errorf("--mode: %w: %w", err, errUsage)
 		}
+		spec.Limits = limits
 		d, err := n.PutJob(ctx, spec, expect)
 		if err != nil {
 			return err
@@ -65,10 +67,14 @@ func jobPutCommand() *cobra.Command {
 	s.DurationVar(&spec.Repeat.Backoff.Initial, "repeat-after", 0, "wait before the second attempt at a run; twice as long each time (default: 10s)")
 	s.IntVar(&spec.Priority, "priority", 0, "which of several runs that wait begins first: the higher")
 	s.IntVar(&spec.MaxRuns, "max-runs", 0, "runs that go on at a time (default: any number)")
+	limits.add(c, "job or key")
+	s.StringVar(&spec.LimitKey, "limit-key", "", "expression on a run's input, as data: what limits by key tell runs apart by")
+	s.IntVar(&spec.Weight, "weight", 0, "runs that begin in the job's turn, where several jobs wait (default: 1)")
 	s.DurationVar(&spec.RunTimeout, "timeout", 0, "bound on a whole run (default: none)")
 	s.StringVar(&spec.Schedule.When, "when", "", "when it is due; see muster trigger next --help")
 	s.StringVar(&spec.Schedule.Zone, "zone", "", "IANA zone of local times (default: UTC)")
 	s.StringVar(&overlap, "overlap", "", "skip, queue-one, queue-all, cancel-old, kill-old or allow")
+	s.StringVar(&spec.Schedule.OverlapKey, "overlap-key", "", "expression on a run's input, as data: only runs of the same value overlap")
 	s.StringVar(&misfire, "misfire", "", "what becomes of fires that were missed: one, all or skip")
 	s.DurationVar(&spec.Schedule.Jitter, "jitter", 0, "spread of what is due together")
 	s.Uint64Var(&expect, "expect", 0, "refuse unless the job is at this revision")
@@ -235,15 +241,22 @@ func jobNextCommand() *cobra.Command {
 }
 
 func jobRunCommand() *cobra.Command {
-	var key string
-	var delay time.Duration
+	var key, limitKey string
+	var keyFor, delay time.Duration
+	var extra map[string]string
 	var c *cobra.Command
 	c = visit(&cobra.Command{Use: "run [NAMESPACE/]JOB", Short: "make a run of a job now, and print its ID", Args: args(1, 1)},
 		func(ctx context.Context, n *node.Node, a []string) error {
 			namespace, name := splitJob(a[0])
 			var options []node.Option
 			if key != "" {
-				options = append(options, node.Key(key))
+				options = append(options, node.KeyFor(key, keyFor))
+			}
+			if limitKey != "" {
+				options = append(options, node.LimitKey(limitKey))
+			}
+			for name, value := range extra {
+				options = append(options, node.Extra(name, value))
 			}
 			if delay > 0 {
 				options = append(options, node.NotBefore(time.Now().Add(delay)))
@@ -256,6 +269,9 @@ func jobRunCommand() *cobra.Command {
 			return err
 		})
 	c.Flags().StringVar(&key, "unique", "", "name of the run: while it lives there is no other of that name")
+	c.Flags().DurationVar(&keyFor, "unique-for", 0, "how long there is no other of that name, at least (default: while the run lives)")
+	c.Flags().StringVar(&limitKey, "limit-key", "", "what limits by key tell the run apart by (default: as the job says)")
+	c.Flags().StringToStringVar(&extra, "extra", nil, "value that every task sees, as NAME=VALUE; repeat for more")
 	c.Flags().DurationVar(&delay, "delay", 0, "how long the run waits before it begins")
 	return c
 }

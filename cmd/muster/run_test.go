@@ -109,6 +109,25 @@ func TestJobVerbsPauseAndResume(t *testing.T) {
 	}
 }
 
+// TestLimitsAreSaidOfJobsAndNamespaces has a run wait for the rate of its key,
+// and a namespace have limits and none.
+func TestLimitsAreSaidOfJobsAndNamespaces(t *testing.T) {
+	n := agent(t, node.Config{Name: "alice"})
+	muster(t, n, "job", "put", "naps", "--processor", "sleep", "--params", "1ms", "--limit", "key=1/1h", "--limit", "job=5", "--limit-key", "data.who ?? 'nobody'", "--weight", "2")
+	muster(t, n, "job", "run", "naps", "--extra", "who=bob")
+	waits := strings.TrimSpace(muster(t, n, "job", "run", "naps", "--limit-key", "bob", "--unique", "second", "--unique-for", "1h"))
+	shows(t, muster(t, n, "run", "get", waits), "pending", "1 run an hour of key bob")
+	if again := strings.TrimSpace(muster(t, n, "job", "run", "naps", "--unique", "second")); again != waits {
+		t.Errorf("got run %s, want %s again", again, waits)
+	}
+	muster(t, n, "namespace", "limit", "reports", "--limit", "namespace=20", "--limit", "key=10/1m")
+	shows(t, muster(t, n, "namespace", "list"), "reports", "namespace=20 key=10/1m")
+	muster(t, n, "namespace", "limit", "reports")
+	if out := muster(t, n, "namespace", "list"); strings.Contains(out, "reports") {
+		t.Errorf("got %q of a namespace without limits", out)
+	}
+}
+
 // TestNodeVerbsListAndDrain drains one of two nodes and takes it back.
 func TestNodeVerbsListAndDrain(t *testing.T) {
 	n := agent(t, node.Config{Name: "alice"})
@@ -128,14 +147,16 @@ func TestNodeVerbsListAndDrain(t *testing.T) {
 
 func TestVerbsThatMakeNoSenseAreUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"run get":                  "run get RUN",
-		"run get x":                "--join is missing",
-		"run list -o xml --join x": `-o "xml"`,
-		"run list --join x":        `Join "x"`,
-		"node drain":               "node drain NAME",
-		"node list more":           "node list",
-		"job pause":                "JOB",
-		"run cancel x --why me":    "--why",
+		"run get":                            "run get RUN",
+		"run get x":                          "--join is missing",
+		"run list -o xml --join x":           `-o "xml"`,
+		"run list --join x":                  `Join "x"`,
+		"node drain":                         "node drain NAME",
+		"node list more":                     "node list",
+		"job pause":                          "JOB",
+		"namespace limit x --limit 3":        "as in key=2",
+		"namespace limit x --limit key=many": "want a number, or a rate",
+		"run cancel x --why me":              "--why",
 	} {
 		out, _, err := execute(t, strings.Fields(args)...)
 		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) || out != "" {

@@ -97,11 +97,12 @@ func (a *Admission) Resume(id job.RunID, c Claim) {
 	}
 }
 
-// End counts a run that has ended. One that was not counted is none.
-func (a *Admission) End(id job.RunID) {
+// End counts a run that has ended, and returns what it had claimed. One that
+// was not counted is none.
+func (a *Admission) End(id job.RunID) Claim {
 	c, ok := a.begun[id]
 	if !ok {
-		return
+		return c
 	}
 	delete(a.begun, id)
 	for _, among := range c.among {
@@ -109,6 +110,7 @@ func (a *Admission) End(id job.RunID) {
 			delete(a.counts, among)
 		}
 	}
+	return c
 }
 
 // Running returns how many runs of a job go on, and how many of all jobs do.

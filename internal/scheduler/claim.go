@@ -131,6 +131,7 @@ type Wait struct {
 	Blocks Breadth
 	// Until is when that is over, if time alone decides.
 	Until time.Time
+	among Among // those of whom one has to end, if time does not decide
 	text  string
 }
 
@@ -162,7 +163,7 @@ func (b *bound) breadth() Breadth {
 
 // wait says that n runs go on where that is too many.
 func (b *bound) wait(n int) Wait {
-	w := Wait{Blocks: b.breadth()}
+	w := Wait{Blocks: b.breadth(), among: b.among}
 	switch {
 	case b.turns != "" && b.among.overlap != "":
 		w.text = fmt.Sprintf("waits for the run before it of key %s, as Schedule.Overlap is %s", b.among.overlap, b.turns)
@@ -179,7 +180,7 @@ func (b *bound) wait(n int) Wait {
 // pause says that too many have begun, until then.
 func (b *bound) pause(until time.Time) Wait {
 	whole := until.Add(time.Second - 1).UTC().Truncate(time.Second)
-	return Wait{b.breadth(), until, fmt.Sprintf("waits until %s: %s %s", whole.Format(time.RFC3339), often(b.rate), b.of)}
+	return Wait{Blocks: b.breadth(), Until: until, text: fmt.Sprintf("waits until %s: %s %s", whole.Format(time.RFC3339), often(b.rate), b.of)}
 }
 
 // often says a rate as people do.

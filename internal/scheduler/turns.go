@@ -68,7 +68,7 @@ type choice struct {
 	ask     func(Place) (Answer, error)
 	chosen  int
 	full    bool            // nothing more may begin
-	blocked map[string]bool // namespaces
+	blocked map[string]bool // namespaces, in the present priority
 }
 
 func (c *choice) goesOn() bool { return c.chosen < c.most && !c.full }
@@ -84,6 +84,7 @@ type queue struct{ next Place }
 
 // among lets the jobs of one priority take turns.
 func (c *choice) among(priority Place) error {
+	clear(c.blocked)
 	last := c.jobs[priority.Priority]
 	from := priority
 	if last.job.Job != "" {

@@ -18,9 +18,9 @@ import (
 // each its turn finds any line, and the first of it, in one step, however many
 // wait.
 
-// lineOf returns the line of a run within its job: text that stands for its
+// LineOf returns the line of a run within its job: text that stands for its
 // keys, or nothing if it has none.
-func lineOf(run *job.Run) string {
+func LineOf(run *job.Run) string {
 	if run.LimitKey == "" && run.OverlapKey == "" {
 		return ""
 	}

@@ -121,7 +121,7 @@ func TestRunsOfOtherKeysAreInOtherLines(t *testing.T) {
 	create(t, s, run, nil)
 	lines := map[string][]job.RunID{}
 	inLine(t, s, func(w Waiting) { lines[w.Line] = append(lines[w.Line], w.ID) })
-	if len(lines) != 4 || !slices.Equal(lines[lineOf(&job.Run{LimitKey: "x"})], []job.RunID{"d/a@0", "d/a@3"}) || len(lines[""]) != 1 {
+	if len(lines) != 4 || !slices.Equal(lines[LineOf(&job.Run{LimitKey: "x"})], []job.RunID{"d/a@0", "d/a@3"}) || len(lines[""]) != 1 {
 		t.Errorf("got %q", lines)
 	}
 }

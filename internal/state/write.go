@@ -112,7 +112,7 @@ func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) 
 		Run: run.ID, Master: run.Master, Called: s.called(run.Master), Chunks: uint64(run.Plan.Chunks), Entries: chunks,
 		Namespace: spec.Namespace, Job: spec.Name, Priority: spec.Priority,
 		Created: run.Created.UnixNano(), Key: hashed(run.Key), KeyFor: run.KeyFor,
-		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire), Overlap: standsFor(run.OverlapKey), Line: lineOf(&run),
+		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire), Overlap: standsFor(run.OverlapKey), Line: LineOf(&run),
 	}
 	if !run.NotBefore.IsZero() {
 		c.NotBefore = run.NotBefore.UnixNano()

@@ -86,9 +86,7 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 		if len(wakes) == 0 {
 			break
 		}
-		err = c.settleAll(wakes)
-		c.l.wakeQueue() // whatever became of some, others have made runs
-		if err != nil {
+		if err := c.settleAll(wakes); err != nil {
 			return 0, err
 		}
 	}
@@ -182,6 +180,11 @@ func (c *clock) fire(f state.Firing) error {
 	}
 	c.l.teller.tell(fired.Begun...)
 	c.release(reserved)
+	for i := range f.Runs {
+		if run := &f.Runs[i].Run; run.Master == "" {
+			c.l.came(run)
+		}
+	}
 	if is(err, state.ErrStale) || is(err, state.ErrRevision) {
 		return nil // somebody changed the job meanwhile; its wake is still there
 	}

@@ -22,6 +22,7 @@ func (l *leader) cancelRun(ctx context.Context, r wire.RunRef) (job.Run, error) 
 	}
 	if r.Now || run.State == job.Pending {
 		if run, err = l.state.Kill(ctx, r.Run, r.Reason); err == nil {
+			l.came(&run) // if it was the first in its line, another is
 			l.endedAlone(run)
 		}
 		return run, err

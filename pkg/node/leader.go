@@ -40,6 +40,7 @@ type leader struct {
 	fresh   map[string]bool               // jobs of which runs have ended since that was cleared away; guarded by mu
 	limits  map[string][]job.Limit        // of namespaces; guarded by mu
 	heads   map[job.RunID]scheduler.Claim // of runs that are first in their line and have to wait, as far as known; guarded by mu
+	waiters *scheduler.Waiters            // what runs wait for that have not begun; guarded by mu
 	swept   time.Time                     // when rates that nothing is left of were removed; guarded by mu
 
 	choosing sync.Mutex
@@ -51,7 +52,7 @@ func newLeader(ctx context.Context, s *server) *leader {
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
 		retries: make(chan struct{}, 1),
 		runs:    map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
-		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), limits: map[string][]job.Limit{},
+		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), waiters: scheduler.NewWaiters(), limits: map[string][]job.Limit{},
 	}
 	l.clock, l.teller = newClock(l), newTeller(l)
 	return l
@@ -157,7 +158,7 @@ func (l *leader) admitRun(c wire.Create) (job.Run, error) {
 		l.wg.Go(func() { l.tell(made) })
 		return made, nil
 	case err == nil && made.State == job.Pending:
-		defer l.wakeQueue()
+		defer l.came(&made)
 	}
 	if reserved {
 		l.release(run.ID)

@@ -52,7 +52,7 @@ func (l *leader) admitAll(creates []wire.Create) (wire.Accepted, error) {
 			begun[run.Master] = append(begun[run.Master], run)
 			reserved[i] = false
 		case err == nil && run.State == job.Pending:
-			l.wakeQueue()
+			l.came(&run)
 		}
 		if reserved[i] {
 			l.release(id)

@@ -78,12 +78,31 @@ func (l *leader) release(id job.RunID) {
 	}
 	l.unloadLocked(id)
 	delete(l.runs, id)
-	l.admit.End(id)
-	l.wakeQueue()
+	full := !l.admit.Room()
+	l.waiters.Ended(l.admit.End(id))
+	if full {
+		l.waiters.All()
+	}
+	l.pokeQueue()
 }
 
-// wakeQueue has the queue looked at.
+// wakeQueue has all that wait looked at.
 func (l *leader) wakeQueue() {
+	l.mu.Lock()
+	l.waiters.All()
+	l.mu.Unlock()
+	l.pokeQueue()
+}
+
+// came has those looked at that a run waits with.
+func (l *leader) came(run *job.Run) {
+	l.mu.Lock()
+	l.waiters.Came(scheduler.Place{Priority: run.Spec.Priority, Namespace: run.Spec.Namespace, Job: run.Spec.Name, Line: state.LineOf(run)})
+	l.mu.Unlock()
+	l.pokeQueue()
+}
+
+func (l *leader) pokeQueue() {
 	select {
 	case l.poke <- struct{}{}:
 	default:
@@ -141,7 +160,13 @@ func (l *leader) ripen() error {
 		for i := range due {
 			ids[i] = due[i].ID
 		}
-		if err := l.state.Admit(l.ctx, ids...); err != nil {
+		err = l.state.Admit(l.ctx, ids...)
+		l.mu.Lock()
+		for i := range due {
+			l.waiters.Came(scheduler.Place{Priority: due[i].Priority, Namespace: due[i].Namespace, Job: due[i].Job})
+		}
+		l.mu.Unlock()
+		if err != nil {
 			return err
 		}
 	}
@@ -158,15 +183,24 @@ func (l *leader) beginPending() (next time.Time, err error) {
 		return next, err
 	}
 	defer lines.Close()
+	l.mu.Lock()
+	places, all := l.waiters.Take(l.n.wall())
+	l.mu.Unlock()
+	among := scheduler.Backlog(backlog{lines})
+	if !all {
+		among = scheduler.Within(among, places)
+	}
 	p := &page{l: l, paused: map[string]bool{}}
-	_, err = l.turns.Choose(backlog{lines}, math.MaxInt, p.ask)
+	_, err = l.turns.Choose(among, math.MaxInt, p.ask)
 	if failed := p.begin(); err == nil {
 		err = failed
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.crowded = !l.admit.Room()
-	return p.next, err
+	if l.crowded = !l.admit.Room(); err != nil {
+		l.waiters.All()
+	}
+	return l.waiters.Next(), err
 }
 
 // backlog is the lines of the state as the scheduler reads them.
@@ -197,7 +231,6 @@ type page struct {
 	l      *leader
 	ids    []job.RunID
 	paused map[string]bool // whether a job is, as far as it is known
-	next   time.Time       // when a limit lets the next run begin, if that is known
 }
 
 // ask has a run begin whose turn it is, if it may.
@@ -217,15 +250,12 @@ func (p *page) ask(at scheduler.Place) (a scheduler.Answer, err error) {
 	}
 	p.l.mu.Lock()
 	wait, begun := p.l.reserveLocked(at.ID, claim)
-	p.l.headLocked(at.ID, claim, wait)
+	p.l.headLocked(at, claim, wait)
 	p.l.mu.Unlock()
 	switch {
 	case begun:
 		return a, nil
 	case wait.Blocks != scheduler.BlocksNothing:
-		if !wait.Until.IsZero() && (p.next.IsZero() || wait.Until.Before(p.next)) {
-			p.next = wait.Until
-		}
 		return scheduler.Answer{Blocks: wait.Blocks}, nil
 	}
 	if p.ids = append(p.ids, at.ID); len(p.ids) == queuePage {
@@ -273,16 +303,17 @@ func (l *leader) claimOf(id job.RunID) (claim scheduler.Claim, ok bool, err erro
 	return l.claimLocked(&run), err == nil, err
 }
 
-// headLocked keeps what a run needs that has to wait.
-func (l *leader) headLocked(id job.RunID, claim scheduler.Claim, wait scheduler.Wait) {
+// headLocked keeps what a run needs that has to wait, and what for.
+func (l *leader) headLocked(at scheduler.Place, claim scheduler.Claim, wait scheduler.Wait) {
 	if wait.Blocks == scheduler.BlocksNothing {
-		delete(l.heads, id)
+		delete(l.heads, at.ID)
 		return
 	}
+	l.waiters.Wait(at, wait)
 	if len(l.heads) >= maxHeads || l.heads == nil {
 		l.heads = map[job.RunID]scheduler.Claim{}
 	}
-	l.heads[id] = claim
+	l.heads[at.ID] = claim
 }
 
 // waitsFor says what a run waits for that has not begun.
