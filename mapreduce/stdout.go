@@ -69,6 +69,7 @@ type lineWriter struct {
 
 	mu   sync.Mutex
 	rest []byte // of a line that has no end yet; guarded by mu
+	cut  bool   // the line's first pieces were passed on; guarded by mu
 }
 
 // Write never fails.
@@ -87,12 +88,16 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 			p = p[take:]
 			if len(w.rest) == maxLine {
 				lines = append(lines, w.takeLocked())
+				w.cut = true
 			}
 			continue
 		}
 		w.rest = append(w.rest, p[:end]...)
 		p = p[end+1:]
-		lines = append(lines, w.takeLocked())
+		if len(w.rest) > 0 || !w.cut {
+			lines = append(lines, w.takeLocked())
+		}
+		w.cut = false
 	}
 	w.mu.Unlock()
 	for _, line := range lines {

@@ -77,7 +77,7 @@ func NewCollector(node string, now func() time.Time) *Collector {
 		now = time.Now
 	}
 	return &Collector{
-		node: cut(node, wire.MaxName), now: now, some: make(chan struct{}, 1), open: map[job.RunID]*wire.LogBatch{},
+		node: cut(node, wire.MaxName/2), now: now, some: make(chan struct{}, 1), open: map[job.RunID]*wire.LogBatch{},
 		debtors: map[*Writer]struct{}{}, change: make(chan struct{}), refused: map[job.RunID]refused{},
 	}
 }

@@ -21,7 +21,7 @@ func cut(text string, limit int) string {
 	if !utf8.ValidString(text) {
 		text = strings.ToValidUTF8(text, "\uFFFD")
 		if len(text) > limit+64 {
-			text = cut(text[:limit], limit)
+			text = cut(text, limit)
 		}
 	}
 	return text
