@@ -40,7 +40,7 @@ type attempt struct {
 
 	task   mapreduce.Task
 	log    attemptLog
-	lines  lines
+	lines  atomic.Pointer[lines]
 	logger slog.Logger // of log
 	emits  emitter
 	files  files
@@ -88,7 +88,7 @@ func (a *attempt) execute() {
 // begin makes the task and the context that the user's code gets.
 func (a *attempt) begin() {
 	r, t := a.batch.Run, a.what
-	a.log = attemptLog{a: a, node: a.w.log.Handler()}
+	a.log = attemptLog{a: a}
 	a.logger = *slog.New(&a.log)
 	a.task = mapreduce.Task{
 		Run:     string(r.ID),

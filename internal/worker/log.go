@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/pkg/job"
@@ -15,79 +14,94 @@ import (
 const keptLevel = slog.LevelInfo
 
 // lines is what keeps the lines of an attempt, once it has some.
-type lines struct {
-	once sync.Once
-	to   Lines // nil if nobody does
-}
+type lines struct{ Lines }
 
-// keeper returns what keeps the attempt's lines, or nil.
+// keeper returns what keeps the attempt's lines, or nil if nobody does.
 func (a *attempt) keeper() Lines {
 	if a.w.cfg.Lines == nil {
 		return nil
 	}
-	a.lines.once.Do(func() { a.lines.to = a.w.cfg.Lines(a.id()) })
-	return a.lines.to
+	to := a.lines.Load()
+	if to == nil {
+		a.lines.CompareAndSwap(nil, &lines{a.w.cfg.Lines(a.id())})
+		to = a.lines.Load() // perhaps of another goroutine that was first
+	}
+	return to.Lines
 }
 
 // attemptLog is the log of one attempt: what is logged goes to the node's log,
 // with the attempt's ID, and to what keeps the lines of the run. It forms
 // what it needs only when something is logged, which most attempts never do.
 type attemptLog struct {
-	a     *attempt
-	node  slog.Handler
-	named bool          // node has the attempt's ID
+	a    *attempt
+	with *logWith // nil until there are attributes or a group
+}
+
+// logWith is what a logger adds to its lines.
+type logWith struct {
+	node  slog.Handler  // with the attempt's ID
 	group string        // before each key, with a dot at its end
 	attrs []job.LogAttr // of all lines
 }
 
 func (l *attemptLog) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= keptLevel && l.a.w.cfg.Lines != nil || l.node.Enabled(ctx, level)
+	return level >= keptLevel && l.a.w.cfg.Lines != nil || l.a.w.log.Enabled(ctx, level)
 }
 
 func (l *attemptLog) Handle(ctx context.Context, r slog.Record) error {
 	if to := l.a.keeper(); to != nil {
-		attrs := l.attrs[:len(l.attrs):len(l.attrs)]
-		if n := r.NumAttrs(); n > 0 {
-			attrs = make([]job.LogAttr, len(l.attrs), len(l.attrs)+n)
-			copy(attrs, l.attrs)
-			r.Attrs(func(a slog.Attr) bool {
-				attrs = flat(attrs, l.group, a)
-				return true
-			})
-		}
-		to.Add(r.Level, r.Message, attrs)
+		to.Add(r.Level, r.Message, l.attrsOf(&r))
 	}
-	if !l.node.Enabled(ctx, r.Level) {
+	if !l.a.w.log.Enabled(ctx, r.Level) {
 		return nil
 	}
-	return l.full().Handle(ctx, r)
+	return l.now().node.Handle(ctx, r)
 }
 
-// full returns the node's handler with the attempt's ID.
-func (l *attemptLog) full() slog.Handler {
-	if l.named {
-		return l.node
+// attrsOf returns the attributes of a line as text.
+func (l *attemptLog) attrsOf(r *slog.Record) []job.LogAttr {
+	var with logWith
+	if l.with != nil {
+		with = *l.with
 	}
-	return l.node.WithAttrs([]slog.Attr{telemetry.Attempt(l.a.id())})
+	n := r.NumAttrs()
+	if n == 0 {
+		return with.attrs
+	}
+	attrs := make([]job.LogAttr, len(with.attrs), len(with.attrs)+n)
+	copy(attrs, with.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = flat(attrs, with.group, a)
+		return true
+	})
+	return attrs
+}
+
+// now returns what the logger adds, which another may add more to.
+func (l *attemptLog) now() logWith {
+	if l.with != nil {
+		return *l.with
+	}
+	return logWith{node: l.a.w.log.Handler().WithAttrs([]slog.Attr{telemetry.Attempt(l.a.id())})}
 }
 
 func (l *attemptLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	with := *l
-	with.node, with.named = l.full().WithAttrs(attrs), true
-	with.attrs = l.attrs[:len(l.attrs):len(l.attrs)]
+	with := l.now()
+	with.node = with.node.WithAttrs(attrs)
+	with.attrs = with.attrs[:len(with.attrs):len(with.attrs)]
 	for _, a := range attrs {
-		with.attrs = flat(with.attrs, l.group, a)
+		with.attrs = flat(with.attrs, with.group, a)
 	}
-	return &with
+	return &attemptLog{l.a, &with}
 }
 
 func (l *attemptLog) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return l
 	}
-	with := *l
-	with.node, with.named, with.group = l.full().WithGroup(name), true, l.group+name+"."
-	return &with
+	with := l.now()
+	with.node, with.group = with.node.WithGroup(name), with.group+name+"."
+	return &attemptLog{l.a, &with}
 }
 
 // flat appends an attribute as text, and those of a group one by one.

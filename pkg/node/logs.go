@@ -24,6 +24,9 @@ const (
 	logFlush = time.Second
 	// logAnswer bounds how long a server may take to look for lines.
 	logAnswer = 10 * time.Second
+	// logLate is for how long a reader waits for the other servers when one has
+	// answered: one of them may be gone, and nobody has noticed yet.
+	logLate = 2 * time.Second
 	// settledAfter is how long after the end of a run nobody has lines of it any
 	// more that the servers do not.
 	settledAfter = time.Minute
@@ -58,8 +61,8 @@ func (r *Run) Logs(ctx context.Context, q job.LogQuery) iter.Seq2[job.LogLine, e
 
 func (r *Run) readLogs(ctx context.Context, q job.LogQuery, each func(*job.LogLine) bool) error {
 	run, err := r.Get(ctx)
-	if err != nil {
-		return err
+	if err != nil && (q.Follow || ctx.Err() != nil || !errors.Is(err, ErrNoLeader)) {
+		return err // else any server has lines, whoever leads
 	}
 	if q.Cursor == "" && (run.Finished.IsZero() || r.n.wall().Sub(run.Finished) < settledAfter) {
 		r.n.flushAll(ctx)
@@ -197,9 +200,10 @@ func (n *Node) askServers(ctx context.Context, question func(ctx context.Context
 		var last error
 		answers := 0
 		asked, cancel := context.WithTimeout(ctx, logAnswer)
-		for _, m := range n.servers() {
+		var late *time.Timer
+		for _, id := range n.serversInReach() {
 			wg.Go(func() {
-				answer, err := question(asked, m.ID)
+				answer, err := question(asked, id)
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -208,10 +212,16 @@ func (n *Node) askServers(ctx context.Context, question func(ctx context.Context
 				}
 				answers++
 				answer()
+				if late == nil {
+					late = time.AfterFunc(logLate, cancel)
+				}
 			})
 		}
 		wg.Wait()
 		cancel()
+		if late != nil {
+			late.Stop()
+		}
 		switch {
 		case answers > 0:
 			return nil
@@ -226,4 +236,21 @@ func (n *Node) askServers(ctx context.Context, question func(ctx context.Context
 		}
 		pause(ctx, wait)
 	}
+}
+
+// serversInReach returns the IDs of the servers that answer, as far as is known.
+func (n *Node) serversInReach() (ids []string) {
+	all := n.servers()
+	for _, m := range all {
+		if n.peers.knows(m.ID) {
+			ids = append(ids, m.ID)
+		}
+	}
+	if len(ids) > 0 {
+		return ids
+	}
+	for _, m := range all {
+		ids = append(ids, m.ID)
+	}
+	return ids
 }

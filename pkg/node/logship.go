@@ -110,7 +110,7 @@ func (s *logs) deliver(ctx context.Context, batches [][]byte) (why string) {
 	}
 }
 
-// offer hands batches to each server that is not owed others before them. It
+// offer hands batches to each server that is there and is not owed others. It
 // tells whether one of them has them, why one refuses them, and which are to
 // get them later.
 func (s *logs) offer(ctx context.Context, batches [][]byte) (kept bool, refused error, late []string) {
@@ -122,7 +122,7 @@ func (s *logs) offer(ctx context.Context, batches [][]byte) (kept bool, refused 
 		s.mu.Lock()
 		behind := s.owed[m.ID] != nil
 		s.mu.Unlock()
-		if behind {
+		if behind || !s.n.peers.knows(m.ID) {
 			late = append(late, m.ID)
 			continue
 		}
