@@ -85,6 +85,7 @@ func (n *Node) openServer(ctx context.Context) error {
 	s.wg.Go(func() { s.state.Lead(life, s.term) })
 	s.wg.Go(func() { s.follow(life) })
 	s.wg.Go(func() { s.reclaim(life) })
+	s.wg.Go(func() { s.keepLogs(life) })
 	if s.state.Empty() {
 		s.wg.Go(func() { s.form(life) })
 		return nil
