@@ -75,6 +75,15 @@ func (s *Spec) Listens() (topics []string) {
 	return topics
 }
 
+// Upstream returns the names of the jobs whose runs the job is due after, in
+// its namespace.
+func (s *Spec) Upstream() []string {
+	if d, ok := s.trigger().(trigger.Dependency); ok {
+		return d.Jobs()
+	}
+	return nil
+}
+
 // trigger returns the trigger of the job, or nil. The times of a workflow are
 // those of what starts it.
 func (s *Spec) trigger() trigger.Trigger {

@@ -208,3 +208,17 @@ func TestEventsThatCantBeAreRefused(t *testing.T) {
 		says(t, err, strings.Split(c.want, "|")...)
 	}
 }
+
+func TestAJobIsNotDueAfterItself(t *testing.T) {
+	n := one(t, mapreduce.Registry{"hear": echo})
+	put(t, n, "b", "upstream a on done") // which may be declared later
+	put(t, n, "c", "upstream any of b, x")
+	for name, path := range map[string]string{"a": "a after c after b after a", "self": "self after self"} {
+		when := "upstream c"
+		if name == "self" {
+			when = "upstream self"
+		}
+		_, err := n.PutJob(t.Context(), job.Spec{Name: name, Processor: "hear", Schedule: trigger.Schedule{When: when}}, 0)
+		says(t, err, "due after itself", path, "leave one of them out")
+	}
+}

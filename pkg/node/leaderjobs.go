@@ -3,6 +3,9 @@ package node
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
@@ -13,6 +16,9 @@ import (
 
 // putJob declares a job and has its trigger looked at.
 func (l *leader) putJob(ctx context.Context, p wire.PutJobRequest) (job.Declared, error) {
+	if err := l.acyclic(&p.Spec); err != nil {
+		return job.Declared{}, err
+	}
 	now := l.n.wall().UTC()
 	var wake time.Time
 	if s := p.Spec.Schedule; s.When != "" {
@@ -25,6 +31,44 @@ func (l *leader) putJob(ctx context.Context, p wire.PutJobRequest) (job.Declared
 		l.clock.wake()
 	}
 	return l.declared(d), err
+}
+
+// acyclic refuses a job that would be due because of itself. Two that are
+// declared at the same moment may still become a circle, which goes round until
+// somebody ends it.
+func (l *leader) acyclic(spec *job.Spec) error {
+	type step struct {
+		name string
+		path []string
+	}
+	seen := map[string]bool{}
+	var left []step
+	for _, up := range spec.Upstream() {
+		left = append(left, step{up, []string{spec.Name, up}})
+	}
+	for len(left) > 0 {
+		at := left[0]
+		left = left[1:]
+		if at.name == spec.Name {
+			return fmt.Errorf("%w: Schedule.When %q: the job would be due after itself: %s: leave one of them out",
+				state.ErrInvalid, spec.Schedule.When, strings.Join(at.path, " after "))
+		}
+		if seen[at.name] {
+			continue
+		}
+		seen[at.name] = true
+		d, err := l.state.Job(spec.Namespace, at.name)
+		if is(err, state.ErrNoJob) {
+			continue // it may be declared later
+		}
+		if err != nil {
+			return err
+		}
+		for _, up := range d.Spec.Upstream() {
+			left = append(left, step{up, append(slices.Clone(at.path), up)})
+		}
+	}
+	return nil
 }
 
 // declared adds to a job what only the leader knows.
