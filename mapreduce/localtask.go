@@ -41,7 +41,9 @@ func (r *localRun) try(ctx context.Context, task localTask, do func(ctx context.
 			return nil, context.Cause(ctx)
 		}
 		a := &localAttempt{ctx: ctx, keyed: r.powers.Keyed != nil, files: stagedFiles{staging: &r.staging}}
-		err := do(ctx, r.task(task, n, a))
+		t := r.task(task, n, a)
+		err := do(ctx, t)
+		t.Flush()
 		if err = errors.Join(err, a.files.close()); err == nil {
 			r.staging.add(a.files)
 			return a, nil

@@ -7,7 +7,8 @@
 //
 //	mapreduce.Registry{"wordcount": mapreduce.Of(wordCount{})}
 //
-// A Processor is the other way: one task at a time, with everything a task can
+// Where Reduce would only return what it is given, as in a sort, OfMap does
+// without. A Processor is the other way: one task at a time, with everything a task can
 // know and do. It may emit subtasks, to any depth, and fold the results of all
 // of them (Reducing). Func makes one of a function.
 //

@@ -23,7 +23,24 @@ import (
 // In follows from the input. Values are decoded into it. For the lines of
 // files it is string, []byte or Line; for whole files string, []byte or File.
 func Of[In, K, V, Out any](m MapReducer[In, K, V, Out]) Processor {
-	p := &keyed[In, K, V, Out]{m: m}
+	return newKeyed[In, K, V, Out](m, m)
+}
+
+// OfMap makes a Processor of m alone. There is no Reduce: every pair that Map
+// emits is a pair of the output, those of a partition in the order of their
+// keys, and those of one key in the order of the input. In a job that is Sorted
+// that is a sort, and a stable one, and takes less than a Reduce that returns
+// what it is given.
+//
+// As an Output such pairs are read with Pairs: Collect would keep one of each
+// key. A Combine has no place in it.
+func OfMap[In, K, V any](m Mapper[In, K, V]) Processor {
+	return newKeyed[In, K, V, V](m, nil)
+}
+
+// newKeyed returns m and r, which may be nil, in byte form.
+func newKeyed[In, K, V, Out any](m Mapper[In, K, V], r Reducer[K, V, Out]) *keyed[In, K, V, Out] {
+	p := &keyed[In, K, V, Out]{m: m, reducer: r}
 	p.combiner, _ = any(m).(Combiner[V])
 	if v, ok := any(m).(Versioned); ok {
 		p.version = v.Version()
@@ -41,6 +58,7 @@ func Of[In, K, V, Out any](m MapReducer[In, K, V, Out]) Processor {
 		inField("output type", errOut),
 		p.records.check(),
 		checkCombine[V](m),
+		checkAlone(m, p.combiner != nil && r == nil),
 	); err != nil {
 		p.err = Permanent(fmt.Errorf("mapreduce: %T can't be run: %w", m, err))
 	}
@@ -70,10 +88,21 @@ func checkCombine[V any](m any) error {
 	return nil
 }
 
-// keyed is a MapReducer in byte form. It is shared by all tasks of a node.
+// checkAlone refuses a Combine without a Reduce, since nobody could tell which
+// pairs there will be.
+func checkAlone(m any, combines bool) error {
+	if combines {
+		return fmt.Errorf("%T has a Combine and no Reduce to add up what is left: give it a Reduce and pass it to Of", m)
+	}
+	return nil
+}
+
+// keyed is a Mapper, and mostly a Reducer, in byte form. It is shared by all
+// tasks of a node.
 type keyed[In, K, V, Out any] struct {
-	m        MapReducer[In, K, V, Out]
-	combiner Combiner[V] // or nil
+	m        Mapper[In, K, V]
+	reducer  Reducer[K, V, Out] // or nil: pairs pass as they are
+	combiner Combiner[V]        // or nil
 	version  string
 
 	keys    codec.Key[K]

@@ -124,11 +124,14 @@ type Task struct {
 	Before []byte
 	// Output is the format that a keyed run writes its files in, or empty.
 	Output string
-	// Log goes to the node's log with the attempt's ID.
+	// Log goes to the log of the run, which the cluster keeps, and to that of the
+	// node with the attempt's ID.
 	Log *slog.Logger
 	// Runtime carries out what the task asks for. It is never nil in a task
 	// that the runtime made.
 	Runtime Runtime
+
+	out *outputs // nil until it has a child process
 }
 
 // Shard is a task's place: Index counts from 0 to Total-1.

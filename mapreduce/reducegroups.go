@@ -14,6 +14,9 @@ func (p *keyed[In, K, V, Out]) ReduceGroups(ctx context.Context, t *Task, groups
 	if p.err != nil {
 		return p.err
 	}
+	if p.reducer == nil {
+		return passPairs(ctx, groups, out)
+	}
 	ctx, cancel := context.WithCancelCause(WithTask(ctx, t))
 	defer cancel(nil)
 	r := &reducing[In, K, V, Out]{keyed: p, ctx: ctx, out: out}
@@ -56,7 +59,7 @@ func (r *reducing[In, K, V, Out]) reduce(key []byte, values iter.Seq[[]byte]) (e
 	}
 	r.group.begin(values)
 	r.inReduce = true
-	o, err := r.m.Reduce(r.ctx, r.key, r.values)
+	o, err := r.reducer.Reduce(r.ctx, r.key, r.values)
 	r.inReduce = false
 	broken := r.group.finish()
 	switch {

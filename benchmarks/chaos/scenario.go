@@ -28,6 +28,7 @@ type scenario struct {
 // scenarios is all of them, by the name they are asked for by.
 var scenarios = map[string]*scenario{
 	"million":  {"a run of -tasks tasks, while the leader, its master and a worker are killed in turn", million},
+	"fires":    {"jobs are due every few seconds while one leader after the other is killed: each fire is one run, or was skipped with a reason", firestorm},
 	"blackout": {"all nodes are killed in the middle of a run of -tasks tasks, and started again", blackout},
 	"rolling":  {"all nodes are restarted one after the other, twice, while runs go on", rolling},
 	"minority": {"a minority is cut off: it refuses writes, stops its attempts, and is back when it is healed", minority},

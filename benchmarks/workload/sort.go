@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -101,7 +100,7 @@ func (t *sortTrial) Size() (items, bytes int64) {
 
 // Processors is the one that sorts.
 func (t *sortTrial) Processors() mapreduce.Registry {
-	return mapreduce.Registry{"sort": watch(mapreduce.Of(byKey{}), &t.latencies)}
+	return mapreduce.Registry{"sort": watch(mapreduce.OfMap(byKey{}), &t.latencies)}
 }
 
 // Run sorts, up to the files.
@@ -120,8 +119,8 @@ func (t *sortTrial) Run(ctx context.Context, pool []*node.Node) error {
 
 func (t *sortTrial) out() string { return filepath.Join(t.dir, fmt.Sprintf("out-%d", t.tries)) }
 
-// Check reads the files one after the other: the keys have to ascend through
-// all of them, and the records to be the same as before.
+// Check reads the files one after the other: the keys have to be in order
+// through all of them, and the records to be the same as before.
 func (t *sortTrial) Check(ctx context.Context) error {
 	parts, err := filepath.Glob(filepath.Join(t.out(), "part-*"))
 	if err != nil {
@@ -131,18 +130,15 @@ func (t *sortTrial) Check(ctx context.Context) error {
 	var last []byte
 	for _, part := range parts {
 		err := eachLine(ctx, part, func(line []byte) error {
-			key, values, ok := bytes.Cut(line, []byte{'\t'})
-			if !ok || len(key) != keyBytes || len(values) == 0 || len(values)%valueBytes != 0 {
-				return fmt.Errorf("the line %q is no key with its records", line)
+			key, value, ok := bytes.Cut(line, []byte{'\t'})
+			if !ok || len(key) != keyBytes || len(value) != valueBytes {
+				return fmt.Errorf("the line %q is no record", line)
 			}
-			if bytes.Compare(last, key) >= 0 {
+			if bytes.Compare(last, key) > 0 {
 				return fmt.Errorf("key %q comes after %q", key, last)
 			}
 			last = append(last[:0], key...)
-			for len(values) > 0 {
-				got.add(t.seed, key, values[:valueBytes])
-				values = values[valueBytes:]
-			}
+			got.add(t.seed, key, value)
 			return nil
 		})
 		if err != nil {
@@ -187,8 +183,7 @@ func eachLine(ctx context.Context, path string, each func(line []byte) error) er
 	return context.Cause(ctx)
 }
 
-// byKey leaves everything to the order of the keys. Records with one key
-// become one pair, their values one after the other.
+// byKey leaves everything to the order of the keys.
 type byKey struct{}
 
 func (byKey) Map(_ context.Context, record []byte, emit func([]byte, []byte)) error {
@@ -197,15 +192,4 @@ func (byKey) Map(_ context.Context, record []byte, emit func([]byte, []byte)) er
 	}
 	emit(record[:keyBytes], record[keyBytes:])
 	return nil
-}
-
-func (byKey) Reduce(_ context.Context, _ []byte, values iter.Seq[[]byte]) (all []byte, err error) {
-	for v := range values {
-		if all == nil { // as for nearly all keys: it is good until this returns
-			all = v
-			continue
-		}
-		all = append(all, v...)
-	}
-	return all, nil
 }

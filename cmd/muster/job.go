@@ -16,7 +16,7 @@ import (
 
 func jobCommand() *cobra.Command {
 	c := &cobra.Command{Use: "job", Short: "declare jobs, and see when they are due", Args: args(0, 0), RunE: help}
-	c.AddCommand(jobPutCommand(), jobListCommand(), jobGetCommand(), jobNextCommand(), jobRunCommand(),
+	c.AddCommand(jobPutCommand(), jobListCommand(), jobGetCommand(), jobHistoryCommand(), jobNextCommand(), jobRunCommand(),
 		jobBackfillCommand(), jobPauseCommand(), jobResumeCommand(), jobDeleteCommand())
 	return c
 }
@@ -63,6 +63,8 @@ func jobPutCommand() *cobra.Command {
 	s.StringArrayVar(&spec.Input.Globs, "lines", nil, "files whose lines are the input, as a pattern; repeat for more")
 	s.IntVar(&spec.Shards, "shards", 0, "tasks of a sharded run")
 	s.IntVar(&spec.Retry.Attempts, "attempts", 0, "attempts at a task in all (default: 4)")
+	s.IntVar(&spec.Repeat.Attempts, "repeat", 0, "attempts at a run in all, when it fails (default: 1)")
+	s.DurationVar(&spec.Repeat.Backoff.Initial, "repeat-after", 0, "wait before the second attempt at a run; twice as long each time (default: 10s)")
 	s.IntVar(&spec.Priority, "priority", 0, "which of several runs that wait begins first: the higher")
 	s.IntVar(&spec.MaxRuns, "max-runs", 0, "runs that go on at a time (default: any number)")
 	limits.add(c, "job or key")
@@ -184,6 +186,35 @@ func jobGetCommand() *cobra.Command {
 				}
 				for _, s := range v.Recent {
 					put("skipped", fmt.Sprintf("%d by %s, %s to %s", s.Count, s.Cause, s.From.Format(time.RFC3339), s.To.Format(time.RFC3339)))
+				}
+			})
+		}))
+}
+
+func jobHistoryCommand() *cobra.Command {
+	var l listing
+	return l.add(visit(&cobra.Command{Use: "history [NAMESPACE/]JOB", Short: "show the revisions of a job, the present one first", Args: args(1, 1)},
+		func(ctx context.Context, n *node.Node, a []string) error {
+			namespace, name := splitJob(a[0])
+			all, err := n.Revisions(ctx, namespace, name)
+			if err != nil {
+				return err
+			}
+			type view struct {
+				Revision  uint64    `json:"revision"`
+				Saved     time.Time `json:"saved"`
+				Processor string    `json:"processor"`
+				When      string    `json:"when,omitempty"`
+				Params    string    `json:"params,omitempty"`
+			}
+			rows := make([]view, 0, len(all))
+			for i := range all {
+				s := &all[i].Spec
+				rows = append(rows, view{all[i].Revision, all[i].Saved, s.Processor, strings.TrimSpace(s.Schedule.When + " " + s.Schedule.Zone), s.Params})
+			}
+			return l.show(rows, "REVISION\tSAVED\tPROCESSOR\tWHEN\tPARAMS", func(put func(...any)) {
+				for _, r := range rows {
+					put(r.Revision, r.Saved.Format(time.RFC3339), r.Processor, r.When, r.Params)
 				}
 			})
 		}))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,18 +29,19 @@ func nodeListCommand() *cobra.Command {
 		type row struct {
 			ID, Name, RPC, Version string
 			Roles, Tags            []string
-			Slots                  int
+			Slots, Running, Runs   int
+			AheadSeconds           float64 // of the leader's clock
 		}
 		rows := []row{}
-		for _, m := range n.Members() {
-			if isClient(m) {
+		for _, m := range n.Nodes() {
+			if isClient(m.Member) {
 				continue
 			}
-			rows = append(rows, row{m.ID, m.Name, m.RPC, m.Version, m.Roles, m.Tags, m.Slots})
+			rows = append(rows, row{m.ID, m.Name, m.RPC, m.Version, m.Roles, m.Tags, m.Slots, m.Running, m.Masters, m.Ahead.Seconds()})
 		}
-		return l.show(rows, "NAME\tROLES\tSLOTS\tRPC\tTAGS\tID", func(put func(...any)) {
+		return l.show(rows, "NAME\tROLES\tSLOTS\tRUNNING\tRUNS\tCLOCK\tRPC\tTAGS\tID", func(put func(...any)) {
 			for _, r := range rows {
-				put(r.Name, strings.Join(r.Roles, ","), r.Slots, r.RPC, strings.Join(r.Tags, ","), r.ID)
+				put(r.Name, strings.Join(r.Roles, ","), r.Slots, r.Running, r.Runs, fmt.Sprintf("%+.3fs", r.AheadSeconds), r.RPC, strings.Join(r.Tags, ","), r.ID)
 			}
 		})
 	}))

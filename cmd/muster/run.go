@@ -14,7 +14,7 @@ import (
 
 func runCommand() *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "look at runs, end them, and try them again", Args: args(0, 0), RunE: help}
-	c.AddCommand(runListCommand(), runGetCommand(), runCancelCommand(), runStopCommand(), runRetryCommand())
+	c.AddCommand(runListCommand(), runGetCommand(), runCancelCommand(), runStopCommand(), runRetryCommand(), runLogsCommand())
 	return c
 }
 

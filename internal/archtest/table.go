@@ -48,6 +48,7 @@ var rooms = []room{
 	{"internal/scheduler", "pkg/job trigger", "it says what is due; the node sees to it"},
 	{"internal/master", "pkg/job sharding trigger", "it is a pure machine: the node brings its events and carries out its effects"},
 	{"internal/shuffle", "pkg/job internal/store internal/transport internal/wire internal/telemetry", "it moves pairs and does not know who maps or reduces"},
+	{"internal/runlog", "pkg/job internal/store internal/wire internal/telemetry", "it keeps lines and does not know who writes, carries or reads them"},
 	{"internal/worker", "pkg/job mapreduce sharding internal/shuffle internal/telemetry", "it executes attempts; the node brings them and takes the reports away"},
 
 	{"internal/httpapi", "pkg/job trigger internal/telemetry", "it translates; what it asks of a node it declares as an interface"},

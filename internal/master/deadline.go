@@ -77,7 +77,7 @@ func (m *Master) failOverdue() {
 				continue
 			}
 			k, _ := t.find(n)
-			m.fail(t, n, "", &job.Failure{Permanent: true, Reason: fmt.Sprintf(
+			m.fail(t, n, "", &job.Failure{Permanent: true, Exhausted: true, Reason: fmt.Sprintf(
 				"it took longer than its TaskTimeout of %v, in %s", limit, count(max(k.last, 1), "attempt"))})
 		}
 	}

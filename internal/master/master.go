@@ -67,8 +67,9 @@ type Master struct {
 	wary      bool                  // a master was lost
 	emptied   []*member             // those that get no more until they have nothing
 
-	woken   time.Duration // what the last Wake asked for
-	effects []Effect
+	woken    time.Duration // what the last Wake asked for
+	effects  []Effect
+	hopeless bool // the run failed because of a task that would fail again
 }
 
 // attempt names what stages chunks.
@@ -305,7 +306,7 @@ func (m *Master) table(k job.Kind) *table {
 
 // Progress returns where the run stands.
 func (m *Master) Progress() job.Progress {
-	p := job.Progress{Attempts: m.ended, Waiting: m.waiting(), Members: maps.Clone(m.by)}
+	p := job.Progress{Attempts: m.ended, Waiting: m.waiting(), Members: maps.Clone(m.by), Permanent: m.hopeless}
 	for _, t := range m.tables() {
 		p.Tasks += t.total
 		p.Done += t.done

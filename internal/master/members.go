@@ -141,7 +141,7 @@ func (m *Master) desert(id, called string) {
 		m.maps.unplaced--
 	}
 	o := job.Outcome{Task: job.TaskID{Kind: job.KindMap, N: i}, Attempt: 1, Failure: &job.Failure{
-		Reason: fmt.Sprintf("member %s left before it was done", called), Permanent: true,
+		Reason: fmt.Sprintf("member %s left before it was done", called), Permanent: true, Exhausted: true,
 	}}
 	m.effects = append(m.effects, Record{Member: id, Outcomes: []job.Outcome{o}})
 	m.settleFailed(m.maps, i, &o)

@@ -82,6 +82,7 @@ func (m *Master) outcome(k *member, o *job.Outcome) bool {
 	task.failures++
 	delete(m.staged, attempt{o.Task, m.run.Epoch, o.Attempt})
 	if o.Failure.Permanent || task.failures >= m.attempts() {
+		o.Failure.Exhausted = !o.Failure.Permanent
 		o.Failure.Permanent = true // for whoever reads the journal
 		m.recall(task, o.Task, "the task has failed for good")
 		t.running--
@@ -164,6 +165,7 @@ func (m *Master) settleFailed(t *table, n int, o *job.Outcome) {
 		if t == m.maps && t.failed > 1 {
 			reason += "; " + too
 		}
+		m.hopeless = !o.Failure.Exhausted
 		m.finish(job.Failed, reason)
 	}
 }

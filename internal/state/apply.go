@@ -163,7 +163,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.FreeKey:
 		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
 	case *wire.PutJob:
-		return "", topicsSize(c.Namespace, c.Name, c.Listens) + partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
+		return "", topicsSize(c.Namespace, c.Name, c.Listens) + 2*partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + revisionSize(c.Namespace, c.Name) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
 			(len(c.Namespace)+len(c.Name)+perRecord) + stepSize(c.Chunks) + maxJobStatus
 	case *wire.FireJob:
 		n := maxJobStatus
@@ -193,7 +193,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.PutNamespace:
 		return "", len(c.Name) + len(c.Record) + perRecord
 	case *wire.DeleteJob:
-		return "", topicsSize(c.Namespace, c.Name, nil) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
+		return "", topicsSize(c.Namespace, c.Name, nil) + maxRevisions*revisionSize(c.Namespace, c.Name) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}
 	return "", 0
 }
@@ -207,6 +207,11 @@ func topicsSize(namespace, name string, topics []string) int {
 		n += each + len(t)
 	}
 	return n
+}
+
+// revisionSize is above what it takes to forget a revision.
+func revisionSize(namespace, name string) int {
+	return (maxRecord/partSize + 1) * (len(namespace) + len(name) + perRecord)
 }
 
 // maxTopic is above the length of what the triggers of this version listen to.

@@ -54,7 +54,7 @@ func (s *State) PutJob(ctx context.Context, spec job.Spec, chunks [][]byte, wake
 	overlap, limit, again := spec.Overlaps()
 	c := &wire.PutJob{
 		Namespace: spec.Namespace, Name: spec.Name, At: s.now().UnixNano(), Expect: expect,
-		Overlap: overlap, Limit: limit, Again: again, Listens: spec.Listens(), Record: record, Chunks: chunks,
+		Overlap: overlap, Limit: limit, Again: again, Listens: spec.Listens(), Keep: s.keeps(), Record: record, Chunks: chunks,
 	}
 	if !wake.IsZero() {
 		c.Wake = wake.UnixNano()
@@ -111,6 +111,7 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 		return result{}, err
 	}
 	return result{}, errors.Join(
+		tx.keepRevision(c, js),
 		tx.wakeAt(c.Namespace, c.Name, js, c.Wake),
 		putParts(tx.batch, jobKey(c.Namespace, c.Name), nil, c.Record),
 	)
@@ -195,7 +196,7 @@ func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
 		}
 	}
 	j := jobName{c.Namespace, c.Name}
-	if err := errors.Join(tx.wakeAt(c.Namespace, c.Name, js, 0), tx.listen(j, js, nil), tx.forsake(j)); err != nil {
+	if err := errors.Join(tx.wakeAt(c.Namespace, c.Name, js, 0), tx.listen(j, js, nil), tx.forsake(j), tx.forgetRevisions(j, js)); err != nil {
 		return result{}, err
 	}
 	var left *wire.JobStatus

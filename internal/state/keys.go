@@ -38,6 +38,7 @@ import (
 //	Q                       how many runs wait for a master in all
 //	s namespace 0 job 0 part    the spec of a declared job
 //	b namespace 0 job 0 n part  entry number n of its input
+//	R namespace 0 job 0 n part  its revision number n: when it was saved, and the spec
 //	y namespace 0 job 0     its status, and what became of its fires
 //	W time namespace 0 job 0    its trigger is to be looked at then
 //	P namespace 0 job 0     the job is paused: since when, and why

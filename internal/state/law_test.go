@@ -171,6 +171,7 @@ func anyJob(c choose, name string, at int64) wire.Command {
 			Namespace: "d", Name: name, At: at, Wake: oneOf(c, 0, at+1), Expect: uint64(oneOf(c, 0, 0, 1)), Limit: c(3), Again: c(2) == 0,
 			Overlap: oneOf(c, "", job.OverlapAllow, job.OverlapQueueOne, job.OverlapQueueAll, job.OverlapCancelOld, job.OverlapKillOld),
 			Listens: oneOf(c, nil, nil, []string{"event:e1"}, []string{"event:e1", "event:e2"}, []string{"after:j", "after:k"}, []string{job.TopicNodes}),
+			Keep:    c(2) == 0,
 			Record:  []byte{byte(c(2))},
 		}
 	case 3:
@@ -317,7 +318,7 @@ func checkLaw(t testing.TB, f *fsm) {
 	}
 	checkInboxes(t, f, all, left)
 	for key := range left {
-		if !strings.ContainsRune("cvisbyWPNmATS", rune(key[0])) {
+		if !strings.ContainsRune("cvisbyWPNmATSR", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}

@@ -186,6 +186,8 @@ type PutJob struct {
 	Again   bool   `msgpack:"g,omitempty"`
 	// Listens is the topics that the job listens to.
 	Listens []string `msgpack:"ls,omitempty"`
+	// Keep has the revision kept when there are later ones.
+	Keep bool `msgpack:"kp,omitempty"`
 	// Record is the spec as EncodeRecord wrote it, Chunks its input.
 	Record []byte   `msgpack:"-"`
 	Chunks [][]byte `msgpack:"-"`

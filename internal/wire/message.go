@@ -49,6 +49,7 @@ const (
 	MethodPutJob    = "state.put-job"    // PutJobRequest -> job.Declared
 	MethodJob       = "state.job"        // JobRef -> job.Declared
 	MethodJobs      = "state.jobs"       // JobPage -> []job.Declared
+	MethodRevisions = "state.revisions"  // JobRef -> []job.Revision
 	MethodDeleteJob = "state.delete-job" // JobRef -> Nothing
 	MethodRunJob    = "state.run-job"    // job.Run -> job.Run
 	MethodBackfill  = "state.backfill"   // Backfill -> Backfilled
@@ -80,6 +81,10 @@ type Describe struct {
 	Abandoned  int         `msgpack:"a"` // goroutines that ignored their end
 	Masters    int         `msgpack:"ma"`
 	Servers    int         `msgpack:"s,omitempty"` // Config.Servers
+	// Ahead is how far the node's wall clock is ahead of the leader's, as it
+	// has measured, and Within how far off that may be.
+	Ahead  time.Duration `msgpack:"ah,omitempty"`
+	Within time.Duration `msgpack:"wi,omitempty"`
 }
 
 // Standing is what a node that holds the state knows of the cluster.

@@ -26,7 +26,7 @@ func VersionOf(c Command) byte {
 	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:
 		return 2
 	case *PutJob:
-		if len(c.Listens) > 0 {
+		if len(c.Listens) > 0 || c.Keep {
 			return 2
 		}
 	case *FireJob:

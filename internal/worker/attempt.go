@@ -40,6 +40,7 @@ type attempt struct {
 
 	task   mapreduce.Task
 	log    attemptLog
+	lines  atomic.Pointer[lines]
 	logger slog.Logger // of log
 	emits  emitter
 	files  files
@@ -87,7 +88,7 @@ func (a *attempt) execute() {
 // begin makes the task and the context that the user's code gets.
 func (a *attempt) begin() {
 	r, t := a.batch.Run, a.what
-	a.log = attemptLog{Handler: a.w.log.Handler(), a: a}
+	a.log = attemptLog{a: a}
 	a.logger = *slog.New(&a.log)
 	a.task = mapreduce.Task{
 		Run:     string(r.ID),
@@ -158,6 +159,9 @@ func (a *attempt) broke(v any) {
 	reason := broken(v)
 	a.ending, a.panicked = telemetry.Failed, true
 	a.fail(&job.Failure{Reason: reason})
+	if to := a.keeper(); to != nil {
+		to.Add(slog.LevelError, reason, nil)
+	}
 	a.w.log.Error("attempt broke", telemetry.Attempt(a.id()), telemetry.Processor(a.batch.processor.name), slog.String("reason", reason))
 }
 
@@ -170,6 +174,7 @@ func (a *attempt) fail(f *job.Failure) {
 // close lets go of all that the attempt holds. What its code left running sees
 // the context end.
 func (a *attempt) close() {
+	a.task.Flush()
 	a.outcome.Bytes = max(a.read.Load(), int64(len(a.what.Payload)))
 	if a.free != nil {
 		a.free()
@@ -210,22 +215,3 @@ func (e timeoutError) Error() string {
 func (timeoutError) Unwrap() []error {
 	return []error{mapreduce.ErrTimeout, context.DeadlineExceeded}
 }
-
-// attemptLog is the log of one attempt. It forms its attribute only when
-// something is logged, which most attempts never do.
-type attemptLog struct {
-	slog.Handler
-	a *attempt
-}
-
-func (l *attemptLog) full() slog.Handler {
-	return l.Handler.WithAttrs([]slog.Attr{telemetry.Attempt(l.a.id())})
-}
-
-func (l *attemptLog) Handle(ctx context.Context, r slog.Record) error {
-	return l.full().Handle(ctx, r)
-}
-
-func (l *attemptLog) WithAttrs(attrs []slog.Attr) slog.Handler { return l.full().WithAttrs(attrs) }
-
-func (l *attemptLog) WithGroup(name string) slog.Handler { return l.full().WithGroup(name) }

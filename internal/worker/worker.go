@@ -58,6 +58,9 @@ type Config struct {
 	// Logger gets what an operator should know, and what tasks log. Nil means
 	// slog.Default().
 	Logger *slog.Logger
+	// Lines returns what keeps the lines of an attempt beside Logger. It is called
+	// at the first line of each. Nil means that nobody keeps them.
+	Lines func(a job.AttemptID) Lines
 	// Metrics counts attempts. Nil means that nobody does.
 	Metrics *telemetry.Metrics
 	// Spans traces attempts. Nil means that nobody does.
@@ -69,6 +72,12 @@ type Config struct {
 	// abandoned. Longer lets slow clean-up finish; shorter frees its slot
 	// sooner. Zero means 10 s.
 	Grace time.Duration
+}
+
+// Lines takes the lines of one attempt, from several goroutines and perhaps
+// after its end. It must not block.
+type Lines interface {
+	Add(level slog.Level, text string, attrs []job.LogAttr)
 }
 
 // Host is what a worker asks of its node. Calls for different runs and

@@ -19,6 +19,15 @@ type Declared struct {
 	Cluster string `msgpack:"cl,omitempty"`
 }
 
+// Revision is what a job was declared as for a time.
+type Revision struct {
+	Revision uint64 `msgpack:"r"`
+	// Saved is when it took effect.
+	Saved time.Time `msgpack:"t"`
+	// Spec is the job, without the Values of its Input.
+	Spec Spec `msgpack:"s"`
+}
+
 // Fires is what became of a job's trigger so far.
 type Fires struct {
 	// Cursor is the instant up to which all fires are settled.

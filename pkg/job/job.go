@@ -58,6 +58,8 @@ type Spec struct {
 
 	// Retry says how often and when a failed task is tried again.
 	Retry Retry `msgpack:"re,omitempty"`
+	// Repeat says how often and when a run that has failed is tried again.
+	Repeat Repeat `msgpack:"rp,omitempty"`
 	// Tolerate says how many tasks may fail for good before the run does.
 	Tolerate Tolerance `msgpack:"to,omitempty"`
 	// AttemptTimeout bounds one attempt; when it is over the attempt is
@@ -208,6 +210,41 @@ type Retry struct {
 	Losses int `msgpack:"l,omitempty"`
 	// Backoff is the wait between attempts.
 	Backoff trigger.Backoff `msgpack:"b,omitempty"`
+}
+
+// Repeat is how a run that has failed is tried again, by itself: as the next
+// attempt in its row, a run of its own that goes on with the tasks that have
+// not succeeded. When it is due is recorded with it, and it waits for that as
+// a delayed run does, so no loss of a node forgets it. A run that failed with a
+// permanent error, or was cancelled, is not tried again.
+type Repeat struct {
+	// Attempts is how often the run is tried in all. Zero and 1 mean once.
+	Attempts int `msgpack:"a,omitempty"`
+	// Backoff is the wait between attempts. Zero fields mean 10 s at first,
+	// twice as long each time, at most an hour, and a fifth of jitter.
+	Backoff trigger.Backoff `msgpack:"b,omitempty"`
+	// All runs every task again, not only those that did not succeed.
+	All bool `msgpack:"l,omitempty"`
+}
+
+// The wait between attempts at a run, of a job that does not say.
+const (
+	DefaultRepeatAfter = 10 * time.Second
+	DefaultRepeatMost  = time.Hour
+)
+
+// After returns the wait after so many attempts that failed. The chance is a
+// number from 0 to 1.
+func (a Repeat) After(attempts int, chance float64) time.Duration {
+	b := a.Backoff
+	b.Initial = cmp.Or(b.Initial, DefaultRepeatAfter)
+	b.Max = max(cmp.Or(b.Max, DefaultRepeatMost), b.Initial)
+	jitter := b.Jitter
+	if jitter == 0 {
+		jitter = 0.2
+	}
+	wait := b.After(attempts, nil)
+	return wait - time.Duration(float64(wait)*min(max(jitter, 0), 1)*chance)
 }
 
 // Retention is how long the finished runs of a job are kept. A run that is

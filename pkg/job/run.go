@@ -179,6 +179,9 @@ type Progress struct {
 	Phase string `msgpack:"p"`
 	// Waiting says why tasks that could run are not placed, if they are not.
 	Waiting string `msgpack:"w,omitempty"`
+	// Permanent says that the run failed because of a task that said that it
+	// would fail again.
+	Permanent bool `msgpack:"pm,omitempty"`
 	// Members is how many tasks each member completed, by node ID.
 	Members map[string]int `msgpack:"m,omitempty"`
 }

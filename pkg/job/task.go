@@ -71,8 +71,10 @@ type Outcome struct {
 type Failure struct {
 	// Reason is the error's text.
 	Reason string `msgpack:"r"`
-	// Permanent says that another attempt would not help.
+	// Permanent says that there is no other attempt: it would not help or, if
+	// it is Exhausted, there were as many as there may be.
 	Permanent bool `msgpack:"p,omitempty"`
+	Exhausted bool `msgpack:"x,omitempty"`
 	// After is how long to wait before the next attempt. Zero leaves it to
 	// the job's back-off.
 	After time.Duration `msgpack:"a,omitempty"`

@@ -17,6 +17,8 @@ const (
 	MaxParams = 64 << 10
 	// MaxPriority bounds Priority on either side of zero.
 	MaxPriority = 100
+	// MaxRepeat bounds Repeat.Attempts.
+	MaxRepeat = 1000
 	// MaxWeight bounds Weight.
 	MaxWeight = 1000
 	// MaxGlobs is the most bytes that the patterns of an Input may have
@@ -71,6 +73,7 @@ func (s *Spec) validateNumbers() error {
 		{"MaxQueued", int64(s.MaxQueued), "any number"},
 		{"Retry.Attempts", int64(s.Retry.Attempts), "4"},
 		{"Retry.Losses", int64(s.Retry.Losses), "3"},
+		{"Repeat.Attempts", int64(s.Repeat.Attempts), "1"},
 		{"Tolerate.Count", int64(s.Tolerate.Count), "none"},
 		{"Input.SplitBytes", s.Input.SplitBytes, "16 MiB"},
 		{"Placement.MaxWorkers", int64(s.Placement.MaxWorkers), "all"},
@@ -113,6 +116,12 @@ func (s *Spec) validateNumbers() error {
 	}
 	if err := s.Retry.Backoff.Validate(); err != nil {
 		return fmt.Errorf("job: Retry.Backoff: %w", err)
+	}
+	if s.Repeat.Attempts > MaxRepeat {
+		return fmt.Errorf("job: Repeat.Attempts %d: want at most %d, or 0 for 1", s.Repeat.Attempts, MaxRepeat)
+	}
+	if err := s.Repeat.Backoff.Validate(); err != nil {
+		return fmt.Errorf("job: Repeat.Backoff: %w", err)
 	}
 	return nil
 }

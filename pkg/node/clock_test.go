@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -128,5 +129,24 @@ func TestATriggerThatCanNotBeIsRefusedAtSave(t *testing.T) {
 	says(t, err, "zone", "Mars/Base", "IANA")
 	if jobs, err := n.Jobs(t.Context(), "", "", 0); err != nil || len(jobs) != 0 {
 		t.Errorf("got %v, %v, want nothing to be declared", jobs, err)
+	}
+}
+
+func TestAJobCanGoBackToARevision(t *testing.T) {
+	n := one(t, mapreduce.Registry{"echo": echo})
+	for _, params := range []string{"good", "bad"} {
+		if _, err := n.PutJob(t.Context(), job.Spec{Name: "j", Processor: "echo", Params: params}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := n.Revisions(t.Context(), "", "j")
+	if err != nil || len(all) != 2 || all[0].Revision != 2 || all[1].Spec.Params != "good" {
+		t.Fatalf("got %+v, %v", all, err)
+	}
+	if d, err := n.PutJob(t.Context(), all[1].Spec, 2); err != nil || d.Revision != 3 || d.Spec.Params != "good" {
+		t.Errorf("got %+v, %v, want the first again as the third", d, err)
+	}
+	if _, err := n.Revisions(t.Context(), "", "none"); !errors.Is(err, node.ErrNoJob) {
+		t.Errorf("got %v for a job that is not there", err)
 	}
 }

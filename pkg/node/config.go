@@ -96,6 +96,11 @@ type Config struct {
 	// between Map and Reduce. What is over goes to disk. Zero means 256 MiB.
 	Memory int64
 
+	// LogSpace bounds the bytes on the disk of a server for what runs log, of
+	// which each server has all. The oldest lines make room for new ones; one run
+	// has at most a quarter of it, and 64 MiB. Zero means 1 GiB.
+	LogSpace int64
+
 	// Grace is how long an attempt that is cancelled may take to return before
 	// it is abandoned. Zero means 10 s.
 	Grace time.Duration
@@ -237,6 +242,9 @@ func (c Config) validate() error {
 	}
 	if c.Memory < 0 {
 		return fmt.Errorf("node: Memory %d: want a number of bytes, or 0 for 256 MiB", c.Memory)
+	}
+	if c.LogSpace != 0 && c.LogSpace < 1<<20 {
+		return fmt.Errorf("node: LogSpace %d: want at least 1 MiB, or 0 for 1 GiB", c.LogSpace)
 	}
 	if c.Grace < 0 {
 		return fmt.Errorf("node: Grace %v: want a positive duration, or 0 for 10s", c.Grace)

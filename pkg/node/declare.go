@@ -97,6 +97,15 @@ func (n *Node) Jobs(ctx context.Context, namespace, after string, limit int) ([]
 	return lead[[]job.Declared](ctx, n, wire.MethodJobs, wire.JobPage{Namespace: namespace, After: after, Limit: limit})
 }
 
+// Revisions returns what a job has been declared as, the present revision
+// first, at most 50. To go back to one is to put its Spec again, which makes a
+// new one; the Values of its Input are not kept.
+func (n *Node) Revisions(ctx context.Context, namespace, name string) ([]job.Revision, error) {
+	namespace = cmp.Or(namespace, "default")
+	all, err := lead[[]job.Revision](ctx, n, wire.MethodRevisions, wire.JobRef{Namespace: namespace, Name: name})
+	return all, explainJob(namespace, name, err)
+}
+
 // DeleteJob removes a job. Its runs stay, and those that go on do so.
 func (n *Node) DeleteJob(ctx context.Context, namespace, name string) error {
 	return n.askJob(ctx, wire.MethodDeleteJob, wire.JobRef{Namespace: cmp.Or(namespace, "default"), Name: name})

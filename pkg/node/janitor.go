@@ -115,6 +115,9 @@ func (l *leader) compact(id job.RunID) error {
 	if err != nil {
 		return err
 	}
+	if err := l.again(&run); err != nil {
+		return err
+	}
 	if run.State == job.Succeeded && run.Progress.Tasks >= worthCompacting {
 		err = l.rewrite(&run)
 		if errors.Is(err, errUnreadable) { // it is not going to be readable the next time

@@ -46,6 +46,10 @@ func (l *leader) jobs(p wire.JobPage) ([]job.Declared, error) {
 	return all, err
 }
 
+func (l *leader) revisions(r wire.JobRef) ([]job.Revision, error) {
+	return l.state.Revisions(r.Namespace, r.Name)
+}
+
 func (l *leader) deleteJob(ctx context.Context, r wire.JobRef) (none wire.Nothing, err error) {
 	return none, l.state.DeleteJob(ctx, r.Namespace, r.Name)
 }

@@ -48,7 +48,7 @@ func (n *Node) renew() {
 				n.log.Info("the leader answers again", slog.Duration("after", time.Since(heard)))
 			}
 			heard, fenced = time.Now(), false
-			n.skew.measure(told, time.Since(asked), r.Now)
+			n.heed(told, time.Since(asked), r.Now)
 		case time.Since(heard) > n.cfg.FenceAfter && !fenced:
 			fenced = true
 			n.fence("no leader has answered for " + n.cfg.FenceAfter.String())

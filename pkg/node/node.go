@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/lifecycle"
+	"github.com/musterhq/muster/internal/runlog"
 	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/shuffle"
 	"github.com/musterhq/muster/internal/state"
@@ -60,6 +61,8 @@ type Node struct {
 
 	transport *transport.Transport
 	state     *state.State // nil unless the node holds it
+	logs      *logs
+	kept      *runlog.Store // the lines of runs; nil unless the node holds the state
 	shuffle   *shuffle.Shuffle
 	worker    *worker.Worker
 	members   *membership.List
@@ -105,6 +108,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	up("directory", n.openDir, n.closeDir)
 	up("transport", n.openTransport, n.closeTransport)
 	up("state", n.openState, n.closeState)
+	up("logs", n.openLogs, n.closeLogs)
 	up("shuffle", n.openShuffle, n.closeShuffle)
 	up("worker", n.openWorker, n.closeWorker)
 	up("masters", n.openMasters, n.closeMasters)
@@ -244,7 +248,7 @@ func (n *Node) openWorker(context.Context) (err error) {
 	h := newHost(n)
 	n.worker, err = worker.New(worker.Config{
 		Node: n.cfg.Name, Slots: n.cfg.Slots, Processors: n.cfg.Processors, Shuffle: n.shuffle,
-		Host: h, Logger: n.log, Grace: n.cfg.Grace, Metrics: n.metrics, Spans: &n.spans,
+		Host: h, Logger: n.log, Lines: n.linesOf, Grace: n.cfg.Grace, Metrics: n.metrics, Spans: &n.spans,
 	})
 	if err == nil {
 		n.serveWorker(h)
@@ -320,6 +324,7 @@ func (n *Node) open(ctx context.Context) error {
 	close(n.ready)
 	n.wg.Go(n.renew)
 	n.wg.Go(n.attend)
+	n.wg.Go(n.logs.ship)
 	if err := n.checkCluster(ctx); err != nil {
 		return err
 	}
@@ -352,6 +357,7 @@ func (n *Node) drain(ctx context.Context) error {
 	n.masters.handOver()
 	n.masters.wait(ctx)
 	err = errors.Join(err, n.worker.Drain(ctx))
+	n.flushLogs(ctx)
 	n.abdicate(ctx)
 	n.cancel(ErrStopped)
 	return err

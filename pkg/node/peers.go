@@ -400,6 +400,7 @@ func (n *Node) serveDescribe() {
 			CPU: runtime.NumCPU(), Memory: freeMemory(), Disk: freeDisk(n.cfg.Dir),
 			Running: s.Running, Queued: s.Queued, Abandoned: s.Abandoned, Masters: n.masters.count(), Servers: n.cfg.Servers,
 		}
+		d.Ahead, d.Within = n.skew.last()
 		for _, name := range slices.Sorted(maps.Keys(n.cfg.Processors)) {
 			powers := mapreduce.PowersOf(n.cfg.Processors[name])
 			d.Processors = append(d.Processors, wire.Processor{

@@ -12,6 +12,7 @@ import (
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/trigger"
 )
 
 // Runs that may not begin yet wait in the state, on disk, in lines. The leader
@@ -319,7 +320,11 @@ func (l *leader) headLocked(at scheduler.Place, claim scheduler.Claim, wait sche
 // waitsFor says what a run waits for that has not begun.
 func (l *leader) waitsFor(run *job.Run) string {
 	if run.NotBefore.After(l.n.wall()) {
-		return "waits until " + run.NotBefore.Format(time.RFC3339)
+		until := "waits until " + run.NotBefore.Format(time.RFC3339)
+		if run.Origin == trigger.ReasonRetry {
+			return fmt.Sprintf("attempt %d of %d %s", run.Attempt, max(run.Spec.Repeat.Attempts, run.Attempt), until)
+		}
+		return until
 	}
 	if p, paused, err := l.state.Paused(run.Spec.Namespace, run.Spec.Name); err == nil && paused {
 		return fmt.Sprintf("waits: the job is paused since %s: %s", p.At.Format(time.RFC3339), p.Reason)

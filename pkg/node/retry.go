@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/sharding"
 	"github.com/musterhq/muster/trigger"
 )
 
@@ -20,6 +23,11 @@ import (
 // that have not succeeded; or, if all tasks are wanted, only the input. Its
 // epochs go on from those before, which keeps the attempts at a task apart.
 func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
+	return l.retryAt(ctx, r, time.Time{})
+}
+
+// retryAt is retry for an attempt that may not begin before an instant.
+func (l *leader) retryAt(ctx context.Context, r wire.Retry, at time.Time) (job.Run, error) {
 	select { // one at a time: two could write different things for one run
 	case l.retries <- struct{}{}:
 		defer func() { <-l.retries }()
@@ -34,6 +42,7 @@ func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
 		return old, fmt.Errorf("%w: run %s is %v: only one that failed or was canceled can be tried again; submit its job anew", state.ErrInvalid, old.ID, old.State)
 	}
 	run := next(&old, l.n.wall().UTC())
+	run.NotBefore = at
 	if made, err := l.state.Run(run.ID); err == nil {
 		return made, nil // somebody asked before
 	}
@@ -56,6 +65,28 @@ func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
 		return made, fmt.Errorf("%w: the key of run %s was taken by run %s meanwhile: wait for its end, or cancel it", state.ErrExists, old.ID, made.ID)
 	}
 	return made, err
+}
+
+// again makes the next attempt of a run that has failed, if its job wants one.
+// It is called until that is recorded, by whoever leads: a run is among those to
+// be compacted until then.
+func (l *leader) again(run *job.Run) error {
+	a, attempt := run.Spec.Repeat, max(run.Attempt, 1)
+	if run.State != job.Failed || attempt >= a.Attempts || run.Progress.Permanent {
+		return nil
+	}
+	// The chance is the run's, so that one who comes after says the same.
+	chance := float64(sharding.Hash([]byte(run.ID))%1024) / 1024
+	at := run.Finished.Add(a.After(attempt, chance)).UTC()
+	made, err := l.retryAt(l.ctx, wire.Retry{Run: run.ID, All: a.All}, at)
+	switch {
+	case is(err, state.ErrNoRun), is(err, state.ErrExists), is(err, state.ErrOverloaded):
+		l.n.log.Warn("a run that failed can't be tried again", telemetry.Run(run.ID), telemetry.Err(err))
+		return nil
+	case err == nil:
+		l.n.log.Info("a run that failed is tried again", telemetry.Run(made.ID), slog.Int("attempt", attempt+1), slog.Int("of", a.Attempts), slog.Time("at", at))
+	}
+	return err
 }
 
 // next returns the run that tries old again from now on.

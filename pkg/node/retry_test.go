@@ -9,13 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/pkg/node"
+	"github.com/musterhq/muster/trigger"
 )
 
 func retry(t *testing.T, r *node.Run) *node.Run {
@@ -217,5 +220,72 @@ func TestARetryOfARunThatNeverBegan(t *testing.T) {
 	}
 	if got := values[string](t, out); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestARunThatFailsIsTriedAgainByItself has a run that succeeds the third time,
+// and one whose task says that it never will.
+func TestARunThatFailsIsTriedAgainByItself(t *testing.T) {
+	var tries atomic.Int32
+	n := one(t, mapreduce.Registry{"third": mapreduce.ProcessorFunc(func(_ context.Context, task *mapreduce.Task) (any, error) {
+		if task.Params == "never" {
+			return nil, mapreduce.Permanent(errors.New("never"))
+		}
+		if tries.Add(1) < 3 {
+			return nil, errors.New("not yet")
+		}
+		return nil, nil
+	})})
+	spec := job.Spec{
+		Processor: "third", Retry: job.Retry{Attempts: 1},
+		Repeat: job.Repeat{Attempts: 4, Backoff: trigger.Backoff{Initial: time.Millisecond, Max: time.Millisecond}},
+	}
+	fails(t, submit(t, n, spec), job.Failed, "not yet")
+	spec.Params = "never"
+	fails(t, submit(t, n, spec), job.Failed, "never")
+	list := func() (all []job.Run) {
+		all, err := n.Runs(t.Context(), "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for done := 0; done < 4; { // two failed attempts, the third, and the one that is hopeless
+		done = 0
+		for _, run := range list() {
+			if run.State.Done() {
+				done++
+			}
+		}
+	}
+	for _, run := range list() {
+		first, attempt, _ := strings.Cut(string(run.ID), "#")
+		want := job.Failed
+		if attempt == "3" {
+			want = job.Succeeded
+		}
+		if run.State != want || attempt != "" && (run.Origin != trigger.ReasonRetry || string(run.Of) != first || run.NotBefore.IsZero()) {
+			t.Errorf("got %s of %q, %v, because of %s", run.ID, run.Of, run.State, run.Origin)
+		}
+	}
+}
+
+// TestARunThatIsTriedAgainLaterSaysWhen looks at it while it waits.
+func TestARunThatIsTriedAgainLaterSaysWhen(t *testing.T) {
+	n := one(t, mapreduce.Registry{"bad": mapreduce.ProcessorFunc(func(context.Context, *mapreduce.Task) (any, error) { return nil, errors.New("bad") })})
+	r := submit(t, n, job.Spec{Processor: "bad", Retry: job.Retry{Attempts: 1}, Repeat: job.Repeat{Attempts: 5, Backoff: trigger.Backoff{Initial: time.Hour}}})
+	fails(t, r, job.Failed, "bad")
+	for {
+		run, err := n.Run(job.Again(r.ID(), 2)).Get(t.Context())
+		if errors.Is(err, node.ErrNoRun) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.State != job.Pending || !strings.HasPrefix(run.Reason, "attempt 2 of 5 waits until "+run.NotBefore.Format(time.RFC3339)) {
+			t.Errorf("it is %v: %s", run.State, run.Reason)
+		}
+		return
 	}
 }

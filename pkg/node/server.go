@@ -85,6 +85,7 @@ func (n *Node) openServer(ctx context.Context) error {
 	s.wg.Go(func() { s.state.Lead(life, s.term) })
 	s.wg.Go(func() { s.follow(life) })
 	s.wg.Go(func() { s.reclaim(life) })
+	s.wg.Go(func() { s.keepLogs(life) })
 	if s.state.Empty() {
 		s.wg.Go(func() { s.form(life) })
 		return nil
@@ -262,6 +263,7 @@ func (s *server) serve() {
 	answer(s, wire.MethodSend, (*leader).send)
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
+	confirmed(s, wire.MethodRevisions, (*leader).revisions)
 	confirmed(s, wire.MethodRun, func(l *leader, r wire.RunRef) (job.Run, error) { return l.run(r.Run) })
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))

@@ -28,6 +28,7 @@ func TestStartRefusesWhatCanNotBe(t *testing.T) {
 		texts string // separated by "|"
 	}{
 		{"slots", node.Config{Slots: -1}, "Slots -1|at least 1, or 0 for one per core"},
+		{"log space", node.Config{LogSpace: 1}, "LogSpace 1|at least 1 MiB|or 0 for 1 GiB"},
 		{"memory", node.Config{Memory: -1}, "Memory -1|or 0 for 256 MiB"},
 		{"grace", node.Config{Grace: -time.Second}, "Grace -1s|or 0 for 10s"},
 		{"client alone", node.Config{Client: true}, "Client is set and Join is empty|name a node"},

@@ -11,6 +11,7 @@ import (
 	"github.com/musterhq/muster/benchmarks/chaos/ledger"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/trigger"
 )
 
 // A Verdict is what the evidence shows.
@@ -308,6 +309,9 @@ func (j *judge) strangers() {
 	}
 	seen := map[string]job.RunID{}
 	for _, l := range j.e.Listed {
+		if l.Origin == trigger.ReasonFire || l.Origin == trigger.ReasonCatchUp {
+			continue // which Fires judges
+		}
 		r, ok := keys[l.Key]
 		if !ok {
 			j.complain(l.ID, "nobody submitted the run with the key %q", l.Key)

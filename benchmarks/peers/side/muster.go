@@ -16,8 +16,8 @@ var musterTasks = []Side{
 		Do:    musterSubtasks,
 	},
 	{
-		Kind: Tasks, Name: "muster-runs", Label: "muster, a run per task",
-		About: fmt.Sprintf("%d callers that each submit a run and wait for its result, again and again", musterCallers),
+		Kind: Tasks, Name: "muster-runs", Label: "muster, a run per task, in bulk",
+		About: "SubmitAll of a run for each task, WaitAll of them, and the result of each",
 		Do:    musterRuns,
 	},
 	{
@@ -92,26 +92,24 @@ func musterSubtasks(ctx context.Context, w Work) (m Measure, err error) {
 	return m, err
 }
 
-// musterCallers is how many submit at a time: more make larger groups, and
-// wait longer.
-const musterCallers = 256
-
 func musterRuns(ctx context.Context, w Work) (m Measure, err error) {
 	l := newLedger(w.Tasks, w.Payload)
 	one := mapreduce.ProcessorFunc(func(_ context.Context, t *mapreduce.Task) (any, error) { return l.tick(t.Params) })
+	specs := make([]job.Spec, w.Tasks)
+	for i := range specs {
+		specs[i] = job.Spec{Processor: "one", Params: string(l.payload(nil, i)), Retry: job.Retry{Attempts: 1}, Retain: job.Retention{Runs: w.Tasks}}
+	}
 	err = withPool(ctx, w, mapreduce.Registry{"one": one}, func(pool []*node.Node) error {
 		m, err = timed(func() error {
-			return spread(ctx, w.Tasks, musterCallers, func(ctx context.Context, i int) error {
-				out, err := pool[i%len(pool)].Do(ctx, job.Spec{Processor: "one", Params: string(l.payload(nil, i)), Retry: job.Retry{Attempts: 1}})
-				if err != nil {
-					return err
-				}
-				got, err := mapreduce.Value[int](ctx, out)
-				if err == nil && got != i {
-					err = fmt.Errorf("the result is %d", got)
-				}
+			runs, err := pool[0].SubmitAll(ctx, specs)
+			if err != nil {
 				return err
-			})
+			}
+			outs, err := pool[0].WaitAll(ctx, runs)
+			if err != nil {
+				return err
+			}
+			return checkNumbers(ctx, outs)
 		})
 		if err != nil {
 			return err
@@ -119,6 +117,20 @@ func musterRuns(ctx context.Context, w Work) (m Measure, err error) {
 		return l.check()
 	})
 	return m, err
+}
+
+// checkNumbers sees to it that each run has returned its number.
+func checkNumbers(ctx context.Context, outs []mapreduce.Output) error {
+	for i, out := range outs {
+		got, err := mapreduce.Value[int](ctx, out)
+		if err == nil && got != i {
+			err = fmt.Errorf("the result is %d", got)
+		}
+		if err != nil {
+			return fmt.Errorf("run %d: %w", i, err)
+		}
+	}
+	return nil
 }
 
 func musterLatency(ctx context.Context, w Work, spec job.Spec) (m Measure, err error) {

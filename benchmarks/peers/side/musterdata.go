@@ -20,9 +20,9 @@ var musterData = []Side{
 	},
 	{
 		Kind: Sort, Name: "muster", Label: "muster",
-		About: "Map emits the key and the rest of a record, Reduce returns it; Sorted",
+		About: "Map emits the key and the rest of a record, and there is no Reduce; Sorted",
 		Do: func(ctx context.Context, w Work) (Measure, error) {
-			return musterMapReduce(ctx, w, mapreduce.Of(byKey{}), true)
+			return musterMapReduce(ctx, w, mapreduce.OfMap(byKey{}), true)
 		},
 	},
 	{
@@ -75,15 +75,4 @@ func (byKey) Map(_ context.Context, record []byte, emit func([]byte, []byte)) er
 	}
 	emit(record[:keyBytes], record[keyBytes:])
 	return nil
-}
-
-// Reduce returns the value: no two of the random keys are the same.
-func (byKey) Reduce(_ context.Context, key []byte, values iter.Seq[[]byte]) (value []byte, err error) {
-	for v := range values {
-		if value != nil {
-			return nil, mapreduce.Permanent(fmt.Errorf("sort: key %q is there twice", key))
-		}
-		value = append(value, v...)
-	}
-	return value, nil
 }
