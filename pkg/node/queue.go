@@ -178,14 +178,15 @@ func (l *leader) ripen() error {
 func (l *leader) beginPending() (next time.Time, err error) {
 	l.choosing.Lock()
 	defer l.choosing.Unlock()
+	l.mu.Lock() // before the lines are read: what comes after that is asked the next time
+	places, all := l.waiters.Take(l.n.wall())
+	l.mu.Unlock()
 	lines, err := l.state.Lines()
 	if err != nil {
+		l.wakeQueue()
 		return next, err
 	}
 	defer lines.Close()
-	l.mu.Lock()
-	places, all := l.waiters.Take(l.n.wall())
-	l.mu.Unlock()
 	among := scheduler.Backlog(backlog{lines})
 	if !all {
 		among = scheduler.Within(among, places)
