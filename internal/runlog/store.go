@@ -105,7 +105,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("runlog: Total %d, PerRun %d, Segment %d: want at least 64 KiB in all, or 0 for 1 GiB", cfg.Total, cfg.PerRun, cfg.Segment)
 	}
 	s := &Store{
-		cfg: cfg, log: cfg.Logger, space: store.NewSpace(cfg.Dir), life: rand.Uint64(), turn: make(chan struct{}, 1), now: time.Now, //nolint:gosec // it only has to differ
+		cfg: cfg, log: cfg.Logger, space: store.NewSpace(cfg.Dir), life: rand.Uint64(), turn: make(chan struct{}, 1), now: time.Now,
 		runs: map[job.RunID]*runLines{}, watch: map[job.RunID]*watch{},
 	}
 	if s.log == nil {

@@ -77,7 +77,7 @@ func TestWhatATaskLogsIsThereAtTheEndOfItsRun(t *testing.T) {
 func TestLinesAreReadByFilterAndPagedBothWays(t *testing.T) {
 	n := one(t, mapreduce.Registry{"talks": mapreduce.ProcessorFunc(func(_ context.Context, task *mapreduce.Task) (any, error) {
 		for i := range 100 {
-			task.Log.Info(fmt.Sprintf("line %d", i), slog.String("of", task.ID))
+			task.Log.Info(fmt.Sprintf("line %d", i), slog.String("of", task.ID)) //nolint:sloglint // the test reads it again
 		}
 		task.Log.Warn("done")
 		return nil, nil
@@ -146,7 +146,7 @@ func TestAFollowerSeesEachLineWhenItIsWrittenAndEndsWithTheRun(t *testing.T) {
 	next, fail := make(chan string), true
 	n := one(t, mapreduce.Registry{"talks": mapreduce.ProcessorFunc(func(_ context.Context, task *mapreduce.Task) (any, error) {
 		for text := range next {
-			task.Log.Info(text)
+			task.Log.Info(text) //nolint:sloglint // the test reads it again
 		}
 		if fail {
 			return nil, mapreduce.Permanent(errors.New("as asked"))

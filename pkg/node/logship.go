@@ -90,7 +90,7 @@ func (s *logs) gather(ctx context.Context) {
 // with why none ever will.
 func (s *logs) deliver(ctx context.Context, batches [][]byte) (why string) {
 	for wait := logEvery; ; wait = min(2*wait, logTimeout) {
-		kept, refused, late := s.offer(ctx, batches)
+		kept, late, refused := s.offer(ctx, batches)
 		switch {
 		case kept:
 			for _, id := range late {
@@ -111,9 +111,9 @@ func (s *logs) deliver(ctx context.Context, batches [][]byte) (why string) {
 }
 
 // offer hands batches to each server that is there and is not owed others. It
-// tells whether one of them has them, why one refuses them, and which are to
-// get them later.
-func (s *logs) offer(ctx context.Context, batches [][]byte) (kept bool, refused error, late []string) {
+// tells whether one of them has them, which are to get them later, and why one
+// refuses them.
+func (s *logs) offer(ctx context.Context, batches [][]byte) (kept bool, late []string, refused error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	var mu sync.Mutex
@@ -123,7 +123,9 @@ func (s *logs) offer(ctx context.Context, batches [][]byte) (kept bool, refused 
 		behind := s.owed[m.ID] != nil
 		s.mu.Unlock()
 		if behind || !s.n.peers.knows(m.ID) {
+			mu.Lock()
 			late = append(late, m.ID)
+			mu.Unlock()
 			continue
 		}
 		wg.Go(func() {
@@ -141,7 +143,7 @@ func (s *logs) offer(ctx context.Context, batches [][]byte) (kept bool, refused 
 		})
 	}
 	wg.Wait()
-	return kept, refused, late
+	return kept, late, refused
 }
 
 func (s *logs) hand(ctx context.Context, id string, batches [][]byte) error {

@@ -41,7 +41,7 @@ func (p *talker) Process(ctx context.Context, t *mapreduce.Task) (any, error) {
 			if !ok {
 				return nil, nil
 			}
-			t.Log.Info(text)
+			t.Log.Info(text) //nolint:sloglint // the test reads it again
 			p.said <- text
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
@@ -194,7 +194,6 @@ func TestAFollowerOutlivesLeaderMasterAndWorker(t *testing.T) {
 			t.Fatalf("there is no %q", want)
 		}
 	}
-	down := -1
 	for i := range 3 {
 		text := fmt.Sprint("life ", i)
 		p.say(text)
@@ -220,8 +219,7 @@ func TestAFollowerOutlivesLeaderMasterAndWorker(t *testing.T) {
 			}
 		}
 		c.Kill(kill)
-		down = kill
-		c.Restart(down)
+		c.Restart(kill)
 		c.Settle()
 	}
 	p.say("last")
