@@ -23,6 +23,7 @@ import (
 // small is each workload at a size that takes no time to speak of.
 var small = map[string]benchmarks.Options{
 	"noop":      {Tasks: 1000},
+	"idle":      {Tasks: 20},
 	"runs":      {Tasks: 40},
 	"bulk":      {Tasks: 2500},
 	"fires":     {Tasks: 500},
