@@ -42,6 +42,9 @@ const (
 	ScopeCluster Scope = "cluster"
 )
 
+// Scope is how often a happening fires.
+func (l Lifecycle) Scope() Scope { return l.scope }
+
 // Mode returns ModeLifecycle.
 func (Lifecycle) Mode() Mode { return ModeLifecycle }
 

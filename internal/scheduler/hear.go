@@ -180,6 +180,11 @@ func (h *hearing) read(letters []Letter) {
 // counts reports whether a letter may count, or why not.
 func (h *hearing) counts(l *Letter) bool {
 	skip := func(cause trigger.Cause) bool {
+		if n := len(h.Skipped) - 1; n >= 0 && h.Skipped[n].Cause == string(cause) { // there may be very many
+			h.Skipped[n].To = l.At
+			h.Skipped[n].Count++
+			return false
+		}
 		h.Skipped = append(h.Skipped, job.Skipped{Cause: string(cause), From: l.At, To: l.At, Count: 1, At: h.now})
 		return false
 	}
@@ -272,7 +277,26 @@ func (h *hearing) node(f *trigger.Happened, called string) {
 		extra["node.name"] = called
 	}
 	text := fmt.Sprintf("%s\x00%s\x00%s\x00%d", f.What, f.Node, life, h.d.Fires.Seq) // it may happen again in this life
-	h.Runs = append(h.Runs, HeardRun{Run: h.run(h.now, trigger.ReasonLifecycle, text, extra)})
+	run := h.run(h.now, trigger.ReasonLifecycle, text, extra)
+	if l, ok := h.on.(trigger.Lifecycle); ok && l.Scope() != trigger.ScopeCluster && f.What != trigger.NodeLeaves {
+		atNode(&run, f.Node)
+	}
+	h.Runs = append(h.Runs, HeardRun{Run: run})
+}
+
+// nodeWait is how long a run waits, and goes on, for a node that it is meant
+// for, if its job does not say.
+const nodeWait = time.Hour
+
+// atNode has a run work on one node, unless its job says where it works.
+func atNode(run *job.Run, id string) {
+	if len(run.Spec.Placement.Nodes) > 0 {
+		return
+	}
+	run.Spec.Placement.Nodes = []string{id}
+	if run.Spec.RunTimeout == 0 {
+		run.Spec.RunTimeout = nodeWait // it may be gone for good
+	}
 }
 
 // pass looks at the time: something may have waited long enough.

@@ -17,13 +17,14 @@ import (
 // heard is what a task saw of what its run is due for.
 type heard struct {
 	run, id, data string
+	node          string // that executed it
 	extra         map[string]string
 }
 
 // listens returns a processor that tells what each of its tasks saw.
 func listens(to chan<- heard) mapreduce.Registry {
 	return mapreduce.Registry{"hear": mapreduce.ProcessorFunc(func(_ context.Context, t *mapreduce.Task) (any, error) {
-		h := heard{run: t.Run, extra: t.Extra}
+		h := heard{run: t.Run, extra: t.Extra, node: t.Node}
 		var e job.Event
 		if err := t.Decode(&e); err == nil {
 			h.id, h.data = e.ID, string(e.Data)
@@ -181,7 +182,7 @@ func TestAJobRunsWhenANodeComes(t *testing.T) {
 	for h.extra["node.name"] == "first" { // it may be noted after the job is declared that this one came
 		h = <-to
 	}
-	if job.RunID(h.run).Job() != "greet" || h.extra["node.id"] != second.ID() || h.extra["node.name"] != "second" || h.extra["node.what"] != "join" {
+	if job.RunID(h.run).Job() != "greet" || h.extra["node.id"] != second.ID() || h.extra["node.name"] != "second" || h.extra["node.what"] != "join" || h.node != "second" {
 		t.Errorf("got %+v when a node came", h)
 	}
 	if err := second.Stop(t.Context()); err != nil {
