@@ -66,7 +66,7 @@ func TestBenchPrintsOneObject(t *testing.T) {
 
 func TestBenchThatMakesNoSenseIsAUsageError(t *testing.T) {
 	for want, args := range map[string][]string{
-		"noop, runs":      {"bench", "nope"},
+		"noop, idle":      {"bench", "nope"},
 		"-o":              {"bench", "noop", "-o", "xml"},
 		"--log":           {"bench", "noop", "--log", "loud"},
 		"bytes":           {"bench", "sort", "--bytes", "many"},
