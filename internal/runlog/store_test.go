@@ -259,17 +259,20 @@ func TestWhatComesIsToldToWhoeverWaitsForIt(t *testing.T) {
 		t.Errorf("got %d lines for a mark of another life, %v", len(lines), err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := make(chan error, 1)
 	wg.Go(func() {
-		if _, _, _, err := s.Arrived(ctx, "n/c@1", all, wire.LogMark{}, time.Minute); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v after the caller gave up", err)
-		}
+		_, _, _, err := s.Arrived(ctx, "n/c@1", all, wire.LogMark{}, time.Minute)
+		gaveUp <- err
 	})
+	cancel()
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v after the caller gave up", err)
+	}
 	wg.Go(func() {
 		if _, _, _, err := s.Arrived(t.Context(), "n/d@1", all, wire.LogMark{}, time.Minute); !errors.Is(err, ErrClosed) {
 			t.Errorf("got %v after the store was closed", err)
 		}
 	})
-	cancel()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
