@@ -69,7 +69,7 @@ func (t *ticksTrial) Run(ctx context.Context, pool []*node.Node) error {
 			Name: fmt.Sprintf("job%d", i), Processor: "fired", Params: strconv.Itoa(i),
 			Schedule: trigger.Schedule{
 				When: fmt.Sprintf("every %s phase %ds", t.every, i%int(t.every/time.Second)), Start: begin,
-				End: begin.Add(time.Duration(t.ticks.due) * t.every), Overlap: trigger.OverlapAllow, Misfire: trigger.MisfireAll,
+				End: begin.Add(time.Duration(t.ticks.due) * t.every), Overlap: trigger.OverlapAllow, Misfire: trigger.MisfireAll, CatchUp: 24 * time.Hour,
 			},
 		}, 0)
 		return err
