@@ -16,7 +16,7 @@ var musterTasks = []Side{
 		Do:    musterSubtasks,
 	},
 	{
-		Kind: Tasks, Name: "muster-runs", Label: "muster, a run per task, in bulk",
+		Kind: Tasks, Name: "muster-runs", Label: "muster, runs in bulk",
 		About: "SubmitAll of a run for each task, WaitAll of them, and the result of each",
 		Do:    musterRuns,
 	},
