@@ -141,24 +141,39 @@ func (c *clock) settle(namespace, name string) error {
 		Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq,
 		Cursor: s.Cursor, Wake: s.Wake, Ended: s.Ended, Skipped: s.Skipped,
 	}
-	for len(s.Runs) > firesAtOnce {
+	together := firesTogether(&d.Spec, 0)
+	for len(s.Runs) > together {
 		// The fires stay open until the last part. A leader that begins anew
 		// finds the runs of the parts before made.
 		part := f
 		part.Cursor, part.Wake, part.Ended, part.Skipped = d.Fires.Cursor, d.Fires.Wake, false, nil
-		part.Runs = c.prepareAll(s.Runs[:firesAtOnce])
+		part.Runs = c.prepareAll(s.Runs[:together])
 		if err := c.fire(part); err != nil {
 			return err
 		}
-		s.Runs = s.Runs[firesAtOnce:]
+		s.Runs = s.Runs[together:]
 		f.Seq++
 	}
 	f.Runs = c.prepareAll(s.Runs)
 	return c.fire(f)
 }
 
-// firesAtOnce is how many runs are made in one step of the state.
-const firesAtOnce = 64
+const (
+	// firesAtOnce is how many runs are made in one step of the state at most,
+	// and fireBytes how large their records may be together, about.
+	firesAtOnce = 64
+	fireBytes   = 2 << 20
+)
+
+// firesTogether is how many runs of a job are made in one step of the state,
+// each of which has so many bytes more than the job.
+func firesTogether(spec *job.Spec, more int) int {
+	b, err := wire.EncodeRecord(spec)
+	if err != nil {
+		return 1
+	}
+	return min(max(fireBytes/(len(b)+more+aboutRun), 1), firesAtOnce)
+}
 
 func (c *clock) prepareAll(runs []job.Run) []state.FiringRun {
 	out := make([]state.FiringRun, 0, len(runs))

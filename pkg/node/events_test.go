@@ -126,6 +126,29 @@ func TestABatchOfEventsIsTheInputOfOneRun(t *testing.T) {
 	}
 }
 
+// The records of so many runs at once would not fit into one command.
+func TestManyEventsAreHeardByAJobWithLargeParams(t *testing.T) {
+	const all = 100
+	to := make(chan heard, all)
+	n := start(t, node.Config{Logger: quiet, Processors: listens(to)})
+	spec := job.Spec{Name: "j", Processor: "hear", Params: strings.Repeat("x", job.MaxParams), Schedule: trigger.Schedule{When: "event e", OnResume: trigger.MisfireAll}}
+	if _, err := n.PutJob(t.Context(), spec, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.PauseJob(t.Context(), "", "j", "until all are there"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		sendEvent(t, n, "e", fmt.Sprint(i), "")
+	}
+	if err := n.ResumeJob(t.Context(), "", "j"); err != nil {
+		t.Fatal(err)
+	}
+	for range all {
+		<-to
+	}
+}
+
 func TestEventsOfAPauseAreSkippedAndThoseBeforeItsEndCounted(t *testing.T) {
 	to := make(chan heard, 100)
 	n := start(t, node.Config{Logger: quiet, Processors: listens(to)})

@@ -57,12 +57,16 @@ func (c *clock) hear(d *job.Declared, table *trigger.Timetable) error {
 // roomFor is how many runs a job may make of letters in one step. Policies that
 // let runs wait or go on together have a limit; the letters above it wait.
 func roomFor(d *job.Declared) int {
+	together := firesTogether(&d.Spec, aboutEvents)
 	switch policy, limit, _ := d.Spec.Overlaps(); trigger.Overlap(policy) {
 	case trigger.OverlapAllow, trigger.OverlapQueueAll:
-		return min(firesAtOnce, cmp.Or(limit, defaultOverlap)-len(d.Fires.Active))
+		return min(together, cmp.Or(limit, defaultOverlap)-len(d.Fires.Active))
 	}
-	return firesAtOnce
+	return together
 }
+
+// aboutEvents is what a run takes more, in bytes, for what it is due for.
+const aboutEvents = 20 << 10
 
 // defaultOverlap is the OverlapLimit of a schedule that names none.
 const defaultOverlap = 100
