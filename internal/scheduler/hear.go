@@ -78,16 +78,18 @@ func Hear(d *job.Declared, table *trigger.Timetable, m *Memory, letters []Letter
 		h.Ended, h.Wake = true, time.Time{}
 	case len(h.Runs) < h.room:
 		h.pass()
-	default:
+	case h.room <= 0:
 		h.Wake = now.Add(crowded)
+	default: // there may be room for more in the next step
+		h.Wake = now
 	}
 	slices.Sort(h.Consumed)
 	return h.Hearing
 }
 
-// crowded is after how long a job is looked at again that could not make as
-// many runs as it should. The end of a run has it looked at before that.
-const crowded = time.Second
+// crowded is after how long a job is looked at again that can make no run. The
+// end of one has it looked at before that.
+const crowded = time.Hour
 
 func last(letters []Letter, otherwise uint64) uint64 {
 	if len(letters) == 0 {

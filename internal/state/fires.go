@@ -40,9 +40,8 @@ type Firing struct {
 
 // Heard settles letters.
 type Heard struct {
-	// Upto says that those with lower numbers were read, and Seen how far
-	// there were any.
-	Upto, Seen uint64
+	// Upto says that those with lower numbers were read.
+	Upto uint64
 	// Consumed are those that are not needed any more, by number.
 	Consumed []uint64
 	// Refused is how many were not counted, by why.
@@ -82,6 +81,7 @@ type begunRun struct {
 // one: those beyond it do for the next.
 const (
 	maxActive      = 1000
+	defaultLimit   = 100 // of a schedule without an OverlapLimit
 	maxActiveBytes = 64 << 10
 	maxEnds        = 64
 )
@@ -178,7 +178,7 @@ func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
 			return Fired{}, fmt.Errorf("%w: the trigger of job %s/%s has to remember %d bytes, the limit is %d: use fewer or shorter keys",
 				ErrInvalid, f.Namespace, f.Name, len(h.Memory), maxRemembered)
 		}
-		c.Hears, c.Heard, c.Seen, c.Consumed, c.Memory = true, h.Upto, h.Seen, h.Consumed, h.Memory
+		c.Hears, c.Heard, c.Consumed, c.Memory = true, h.Upto, h.Consumed, h.Memory
 		for _, why := range slices.Sorted(maps.Keys(h.Refused)) {
 			c.Refused = append(c.Refused, wire.CauseCount{Cause: why, N: h.Refused[why]})
 		}
@@ -293,7 +293,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	if st, err := tx.status(run.Run); err != nil || st != nil && !st.Staged {
 		return err // it was made before: by the part of a settlement that a leader got to
 	}
-	limit, rivals := min(cmp.Or(js.Limit, 100), maxActive), js.Rivals(run.Overlap)
+	limit, rivals := min(cmp.Or(js.Limit, defaultLimit), maxActive), js.Rivals(run.Overlap)
 	switch js.Overlap {
 	case job.OverlapAllow:
 		if len(rivals) >= limit {
@@ -391,6 +391,7 @@ func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 	if err != nil || js == nil {
 		return err
 	}
+	full := Room(st.Namespace, st.Job, js.Overlap, js.Limit, len(js.Active)) <= 0
 	if !js.Over(id) {
 		return nil
 	}
@@ -401,11 +402,19 @@ func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 	if !js.Again || js.PausedAt > js.ResumedAt {
 		return nil
 	}
-	js.Seq++ // what is due depends on it
-	if len(js.Listens) > 0 {
-		return tx.reopen(jobName{st.Namespace, st.Job}, js)
+	if len(js.Listens) > 0 && !full {
+		return nil // nothing waits for this, and what somebody is about to settle still holds
 	}
-	return tx.wakeAt(st.Namespace, st.Job, js, st.Finished)
+	js.Seq++ // what is due depends on it
+	if len(js.Listens) == 0 {
+		return tx.wakeAt(st.Namespace, st.Job, js, st.Finished)
+	}
+	if js.Wake != 0 { // there may have been no room for what waited for its time
+		if err := tx.wakeAt(st.Namespace, st.Job, js, min(js.Wake, max(st.Finished, 1))); err != nil {
+			return err
+		}
+	}
+	return tx.reopen(jobName{st.Namespace, st.Job}, js)
 }
 
 func wakeOf(key []byte) (Wake, error) {

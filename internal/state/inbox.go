@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -467,10 +468,23 @@ func (tx *change) hear(c *wire.FireJob, js *wire.JobStatus) error {
 		js.Refuse(k)
 	}
 	js.Heard = max(js.Heard, c.Heard)
-	if in.next <= c.Seen { // else something has come since
-		err = tx.batch.Delete(mailKey(j))
+	if in.next <= js.Heard || Room(j.namespace, j.name, js.Overlap, js.Limit, len(js.Active)) <= 0 {
+		err = tx.batch.Delete(mailKey(j)) // there is none, or the end of a run has it read
 	}
 	return errors.Join(err, tx.putInbox(j, in), tx.dropParts(memoryKey(j)), putParts(tx.batch, memoryKey(j), nil, c.Memory))
+}
+
+// Room returns how many runs more of a job may be made of letters, if so many
+// of them go on. Policies that let runs wait, or go on beside each other, have
+// a limit, and what is above it waits in the inbox; for others there is room in
+// any case, and they say what becomes of each.
+func Room(namespace, name, policy string, limit, active int) int {
+	switch policy {
+	case job.OverlapAllow, job.OverlapQueueAll:
+		const aboutID = 64 // what a run's ID takes beside those names, and the record of it
+		return min(cmp.Or(limit, defaultLimit), maxActive, maxActiveBytes/(len(namespace)+len(name)+aboutID)) - active
+	}
+	return maxActive
 }
 
 // reopen has the letters of a job looked at that were left for later.
@@ -496,27 +510,23 @@ type Letter struct {
 	Seq uint64
 }
 
-// Inbox returns at most limit letters of a job from one number on, how far
-// there are any, and what its trigger remembers of those before.
-func (s *State) Inbox(namespace, name string, from uint64, limit int) (letters []Letter, seen uint64, memory []byte, err error) {
+// Inbox returns at most limit letters of a job from one number on, and what its
+// trigger remembers of those before.
+func (s *State) Inbox(namespace, name string, from uint64, limit int) (letters []Letter, memory []byte, err error) {
 	v, err := s.view()
 	if err != nil {
-		return nil, 0, nil, err
+		return nil, nil, err
 	}
 	defer v.Close()
 	j := jobName{namespace, name}
-	in, err := readInbox(v, j)
-	if err != nil {
-		return nil, 0, nil, err
-	}
 	prefix := named('n', namespace, name)
 	for p, err := range v.ScanFrom(prefix, letterKey(j, from)) {
 		if err != nil {
-			return nil, 0, nil, err
+			return nil, nil, err
 		}
 		l := Letter{Seq: seqOf(p.Key, len(prefix))}
 		if err := wire.DecodeRecord(p.Value, &l.Letter); err != nil {
-			return nil, 0, nil, err
+			return nil, nil, err
 		}
 		if letters = append(letters, l); len(letters) == limit {
 			break
@@ -526,7 +536,7 @@ func (s *State) Inbox(namespace, name string, from uint64, limit int) (letters [
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}
-	return letters, in.next, memory, err
+	return letters, memory, err
 }
 
 // Letters returns letters of a job by their numbers, as far as they are there.

@@ -182,7 +182,7 @@ func anyJob(c choose, name string, at int64) wire.Command {
 		Cursor: at, Wake: oneOf(c, 0, at+1), Ended: c(4) == 0, At: at,
 	}
 	if c(3) == 0 {
-		cmd.Hears, cmd.Heard, cmd.Seen, cmd.Memory = true, uint64(c(6)), uint64(c(6)), bytes.Repeat([]byte("m"), c(9))
+		cmd.Hears, cmd.Heard, cmd.Memory = true, uint64(c(6)), bytes.Repeat([]byte("m"), c(9))
 		for range c(3) {
 			cmd.Consumed = append(cmd.Consumed, uint64(c(6)))
 		}

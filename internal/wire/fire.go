@@ -26,11 +26,10 @@ type FireJob struct {
 	Runs      []*CreateRun  `msgpack:"-"`
 
 	// Hears says that letters of the job's inbox are settled: those below
-	// Heard have been read, as far as Seen there were any, and those in
-	// Consumed are not needed any more. Refused is how many were not counted.
+	// Heard have been read, and those in Consumed are not needed any more.
+	// Refused is how many were not counted.
 	Hears    bool         `msgpack:"h,omitempty"`
 	Heard    uint64       `msgpack:"hd,omitempty"`
-	Seen     uint64       `msgpack:"hs,omitempty"`
 	Consumed []uint64     `msgpack:"-"`
 	Refused  []CauseCount `msgpack:"rf,omitempty"`
 	// Memory is what the trigger remembers of them, as EncodeRecord wrote it.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -18,7 +17,7 @@ const lettersAtOnce = 1000
 // hear settles what a job has been told, as settle does its fires.
 func (c *clock) hear(d *job.Declared, table *trigger.Timetable) error {
 	namespace, name := d.Spec.Namespace, d.Spec.Name
-	stored, seen, remembered, err := c.l.state.Inbox(namespace, name, d.Fires.Heard, lettersAtOnce)
+	stored, remembered, err := c.l.state.Inbox(namespace, name, d.Fires.Heard, lettersAtOnce)
 	if err != nil {
 		return err
 	}
@@ -36,10 +35,7 @@ func (c *clock) hear(d *job.Declared, table *trigger.Timetable) error {
 	f := state.Firing{
 		Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq,
 		Cursor: d.Fires.Cursor, Wake: h.Wake, Ended: h.Ended, Skipped: h.Skipped,
-		Heard: &state.Heard{Upto: h.Upto, Seen: seen, Consumed: h.Consumed, Refused: h.Refused},
-	}
-	if h.Upto < seen && len(letters) == lettersAtOnce {
-		f.Heard.Seen = h.Upto // there is more to read at once
+		Heard: &state.Heard{Upto: h.Upto, Consumed: h.Consumed, Refused: h.Refused},
 	}
 	if f.Heard.Memory, err = wire.EncodeRecord(memory); err != nil {
 		return err
@@ -54,22 +50,14 @@ func (c *clock) hear(d *job.Declared, table *trigger.Timetable) error {
 	return c.fire(f)
 }
 
-// roomFor is how many runs a job may make of letters in one step. Policies that
-// let runs wait or go on together have a limit; the letters above it wait.
+// roomFor is how many runs a job may make of letters in one step.
 func roomFor(d *job.Declared) int {
-	together := firesTogether(&d.Spec, aboutEvents)
-	switch policy, limit, _ := d.Spec.Overlaps(); trigger.Overlap(policy) {
-	case trigger.OverlapAllow, trigger.OverlapQueueAll:
-		return min(together, cmp.Or(limit, defaultOverlap)-len(d.Fires.Active))
-	}
-	return together
+	policy, limit, _ := d.Spec.Overlaps()
+	return min(firesTogether(&d.Spec, aboutEvents), state.Room(d.Spec.Namespace, d.Spec.Name, policy, limit, len(d.Fires.Active)))
 }
 
 // aboutEvents is what a run takes more, in bytes, for what it is due for.
 const aboutEvents = 20 << 10
-
-// defaultOverlap is the OverlapLimit of a schedule that names none.
-const defaultOverlap = 100
 
 // giveEvents gives a run the events that it is of.
 func (c *clock) giveEvents(r *scheduler.HeardRun, letters []scheduler.Letter) error {
