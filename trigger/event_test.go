@@ -272,7 +272,7 @@ func TestALifecycleIsDueByItsScope(t *testing.T) {
 			n, _ := fmt.Sscan(did, &second, &what, &node, &incarnation)
 			var h *Happened
 			if n == 4 {
-				h = &Happened{Happening(what), node, incarnation}
+				h = &Happened{What: Happening(what), Node: node, Incarnation: incarnation}
 			}
 			fires, wake := l.Step(&s, h, zero.Add(time.Duration(second)*time.Second))
 			var got []string

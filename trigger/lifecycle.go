@@ -99,9 +99,10 @@ func parseLifecycle(text string) (Trigger, error) {
 // Happened is something that has happened to a node.
 type Happened struct {
 	What Happening
-	// Node is the node's name, Incarnation which of its lives it is in.
-	Node        string
-	Incarnation uint64
+	// Node is the node's ID, Called its name, and Incarnation which of its
+	// lives it is in.
+	Node, Called string
+	Incarnation  uint64
 }
 
 // LifecycleState is what a lifecycle trigger remembers, of at most 10,000
@@ -118,6 +119,7 @@ type LifecycleState struct {
 
 // LifecycleWait is a fire that waits for its debounce.
 type LifecycleWait struct {
+	Called      string    `msgpack:"n,omitempty"`
 	Incarnation uint64    `msgpack:"i"`
 	Due         time.Time `msgpack:"d"`
 }
@@ -137,7 +139,7 @@ func (l Lifecycle) Step(s *LifecycleState, h *Happened, now time.Time) (fires []
 			if s.Waiting == nil {
 				s.Waiting = map[string]LifecycleWait{}
 			}
-			s.Waiting[h.Node] = LifecycleWait{h.Incarnation, now.Add(l.debounce)}
+			s.Waiting[h.Node] = LifecycleWait{h.Called, h.Incarnation, now.Add(l.debounce)}
 		}
 	}
 	var due []string
@@ -153,7 +155,7 @@ func (l Lifecycle) Step(s *LifecycleState, h *Happened, now time.Time) (fires []
 		w := s.Waiting[node]
 		delete(s.Waiting, node)
 		if !l.settled(s, node, w.Incarnation) {
-			fires = l.fire(s, fires, Happened{l.on, node, w.Incarnation})
+			fires = l.fire(s, fires, Happened{What: l.on, Node: node, Called: w.Called, Incarnation: w.Incarnation})
 		}
 	}
 	return fires, wake

@@ -41,7 +41,7 @@ func TestWhatMachinesRememberIsReadBack(t *testing.T) {
 	d.Step(&ds, Ended{Job: "a", Run: "r", Nominal: now, At: now, Outcome: OutcomeSuccess})
 	l := mustParse(t, "lifecycle join incarnation debounce 5s").(Lifecycle)
 	var ls, ls2 LifecycleState
-	l.Step(&ls, &Happened{NodeJoins, "n1", 1}, now)
+	l.Step(&ls, &Happened{What: NodeJoins, Node: "n1", Incarnation: 1}, now)
 	for _, c := range []struct{ from, to any }{{es, &es2}, {ds, &ds2}, {ls, &ls2}} {
 		bytes, err := codec.Marshal(c.from)
 		if err == nil {

@@ -25,8 +25,6 @@ type Letter struct {
 	Event    *job.Event
 	Ended    *trigger.Ended
 	Happened *trigger.Happened
-	// Called is the name of the node that something happened to.
-	Called string
 }
 
 // Memory is what a trigger remembers of what it has heard.
@@ -265,20 +263,26 @@ func (h *hearing) ended(t trigger.Dependency, l *Letter) {
 func (h *hearing) happened(t trigger.Lifecycle, l *Letter) {
 	h.Consumed = append(h.Consumed, l.Seq)
 	fires, wake := t.Step(&h.m.Lifecycle, l.Happened, h.now)
-	for i := range fires {
-		h.node(&fires[i], l.Called)
-	}
+	h.nodes(fires, l.Seq)
 	h.wake(wake)
 }
 
-// node makes the run of what happened to a node.
-func (h *hearing) node(f *trigger.Happened, called string) {
+// nodes makes the runs of what happened to nodes, as it came out when a letter
+// was read, or before that. One life of a node may see the same more than once,
+// and one letter tells of it once.
+func (h *hearing) nodes(fires []trigger.Happened, seq uint64) {
+	for i := range fires {
+		h.node(&fires[i], seq)
+	}
+}
+
+func (h *hearing) node(f *trigger.Happened, seq uint64) {
 	life := strconv.FormatUint(f.Incarnation, 10)
 	extra := map[string]string{"node.what": string(f.What), "node.id": f.Node, "node.life": life}
-	if called != "" {
-		extra["node.name"] = called
+	if f.Called != "" {
+		extra["node.name"] = f.Called
 	}
-	text := fmt.Sprintf("%s\x00%s\x00%s\x00%d", f.What, f.Node, life, h.d.Fires.Seq) // it may happen again in this life
+	text := fmt.Sprintf("%s\x00%s\x00%s\x00%d\x00%d", f.What, f.Node, life, h.d.Fires.Seq, seq)
 	run := h.run(h.now, trigger.ReasonLifecycle, text, extra)
 	if l, ok := h.on.(trigger.Lifecycle); ok && l.Scope() != trigger.ScopeCluster && f.What != trigger.NodeLeaves {
 		atNode(&run, f.Node)
@@ -309,9 +313,7 @@ func (h *hearing) pass() {
 		h.follow(&out)
 	case trigger.Lifecycle:
 		fires, wake := t.Step(&h.m.Lifecycle, nil, h.now)
-		for i := range fires {
-			h.node(&fires[i], "")
-		}
+		h.nodes(fires, h.Upto)
 		h.wake(wake)
 	}
 }

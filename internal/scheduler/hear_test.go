@@ -142,12 +142,46 @@ func TestRunsKnowWhatTheyAreDueFor(t *testing.T) {
 	}
 
 	d, table = listener(t, trigger.Schedule{When: "lifecycle join"})
-	h = Hear(d, table, &m, []Letter{{At: after(1), Happened: &trigger.Happened{What: trigger.NodeJoins, Node: "id", Incarnation: 7}, Called: "n"}}, after(2), 100)
+	h = Hear(d, table, &m, []Letter{{At: after(1), Happened: &trigger.Happened{What: trigger.NodeJoins, Node: "id", Called: "n", Incarnation: 7}}}, after(2), 100)
 	r = h.Runs[0].Run
 	if want := map[string]string{"node.what": "join", "node.id": "id", "node.name": "n", "node.life": "7"}; !maps.Equal(r.Extra, want) ||
 		!slices.Equal(r.Spec.Placement.Nodes, []string{"id"}) || r.Spec.RunTimeout != nodeWait || d.Spec.RunTimeout != 0 {
 		t.Errorf("got %+v at %v for %v", r.Extra, r.Spec.Placement.Nodes, r.Spec.RunTimeout)
 	}
+}
+
+// A node that flaps in one life, and two that wait for their debounce.
+func TestEachNodeHasARunOfItsOwnForEachTimeItComes(t *testing.T) {
+	happened := func(seq uint64, what trigger.Happening, node string) Letter {
+		return Letter{Seq: seq, At: after(1), Happened: &trigger.Happened{What: what, Node: node, Called: "called " + node, Incarnation: 7}}
+	}
+	check := func(h *Hearing, nodes ...string) {
+		t.Helper()
+		ids := map[job.RunID]bool{}
+		var got []string
+		for _, r := range h.Runs {
+			ids[r.Run.ID] = true
+			got = append(got, r.Run.Extra["node.id"])
+			if want := "called " + r.Run.Extra["node.id"]; r.Run.Extra["node.name"] != want {
+				t.Errorf("the node is called %q, want %q", r.Run.Extra["node.name"], want)
+			}
+		}
+		if len(ids) != len(nodes) || !slices.Equal(got, nodes) {
+			t.Errorf("got %d IDs for runs of %q, want %q", len(ids), got, nodes)
+		}
+	}
+	d, table := listener(t, trigger.Schedule{When: "lifecycle join"})
+	var m Memory
+	h := Hear(d, table, &m, []Letter{happened(0, trigger.NodeJoins, "a"), happened(1, trigger.NodeLeaves, "a"), happened(2, trigger.NodeJoins, "a")}, after(2), 100)
+	check(&h, "a", "a")
+
+	d, table = listener(t, trigger.Schedule{When: "lifecycle join each debounce 10s"})
+	m = Memory{}
+	h = Hear(d, table, &m, []Letter{happened(0, trigger.NodeJoins, "a"), happened(1, trigger.NodeJoins, "b")}, after(2), 100)
+	check(&h)
+	d.Fires.Heard = 2
+	h = Hear(d, table, &m, []Letter{happened(2, trigger.NodeJoins, "c")}, after(12), 100) // which has the others looked at
+	check(&h, "a", "b")
 }
 
 func TestEventsAreTheInputOfAJobWithoutOne(t *testing.T) {

@@ -112,7 +112,7 @@ func letterOf(namespace string, l *state.Letter) scheduler.Letter {
 			Job: l.Job, Run: string(l.Run), Nominal: instant(l.Nominal), Partition: l.Partition, Outcome: trigger.Outcome(l.Outcome), At: out.At,
 		}
 	case wire.LetterNode:
-		out.Happened, out.Called = &trigger.Happened{What: trigger.Happening(l.What), Node: l.Node, Incarnation: l.Life}, l.Called
+		out.Happened = &trigger.Happened{What: trigger.Happening(l.What), Node: l.Node, Called: l.Called, Incarnation: l.Life}
 	}
 	return out
 }
