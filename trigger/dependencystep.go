@@ -20,15 +20,16 @@ type Ended struct {
 }
 
 // DependencyState is what a dependency remembers. The zero value is that of
-// one that has seen nothing. It is bounded: of groups that wait for ever the
-// oldest goes when there are too many.
+// one that has seen nothing. It is bounded: of groups, and of groups with runs,
+// the oldest goes when there are too many.
 type DependencyState struct {
 	Groups map[string]DependencyGroup `msgpack:"g,omitempty"`
 }
 
 // DependencyGroup is runs that belong together.
 type DependencyGroup struct {
-	// Runs are those that satisfy the dependency, by job.
+	// Runs are those that satisfy the dependency, by job. Of a group that will
+	// not fire again there are none.
 	Runs map[string]DependencyRun `msgpack:"r"`
 	// Fired is whether they have made a run.
 	Fired bool `msgpack:"f,omitempty"`
@@ -55,8 +56,11 @@ type DependencyFire struct {
 	Again bool
 }
 
-// The most groups that are remembered.
-const maxGroups = 1000
+// The most groups that are remembered, and runs in all of them.
+const (
+	maxGroups = 1000
+	maxRuns   = 4000
+)
 
 // Step takes the end of a run in and returns the run it makes, or nil. It
 // changes s and nothing else.
@@ -69,7 +73,10 @@ func (d Dependency) Step(s *DependencyState, e Ended) *DependencyFire {
 		return nil
 	}
 	g, there := s.Groups[name]
-	if !there {
+	if g.Fired && !d.again() {
+		return nil
+	}
+	if g.Runs == nil {
 		g.Runs = map[string]DependencyRun{}
 	}
 	if !d.satisfied(e.Outcome) {
@@ -90,26 +97,32 @@ func (d Dependency) Step(s *DependencyState, e Ended) *DependencyFire {
 		g.Last = e.At
 	}
 	s.put(name, g)
-	if again && !d.retrigger || !d.complete(g) {
+	if !d.complete(g) {
 		return nil
 	}
 	fire := &DependencyFire{Group: name, Nominal: e.Nominal, Runs: map[string]string{}, Again: again && d.match != MatchLatest}
 	for job, run := range g.Runs {
 		fire.Runs[job] = run.Run
 	}
-	if g.Fired = true; d.match == MatchLatest { // each run counts once
-		g = DependencyGroup{Runs: map[string]DependencyRun{}, Last: g.Last}
+	switch g.Fired = true; {
+	case d.match == MatchLatest: // each run counts once
+		g = DependencyGroup{Last: g.Last}
+	case !d.again():
+		g.Runs = nil
 	}
 	s.Groups[name] = g
 	return fire
 }
+
+// again reports whether a group may fire more than once.
+func (d Dependency) again() bool { return d.retrigger || d.match == MatchLatest }
 
 // group is the name of what a run belongs to. A run without a partition
 // belongs to none of them.
 func (d Dependency) group(e Ended) (name string, ok bool) {
 	switch d.match {
 	case MatchPartition:
-		return e.Partition, e.Partition != ""
+		return short(e.Partition), e.Partition != ""
 	case MatchLatest:
 		return "", true
 	}
@@ -132,19 +145,35 @@ func (d Dependency) complete(g DependencyGroup) bool {
 	return n >= defaulted(d.need, len(d.jobs))
 }
 
-// put remembers a group, if need be in place of the oldest.
+// put remembers a group, if need be in place of the oldest ones.
 func (s *DependencyState) put(name string, g DependencyGroup) {
 	if s.Groups == nil {
 		s.Groups = map[string]DependencyGroup{}
 	}
-	if _, there := s.Groups[name]; !there && len(s.Groups) >= maxGroups {
-		oldest, found := "", false
-		for k, old := range s.Groups {
-			if o := s.Groups[oldest]; !found || old.Last.Before(o.Last) || old.Last.Equal(o.Last) && k < oldest {
-				oldest, found = k, true
-			}
-		}
-		delete(s.Groups, oldest)
+	delete(s.Groups, name)
+	if len(s.Groups) >= maxGroups {
+		s.drop(0)
+	}
+	runs := len(g.Runs)
+	for _, other := range s.Groups {
+		runs += len(other.Runs)
+	}
+	for runs > maxRuns {
+		runs -= s.drop(1)
 	}
 	s.Groups[name] = g
+}
+
+// drop forgets the oldest group that has at least so many runs, and returns how
+// many.
+func (s *DependencyState) drop(least int) int {
+	oldest, found := "", false
+	for name, g := range s.Groups {
+		if o := s.Groups[oldest]; len(g.Runs) >= least && (!found || g.Last.Before(o.Last) || g.Last.Equal(o.Last) && name < oldest) {
+			oldest, found = name, true
+		}
+	}
+	runs := len(s.Groups[oldest].Runs)
+	delete(s.Groups, oldest)
+	return runs
 }

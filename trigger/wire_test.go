@@ -1,7 +1,9 @@
 package trigger
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,5 +61,46 @@ func TestWhatMachinesRememberIsReadBack(t *testing.T) {
 	}
 	if fires, _ := l.Step(&ls2, nil, now.Add(5*time.Second)); len(fires) != 1 {
 		t.Errorf("got %v, want one node", fires)
+	}
+}
+
+// What a machine remembers is written down with every step, and the state has a
+// bound to it.
+func TestWhatADependencyOfManyJobsRemembersIsSmall(t *testing.T) {
+	var names []string
+	for i := range maxUpstreams {
+		names = append(names, fmt.Sprintf("upstream-job-number-%03d", i))
+	}
+	for _, c := range []struct {
+		text string
+		jobs int // that end, of each instant
+		most int // bytes
+	}{
+		{"upstream load", 1, 100 << 10},
+		{"upstream all of " + strings.Join(names, ", "), maxUpstreams, 100 << 10},
+		{"upstream all of " + strings.Join(names, ", "), maxUpstreams - 1, 1 << 20},
+		{"upstream all of " + strings.Join(names, ", ") + " retrigger", maxUpstreams, 1 << 20},
+	} {
+		d, fires := mustParse(t, c.text).(Dependency), 0
+		var s DependencyState
+		for n := range 2 * maxGroups {
+			at := time.Unix(int64(n)*60, 0).UTC()
+			for _, name := range d.Jobs()[:c.jobs] {
+				e := Ended{Job: name, Run: "default/" + name + "@" + at.Format("20060102T150405Z"), Nominal: at, At: at, Outcome: OutcomeSuccess}
+				if d.Step(&s, e) != nil {
+					fires++
+				}
+				if c.jobs == 1 && d.Step(&s, e) != nil {
+					t.Errorf("%s made two runs", e.Run)
+				}
+			}
+		}
+		want := 2 * maxGroups
+		if c.jobs < len(d.Jobs()) {
+			want = 0
+		}
+		if b, err := codec.Marshal(s); err != nil || fires != want || len(b) > c.most {
+			t.Errorf("%.40s with %d jobs: %d runs, %d bytes, %v, want %d and at most %d", c.text, c.jobs, fires, len(b), err, want, c.most)
+		}
 	}
 }
