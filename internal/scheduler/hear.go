@@ -60,7 +60,8 @@ type HeardRun struct {
 }
 
 // refusedInactive is why a letter is not counted that came before the
-// schedule's Start, after its End, or after its last run.
+// schedule's Start, after its End, or after its last run, or that waited when
+// the trigger became another.
 const refusedInactive = "inactive"
 
 // Hear reads letters, in their order, and returns what follows by now. It makes
@@ -69,6 +70,7 @@ const refusedInactive = "inactive"
 func Hear(d *job.Declared, table *trigger.Timetable, m *Memory, letters []Letter, now time.Time, room int) Hearing {
 	h := &hearing{d: d, table: table, s: table.Schedule(), m: m, now: now, room: room, on: started(table.Trigger())}
 	h.Upto, h.Refused = d.Fires.Heard, map[string]int{}
+	h.forget()
 	h.skipPause(letters)
 	h.read(letters)
 	switch {
@@ -115,6 +117,24 @@ type hearing struct {
 	room  int
 
 	passed map[uint64]bool // letters of a pause that do not count
+}
+
+// forget drops what the trigger of an earlier revision remembered, if it was of
+// another mode. Events that waited make no run any more.
+func (h *hearing) forget() {
+	if _, ok := h.on.(trigger.Event); !ok {
+		for _, g := range h.m.Event.Waiting {
+			h.Consumed = append(h.Consumed, g.Seqs...)
+			h.Refused[refusedInactive] += g.Count
+		}
+		h.m.Event = trigger.EventState{}
+	}
+	if _, ok := h.on.(trigger.Dependency); !ok {
+		h.m.Dependency = trigger.DependencyState{}
+	}
+	if _, ok := h.on.(trigger.Lifecycle); !ok {
+		h.m.Lifecycle = trigger.LifecycleState{}
+	}
 }
 
 // skipPause finds the letters of a pause that do not count, by the policy for

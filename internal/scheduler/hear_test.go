@@ -125,6 +125,19 @@ func TestWhatWaitsIsHeardOfLater(t *testing.T) {
 	}
 }
 
+// A job that was due for events becomes one that is due after another.
+func TestAnotherTriggerRemembersNothing(t *testing.T) {
+	d, table := listener(t, trigger.Schedule{When: "event e batch(3, 10s)"})
+	var m Memory
+	Hear(d, table, &m, events(1, 2), after(3), 100)
+	d, table = listener(t, trigger.Schedule{When: "upstream a"})
+	d.Fires.Heard = 2
+	h := Hear(d, table, &m, nil, after(4), 100)
+	if got, want := told(&h), "2 inactive, upto 2, consumed [0 1]"; got != want || len(m.Event.Waiting) > 0 {
+		t.Errorf("got %s, want %s, and %v to be forgotten", got, want, m.Event.Waiting)
+	}
+}
+
 func TestRunsKnowWhatTheyAreDueFor(t *testing.T) {
 	d, table := listener(t, trigger.Schedule{When: "upstream all of a, b on done"})
 	var m Memory

@@ -94,7 +94,16 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 			return result{}, err
 		}
 	}
-	if err := errors.Join(tx.listen(j, js, c.Listens), tx.reopen(j, js)); err != nil {
+	listened := len(js.Listens) > 0
+	if err := tx.listen(j, js, c.Listens); err != nil {
+		return result{}, err
+	}
+	if listened && len(c.Listens) == 0 {
+		err = errors.Join(tx.forsake(j), tx.openInbox(j, js))
+	} else {
+		err = tx.reopen(j, js)
+	}
+	if err != nil {
 		return result{}, err
 	}
 	for i, b := range c.Chunks {

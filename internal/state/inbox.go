@@ -594,14 +594,14 @@ func (s *State) Mail(limit int) ([]Wake, error) {
 	return all, nil
 }
 
-// forsake leaves the letters of a job that is deleted to be swept. What its
-// trigger remembers goes.
+// forsake leaves the letters of a job that is deleted, or that nobody listens for
+// any more, to be swept. What its trigger remembers goes.
 func (tx *change) forsake(j jobName) error {
 	return errors.Join(tx.batch.Delete(mailKey(j)), tx.dropParts(memoryKey(j)))
 }
 
 // openInbox begins the inbox of a job that is declared: what waits there is of
-// an earlier job of the name.
+// an earlier job of the name, or an earlier trigger.
 func (tx *change) openInbox(j jobName, js *wire.JobStatus) error {
 	in, err := readInbox(tx.batch, j)
 	js.From, js.Heard = in.next, in.next

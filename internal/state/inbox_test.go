@@ -145,3 +145,24 @@ func TestAnEventThatOneInboxHasNoRoomForIsToldToNobody(t *testing.T) {
 		t.Errorf("%d and %d letters wait, want none and %d", other.Fires.Waiting, settled(t, s).Fires.Waiting, most-1)
 	}
 }
+
+// The job is due at times now, and the letters of its former trigger are nobody's.
+func TestAJobThatListensNoMoreHasNoLetters(t *testing.T) {
+	s := open(t, t.TempDir())
+	listening(t, s, 0)
+	tell(t, s, "a", "b")
+	declare(t, s, hourly("", 0))
+	if mailed(t, s) {
+		t.Error("the letters are to be read, and the job is due at times")
+	}
+	must(t, s.sweepLetters(t.Context()))
+	if d := listening(t, s, 0); d.Fires.Waiting != 0 || mailed(t, s) {
+		t.Errorf("%d letters of an earlier trigger wait", d.Fires.Waiting)
+	}
+	tell(t, s, "c")
+	letters, _, err := s.Inbox("d", "j", settled(t, s).Fires.Heard, 10)
+	must(t, err)
+	if len(letters) != 1 || letters[0].ID != "c" {
+		t.Errorf("got %+v, want what came since", letters)
+	}
+}

@@ -105,7 +105,7 @@ func (s *State) propose(ctx context.Context, c wire.Command) (result, error) {
 func (s *State) room(c wire.Command) error {
 	reserve := s.floor()
 	switch c.(type) {
-	case *wire.CreateRun, *wire.StageEntry, *wire.PutJob, *wire.FireJob:
+	case *wire.CreateRun, *wire.StageEntry, *wire.PutJob, *wire.FireJob, *wire.PutEvent:
 		reserve = s.reserve
 	}
 	_, n := cost(c)
