@@ -104,6 +104,7 @@ type jobView struct {
 	Waiting   int            `json:"waiting,omitempty"`
 	Refused   map[string]int `json:"refused,omitempty"`
 	Last      job.RunID      `json:"last,omitempty"`
+	Missing   []string       `json:"missing,omitempty"`
 }
 
 func jobViewOf(d *job.Declared) jobView {
@@ -111,7 +112,7 @@ func jobViewOf(d *job.Declared) jobView {
 	v := jobView{
 		Job: d.Spec.Namespace + "/" + d.Spec.Name, Revision: d.Revision, Saved: d.Saved, Processor: d.Spec.Processor,
 		When: d.Spec.Schedule.When, Zone: d.Spec.Schedule.Zone, Ended: f.Ended, Runs: f.Runs, Skipped: f.Skipped, Recent: f.Recent, Last: f.Last,
-		Waiting: f.Waiting, Refused: f.Refused, Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
+		Waiting: f.Waiting, Refused: f.Refused, Missing: d.Missing, Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
 	}
 	if !f.Wake.IsZero() {
 		v.Next = &f.Wake
@@ -178,6 +179,9 @@ func jobGetCommand() *cobra.Command {
 				put("paused", v.Paused)
 				put("runs", v.Runs)
 				put("last", v.Last)
+				for _, name := range v.Missing {
+					put("missing", fmt.Sprintf("job %s, which this one is due after", name))
+				}
 				if v.Waiting > 0 {
 					put("waiting", fmt.Sprintf("%d letters of what has happened", v.Waiting))
 				}

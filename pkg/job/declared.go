@@ -17,6 +17,9 @@ type Declared struct {
 	Fires Fires `msgpack:"f,omitempty"`
 	// Cluster is the ID of the cluster, on which the jitter of fires depends.
 	Cluster string `msgpack:"cl,omitempty"`
+	// Missing are the jobs that it is due after and that are not declared. It
+	// is left out where jobs are listed.
+	Missing []string `msgpack:"ms,omitempty"`
 }
 
 // Revision is what a job was declared as for a time.

@@ -237,6 +237,11 @@ func TestAJobIsNotDueAfterItself(t *testing.T) {
 	n := one(t, mapreduce.Registry{"hear": echo})
 	put(t, n, "b", "upstream a on done") // which may be declared later
 	put(t, n, "c", "upstream any of b, x")
+	for name, want := range map[string]string{"b": "a", "c": "x"} {
+		if d, err := n.Job(t.Context(), "", name); err != nil || !slices.Equal(d.Missing, []string{want}) {
+			t.Errorf("job %s lacks %q, %v, want %s", name, d.Missing, err, want)
+		}
+	}
 	for name, path := range map[string]string{"a": "a after c after b after a", "self": "self after self"} {
 		when := "upstream c"
 		if name == "self" {

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/pkg/node"
+	"github.com/musterhq/muster/trigger"
 )
 
 // A node without any configuration is a cluster of one. The type wordCount has
@@ -112,4 +114,43 @@ func Example_fanOut() {
 	sum, err := mapreduce.Value[int](ctx, out)
 	fmt.Println(sum, err)
 	// Output: 55 <nil>
+}
+
+// A job that is due when an event arrives. The job has no input of its own, so
+// the event is that; the filter has seen what it says. The event's ID is the key
+// by which it is the same one if it is sent again.
+func ExampleNode_Send() {
+	ctx := context.Background()
+	charged := make(chan string)
+	n, err := node.Start(ctx, node.Config{Processors: mapreduce.Registry{
+		"charge": mapreduce.ProcessorFunc(func(_ context.Context, t *mapreduce.Task) (any, error) {
+			var e job.Event
+			err := t.Decode(&e)
+			charged <- e.ID + " " + string(e.Data)
+			return nil, err
+		}),
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer n.Stop(ctx)
+
+	when := trigger.Schedule{When: `event order.paid where "data.amount > 100"`}
+	if _, err := n.PutJob(ctx, job.Spec{Name: "charge", Processor: "charge", Schedule: when}, 0); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for id, data := range map[string]string{"o-1": `{"amount": 120}`, "o-2": `{"amount": 5}`} {
+		if _, err := n.Send(ctx, job.Event{Name: "order.paid", ID: id, Data: json.RawMessage(data)}); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	fmt.Println(<-charged)
+	again, err := n.Send(ctx, job.Event{Name: "order.paid", ID: "o-1"})
+	fmt.Println(again.Known, err)
+	// Output:
+	// o-1 {"amount": 120}
+	// true <nil>
 }

@@ -79,7 +79,18 @@ func (l *leader) declared(d job.Declared) job.Declared {
 
 func (l *leader) job(r wire.JobRef) (job.Declared, error) {
 	d, err := l.state.Job(r.Namespace, r.Name)
-	return l.declared(d), err
+	if err != nil {
+		return d, err
+	}
+	for _, up := range d.Spec.Upstream() {
+		switch _, err := l.state.Job(r.Namespace, up); {
+		case is(err, state.ErrNoJob):
+			d.Missing = append(d.Missing, up)
+		case err != nil:
+			return d, err
+		}
+	}
+	return l.declared(d), nil
 }
 
 func (l *leader) jobs(p wire.JobPage) ([]job.Declared, error) {
