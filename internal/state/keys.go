@@ -52,6 +52,9 @@ import (
 //	E namespace 0 event 0 id 0  there was an event of that ID, then
 //	F time namespace 0 event 0 id 0  the same, by time
 //	N id 0                  a node: which life it is in, and whether it has left
+//	G id 0                  a token: the hash of its secret, and itself
+//	B                       the ID of the first token, if there was one made as that
+//	p time id 0             the record of something that was asked for, the latest first
 //
 // Numbers and times have eight bytes that sort as they do, a rank has one.
 var (
@@ -59,6 +62,7 @@ var (
 	versionKey = []byte("v")
 	clusterKey = []byte("i")
 	agreedKey  = []byte("A")
+	firstKey   = []byte("B")
 
 	allQueuedKey = []byte("Q")
 )

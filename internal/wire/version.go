@@ -23,7 +23,7 @@ func VersionOf(c Command) byte {
 		if c.Overlap != 0 || c.Line != "" {
 			return 2
 		}
-	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:
+	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit:
 		return 2
 	case *PutJob:
 		if len(c.Listens) > 0 || c.Keep {
