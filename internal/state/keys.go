@@ -18,6 +18,7 @@ import (
 //	c                       cursor: which entry of the log was applied last
 //	v                       version of this layout
 //	i                       ID of the cluster
+//	I                       ID of the one that it was restored from, the first if there were several
 //	A                       version of commands that every server understands
 //	r id 0 part             a run as it was created
 //	h id 0                  its status
@@ -61,6 +62,7 @@ var (
 	cursorKey  = []byte("c")
 	versionKey = []byte("v")
 	clusterKey = []byte("i")
+	originKey  = []byte("I")
 	agreedKey  = []byte("A")
 	firstKey   = []byte("B")
 

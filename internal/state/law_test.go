@@ -338,7 +338,7 @@ func checkLaw(t testing.TB, f *fsm) {
 	}
 	checkInboxes(t, f, all, left)
 	for key := range left {
-		if !strings.ContainsRune("cvisbyWPNmATSRGBp", rune(key[0])) {
+		if !strings.ContainsRune("cviIsbyWPNmATSRGBp", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}

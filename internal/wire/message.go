@@ -65,6 +65,8 @@ const (
 	MethodRecord       = "state.record"       // job.Audit -> Nothing
 	MethodAudit        = "state.audit"        // job.AuditQuery -> job.AuditPage
 
+	MethodBackup = "state.backup" // stream: nothing -> a backup
+
 	MethodPause  = "state.pause"  // JobRef -> Nothing
 	MethodResume = "state.resume" // JobRef -> Nothing
 	MethodRemove = "state.remove" // Renew -> Nothing

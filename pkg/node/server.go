@@ -264,6 +264,7 @@ func (s *server) serve() {
 	confirmed(s, wire.MethodNamespaces, func(*leader, wire.Nothing) ([]job.Namespace, error) { return s.state.Namespaces() })
 	answer(s, wire.MethodSend, (*leader).send)
 	s.serveAccess()
+	s.serveBackup()
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRevisions, (*leader).revisions)
