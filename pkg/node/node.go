@@ -216,7 +216,7 @@ func (n *Node) closeTransport(context.Context) error {
 func (n *Node) lost(id string) {
 	select {
 	case <-n.ready:
-		n.peers.doubt(id, probes)
+		n.peers.doubt(id, patient)
 	default:
 	}
 }
