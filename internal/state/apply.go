@@ -274,7 +274,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	if r, err := tx.mayCreate(c); err != nil || r.err != nil || r.status != nil {
 		return r, err
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, 0, 0, c.Entries)
+	added, r, err := tx.fresh(c.Run, old, old.Next, 0, 0, c.Entries)
 	if err != nil || r.err != nil {
 		return r, err
 	}
@@ -282,7 +282,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 		return refuse(ErrConflict, "run %q is to begin with %d journal entries and has %d", c.Run, c.Chunks, have)
 	}
 	st := wire.RunStatus{
-		Next: old.Next, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
+		Next: old.Next, Journal: old.Journal, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
 		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
 		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
 	}
@@ -315,7 +315,7 @@ func (tx *change) again(c *wire.CreateRun, old *wire.RunStatus) (result, error) 
 		return refuse(ErrExists, "%q, and it is another", c.Run)
 	}
 	if !old.Rewritten {
-		_, r, err := tx.fresh(c.Run, old.Chunks, 0, 0, c.Entries)
+		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, 0, c.Entries)
 		if err != nil {
 			return result{}, err
 		}
@@ -386,11 +386,11 @@ func (tx *change) stage(c *wire.StageEntry) (result, error) {
 	case !old.Staged:
 		return tx.staged(c, old)
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, 0, c.Seq, [][]byte{c.Entry})
+	added, r, err := tx.fresh(c.Run, old, old.Next, 0, c.Seq, [][]byte{c.Entry})
 	if err != nil || r.err != nil || len(added) == 0 {
 		return r, err
 	}
-	st := wire.RunStatus{Staged: true, Next: old.Next, Created: max(old.Created, c.At)}
+	st := wire.RunStatus{Staged: true, Next: old.Next, Journal: old.Journal, Created: max(old.Created, c.At)}
 	if !old.Staged {
 		if err := tx.batch.Put(stagedKey(c.Run), nil); err != nil {
 			return result{}, err
@@ -405,7 +405,7 @@ func (tx *change) staged(c *wire.StageEntry, old *wire.RunStatus) (result, error
 		if old.Rewritten {
 			return result{}, nil
 		}
-		_, r, err := tx.fresh(c.Run, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
+		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
 		if err != nil || r.err == nil {
 			return result{}, err
 		}
@@ -429,6 +429,9 @@ func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
 		return result{}, nil
 	}
 	st := *old
+	if len(st.Journal) > 0 { // all of it is in the status
+		st.Next = 0
+	}
 	for range min(c.Limit, discardStep, st.Next) {
 		key := entryKey(c.Run, st.Next-1)
 		first, err := tx.batch.Get(key)
@@ -483,7 +486,7 @@ func (tx *change) append(c *wire.AppendEntries) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, c.Epoch, c.First, c.Entries)
+	added, r, err := tx.fresh(c.Run, old, old.Next, c.Epoch, c.First, c.Entries)
 	if old.State.Done() && (r.err != nil || len(added) > 0) {
 		return final(c.Run, old)
 	}
@@ -603,7 +606,7 @@ func fenced(id job.RunID, epoch uint64, st *wire.RunStatus) (result, error) {
 // fresh returns those of entries, numbered from first, that a journal of next
 // entries does not have. It refuses a gap, and entries that are there already
 // but differ or were written under another epoch.
-func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byte) ([][]byte, result, error) {
+func (tx *change) fresh(id job.RunID, st *wire.RunStatus, next, epoch, first uint64, entries [][]byte) ([][]byte, result, error) {
 	if first > next {
 		r, err := refuse(ErrConflict, "run %q has %d journal entries, number %d would leave a gap", id, next, first)
 		return nil, r, err
@@ -613,7 +616,7 @@ func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byt
 		if seq >= next {
 			return entries[i:], result{}, nil
 		}
-		had, data, err := readEntry(tx.batch, id, seq)
+		had, data, err := readEntry(tx.batch, id, st, seq)
 		if err != nil {
 			return nil, result{}, err
 		}
@@ -625,30 +628,8 @@ func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byt
 	return nil, result{}, nil
 }
 
-// put adds entries to the journal and makes st the status of the run.
-func (tx *change) put(id job.RunID, epoch uint64, st *wire.RunStatus, entries [][]byte) error {
-	for _, e := range entries {
-		if err := putEntry(tx.batch, id, st.Next, epoch, e); err != nil {
-			return err
-		}
-		st.Next++
-	}
-	tx.set(id, st)
-	return nil
-}
-
 func putEntry(b *store.Batch, id job.RunID, seq, epoch uint64, entry []byte) error {
 	return putParts(b, entryKey(id, seq), binary.AppendUvarint(nil, epoch), entry)
-}
-
-// readEntry returns a journal entry that must be there and its epoch.
-func readEntry(g getter, id job.RunID, seq uint64) (epoch uint64, data []byte, err error) {
-	key := entryKey(id, seq)
-	b, err := getParts(g, key)
-	if err != nil {
-		return 0, nil, missing(err)
-	}
-	return splitEntry(blob{key, b})
 }
 
 func splitEntry(b blob) (epoch uint64, data []byte, err error) {

@@ -114,7 +114,7 @@ func (s *State) Outcome(id job.RunID, few uint64) (job.Run, []Entry, error) {
 	}
 	entries := make([]Entry, st.Next)
 	for seq := range st.Next {
-		_, data, err := readEntry(v, id, seq)
+		_, data, err := readEntry(v, id, st, seq)
 		if err != nil {
 			return run, nil, err
 		}

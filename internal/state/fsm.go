@@ -102,7 +102,7 @@ func (f *fsm) load() error {
 		if err := f.migrate(); err != nil {
 			return err
 		}
-	} else if err == nil && (len(b) != 1 || b[0] != layoutVersion) {
+	} else if err == nil && (len(b) != 1 || b[0] != layoutVersion && b[0] != lineLayout) {
 		return fmt.Errorf("%w: the store has layout %d, this program knows %d: use one of the version that wrote it", ErrBroken, b, layoutVersion)
 	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err

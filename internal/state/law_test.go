@@ -111,7 +111,7 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 	case *wire.RewriteEntries:
 		cmd.Seqs, cmd.Entries = nil, nil
 		for seq := range st.Next {
-			_, data, err := readEntry(f.kv, id, seq)
+			_, data, err := readEntry(f.kv, id, st, seq)
 			must(t, err)
 			if c(2) == 0 {
 				cmd.Seqs, cmd.Entries = append(cmd.Seqs, seq), append(cmd.Entries, data[:len(data)/(1+c(2))])
@@ -243,6 +243,12 @@ func checkLaw(t testing.TB, f *fsm) {
 	for id, st := range runs {
 		why := fmt.Sprintf("run %q, %+v", id, st)
 		for seq := range st.Next {
+			if len(st.Journal) > 0 {
+				if _, _, err := readEntry(f.kv, id, st, seq); err != nil {
+					t.Fatalf("%s: %v", why, err)
+				}
+				continue
+			}
 			need(entryKey(id, seq), why)
 			for part := 1; part < maxParts; part++ {
 				delete(left, string(partKey(entryKey(id, seq), part)))
@@ -256,7 +262,7 @@ func checkLaw(t testing.TB, f *fsm) {
 			continue
 		}
 		need(recordKey(id), why)
-		for n := st.Happened - min(st.Happened, maxHistory); n < st.Happened; n++ {
+		for n := max(st.Happened-min(st.Happened, maxHistory), told(st)); n < st.Happened; n++ {
 			need(happeningKey(id, n), why)
 		}
 		if (st.Waits != wire.WaitsForNothing) != (st.State == job.Pending) {

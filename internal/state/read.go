@@ -157,6 +157,10 @@ func (s *State) Journal(id job.RunID, from uint64) iter.Seq2[Entry, error] {
 			yield(Entry{}, err)
 			return
 		}
+		if len(st.Journal) > 0 {
+			short(st.Journal, from, yield)
+			return
+		}
 		prefix, next := journalPrefix(id), from
 		for b, err := range joinParts(v.ScanFrom(prefix, entryKey(id, from))) {
 			var e Entry
@@ -181,6 +185,21 @@ func (s *State) Journal(id job.RunID, from uint64) iter.Seq2[Entry, error] {
 	}
 }
 
+// short yields what Journal does of one that is in the status.
+func short(journal []byte, from uint64, yield func(Entry, error) bool) {
+	seq := uint64(0)
+	for it, err := range items(journal) {
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		if seq >= from && !yield(Entry{seq, it.data}, nil) {
+			return
+		}
+		seq++
+	}
+}
+
 // Entry returns one entry of a run's journal, or ErrNoEntry.
 func (s *State) Entry(id job.RunID, seq uint64) ([]byte, error) {
 	v, err := s.view()
@@ -195,7 +214,7 @@ func (s *State) Entry(id job.RunID, seq uint64) ([]byte, error) {
 	if seq >= st.Next {
 		return nil, fmt.Errorf("%w: number %d of the %d of run %q", ErrNoEntry, seq, st.Next, id)
 	}
-	_, data, err := readEntry(v, id, seq)
+	_, data, err := readEntry(v, id, st, seq)
 	return data, err
 }
 

@@ -44,6 +44,10 @@ type RunStatus struct {
 	Compacted bool `msgpack:"cd,omitempty"`
 	// Line is where the run waits for a master, within its job.
 	Line string `msgpack:"ln,omitempty"`
+	// Journal is the entries of a journal that is short, and History the first
+	// happenings, as the state lists them.
+	Journal []byte `msgpack:"jn,omitempty"`
+	History []byte `msgpack:"hy,omitempty"`
 }
 
 // Waits is what a run waits for before it begins.
