@@ -147,7 +147,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.AppendEntries:
 		return c.Run, entriesSize(c.Run, c.Entries)
 	case *wire.FinishRun:
-		return c.Run, len(c.Reason) + len(c.Progress)
+		return c.Run, len(c.Reason) + len(c.Progress) + partsSize(len(c.Run), len(c.Last))
 	case *wire.CancelRun:
 		return c.Run, len(c.Reason)
 	case *wire.KillRun:
@@ -502,8 +502,15 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	if old.Epoch != c.Epoch {
+	if old.Epoch != c.Epoch || c.Last != nil && old.Master == "" {
 		return fenced(c.Run, c.Epoch, old)
+	}
+	var last, added [][]byte
+	if c.Last != nil {
+		last = [][]byte{c.Last}
+	}
+	if added, r, err = tx.fresh(c.Run, old, old.Next, c.Epoch, c.First, last); err != nil || r.err != nil && !old.State.Done() {
+		return r, err
 	}
 	state, reason := c.State, c.Reason
 	if old.Cancel != "" && state != job.Canceled {
@@ -511,7 +518,7 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		state, reason = job.Canceled, old.Cancel
 	}
 	if old.State.Done() {
-		if old.State == state && !old.Killed { // an answer that was lost, and a second try
+		if old.State == state && !old.Killed && r.err == nil && len(added) == 0 { // an answer that was lost, and a second try
 			return result{status: old}, nil
 		}
 		return final(c.Run, old)
@@ -520,14 +527,14 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		return refuse(ErrInvalid, "run %q: state %v is not one to end in", c.Run, state)
 	}
 	st := *old
-	st.State, st.Reason, st.Finished, st.Progress = state, reason, c.At, bytes.Clone(c.Progress)
-	if n := statusSize(c.Run, &st); n > store.MaxValue {
+	st.State, st.Reason, st.Finished, st.Progress, st.Compacted = state, reason, c.At, bytes.Clone(c.Progress), c.Small
+	if n := statusSize(c.Run, &st) + statusShort(c.Run); n > store.MaxValue {
 		return refuse(ErrInvalid, "the status of run %q would take %d bytes, the limit is %d", c.Run, n, store.MaxValue)
 	}
-	if err := tx.conclude(c.Run, &st); err != nil {
+	if err := errors.Join(tx.conclude(c.Run, &st), tx.put(c.Run, c.Epoch, &st, added)); err != nil {
 		return result{}, err
 	}
-	return tx.update(c.Run, &st)
+	return result{status: &st}, nil
 }
 
 func (tx *change) cancel(c *wire.CancelRun) (result, error) {

@@ -298,6 +298,10 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		begun = tx.batch.Delete(unfinishedKey(id))
 	}
 	_, counted := tx.count(finishedKey(st.Namespace, st.Job), 1)
+	var uncompacted error
+	if !st.Compacted {
+		uncompacted = tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)})
+	}
 	if st.Fired {
 		begun = errors.Join(begun, tx.over(id, st))
 	}
@@ -307,7 +311,7 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		tx.leave(id, st),
 		tx.release(id, st),
 		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), []byte{byte(st.State)}),
-		tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)}),
+		uncompacted,
 		tx.happened(id, st, st.Finished, "%s", because(st.State.String(), st.Reason)),
 	)
 }

@@ -57,7 +57,11 @@ func anyCommand(c choose) wire.Command {
 	case 11, 12, 13:
 		return &wire.AppendEntries{Run: id, Epoch: epoch, First: uint64(c(6)), Entries: entries()}
 	case 14, 15:
-		return &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob()}
+		end := &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob(), Small: c(2) == 0}
+		if c(2) == 0 {
+			end.First, end.Last = uint64(c(3)), blob()
+		}
+		return end
 	case 16:
 		return &wire.CancelRun{Run: id, Reason: oneOf(c, "", "why"), At: at}
 	case 17:
@@ -103,7 +107,7 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 	case *wire.AppendEntries:
 		cmd.Epoch, cmd.First = st.Epoch, max(st.Next, 1)-uint64(c(2))
 	case *wire.FinishRun:
-		cmd.Epoch, cmd.State = st.Epoch, job.Succeeded+job.State(c(3))
+		cmd.Epoch, cmd.State, cmd.First = st.Epoch, job.Succeeded+job.State(c(3)), st.Next
 	case *wire.NoteRun:
 		cmd.Epoch = st.Epoch
 	case *wire.StageEntry:
