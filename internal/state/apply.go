@@ -527,7 +527,7 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		return refuse(ErrInvalid, "run %q: state %v is not one to end in", c.Run, state)
 	}
 	st := *old
-	st.State, st.Reason, st.Finished, st.Progress, st.Compacted = state, reason, c.At, bytes.Clone(c.Progress), c.Small
+	st.State, st.Reason, st.Finished, st.Progress, st.Compacted, st.Plain = state, reason, c.At, bytes.Clone(c.Progress), c.Plain, c.Plain
 	if n := statusSize(c.Run, &st) + statusShort(c.Run); n > store.MaxValue {
 		return refuse(ErrInvalid, "the status of run %q would take %d bytes, the limit is %d", c.Run, n, store.MaxValue)
 	}

@@ -205,8 +205,9 @@ type Ending struct {
 	// First is the number of Last, unless that is nil.
 	First uint64
 	Last  []byte
-	// Small says that nobody is going to rewrite the journal; see Compacted.
-	Small bool
+	// Plain says that the run had a single task, whose outcome is Last, and that
+	// nobody is going to rewrite its journal; see Compacted.
+	Plain bool
 }
 
 // FinishAll is Append, and then Finish and Compacted, for many runs, each in one
@@ -226,7 +227,7 @@ func (s *State) FinishAll(ctx context.Context, all []Ending) []error {
 		if err != nil {
 			return nil, err
 		}
-		f.Small = e.Small
+		f.Plain = e.Plain
 		return []wire.Command{f}, nil
 	}, func(i int, _ []result, err error) { errs[i] = err })
 	return errs
@@ -261,7 +262,7 @@ func (s *State) finishInSteps(ctx context.Context, all []Ending) []error {
 			return nil, err
 		}
 		cs := []wire.Command{f}
-		if e.Small {
+		if e.Plain {
 			cs = append(cs, &wire.CompactedRun{Run: e.Run})
 		}
 		return cs, nil

@@ -27,7 +27,7 @@ func endings(n int) []Ending {
 	for i, c := range several(n) {
 		all[i] = Ending{
 			Run: c.Run.ID, Epoch: 1, State: job.Succeeded, Progress: job.Progress{Tasks: 1, Done: 1},
-			First: 1, Last: fmt.Appendf(nil, "outcome %d", i), Small: true,
+			First: 1, Last: fmt.Appendf(nil, "outcome %d", i), Plain: true,
 		}
 	}
 	return all
@@ -183,4 +183,51 @@ func TestARunDoesNotEndWithoutItsOutcome(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTheEndsOfManyRunsAreToldWithTheirOutcomes waits for some that go on and
+// for some that have ended, with a short outcome and with a long one.
+func TestTheEndsOfManyRunsAreToldWithTheirOutcomes(t *testing.T) {
+	s := open(t, t.TempDir())
+	const n = 6
+	for _, c := range s.CreateAll(t.Context(), several(n)) {
+		must(t, c.Err)
+	}
+	all := endings(n)
+	for i := range all {
+		if i%3 == 0 {
+			all[i].Last = bytes.Repeat(all[i].Last, shortBytes)
+		}
+	}
+	finish := func(some []Ending) {
+		t.Helper()
+		for _, err := range s.FinishAll(t.Context(), some) {
+			must(t, err)
+		}
+	}
+	finish(all[:n/2])
+	ends := s.Ends()
+	defer ends.Stop()
+	for i := range all {
+		must(t, ends.Add(all[i].Run))
+	}
+	if err := ends.Add("d/nobody@1"); !errors.Is(err, ErrNoRun) {
+		t.Errorf("got %v, want %v", err, ErrNoRun)
+	}
+	finish(all[n/2:])
+	<-ends.Ready()
+	over := ends.Take()
+	if len(over) != n {
+		t.Fatalf("%d runs are said to have ended, want %d", len(over), n)
+	}
+	for i, end := range over {
+		run, entries, err := s.Outcome(end, 8)
+		must(t, err)
+		if run.ID != all[i].Run || run.State != job.Succeeded || run.Epoch != 1 || run.Progress.Done != 1 {
+			t.Errorf("got %s, %v in epoch %d, %+v, want %s to have succeeded", run.ID, run.State, run.Epoch, run.Progress, all[i].Run)
+		}
+		if len(entries) != 2 || entries[1].Seq != 1 || !bytes.Equal(entries[1].Data, all[i].Last) {
+			t.Errorf("run %s: got %d entries, want its outcome as the last of 2", run.ID, len(entries))
+		}
+	}
 }

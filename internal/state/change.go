@@ -199,14 +199,7 @@ func (tx *change) commit() error {
 		default:
 		}
 	}
-	for _, id := range tx.touched {
-		st := tx.dirty[id]
-		if st != nil && st.State == job.Running {
-			tx.f.live[id] = st
-		} else {
-			delete(tx.f.live, id)
-		}
-	}
+	tx.f.goOn(tx.touched, tx.dirty)
 	return tx.publish()
 }
 
@@ -228,7 +221,7 @@ func (tx *change) publish() error {
 		if st == nil || st.Staged {
 			continue
 		}
-		err := tx.f.hub.publish(id, st.State.Done(), loadRun(tx.f.kv, id, st))
+		err := tx.f.hub.publish(id, st, loadRun(tx.f.kv, id, st))
 		if err != nil {
 			return err
 		}

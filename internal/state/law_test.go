@@ -57,7 +57,7 @@ func anyCommand(c choose) wire.Command {
 	case 11, 12, 13:
 		return &wire.AppendEntries{Run: id, Epoch: epoch, First: uint64(c(6)), Entries: entries()}
 	case 14, 15:
-		end := &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob(), Small: c(2) == 0}
+		end := &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob(), Plain: c(2) == 0}
 		if c(2) == 0 {
 			end.First, end.Last = uint64(c(3)), blob()
 		}

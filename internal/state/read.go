@@ -294,17 +294,21 @@ func composeRun(record []byte, st *wire.RunStatus) (job.Run, error) {
 	if err := wire.DecodeRecord(record, &run); err != nil {
 		return run, err
 	}
+	err := changed(&run, st)
+	return run, err
+}
+
+// changed takes into a run what changed of it since it was created.
+func changed(run *job.Run, st *wire.RunStatus) error {
 	run.Master, run.Epoch, run.State = st.Master, st.Epoch, st.State
 	run.Reason, run.CancelReason = st.Reason, st.Cancel
 	run.Created, run.Fire, run.NotBefore = timeOf(st.Created), utc(run.Fire), utc(run.NotBefore)
 	run.Attempt = max(run.Attempt, 1)
 	run.Finished = timeOf(st.Finished)
-	if len(st.Progress) > 0 {
-		if err := wire.DecodeRecord(st.Progress, &run.Progress); err != nil {
-			return run, err
-		}
+	if len(st.Progress) == 0 {
+		return nil
 	}
-	return run, nil
+	return wire.DecodeRecord(st.Progress, &run.Progress)
 }
 
 // utc makes equal times equal values, the zero time included.

@@ -118,10 +118,12 @@ type FinishRun struct {
 	State  job.State `msgpack:"s"`
 	Reason string    `msgpack:"w,omitempty"`
 	At     int64     `msgpack:"a"` // nanoseconds since 1970
-	// First is the number of Last, and Small says what CompactedRun does, for the
-	// same step. (Version 2)
+	// First is the number of Last. Plain says that the run had a single task, of
+	// which the journal has an outcome and nothing else that matters: there is
+	// nothing to compact, and who waits for the run needs no more than that.
+	// (Version 2)
 	First uint64 `msgpack:"n,omitempty"`
-	Small bool   `msgpack:"sm,omitempty"`
+	Plain bool   `msgpack:"pl,omitempty"`
 	// Progress is the progress as EncodeRecord wrote it.
 	Progress []byte `msgpack:"-"`
 	// Last is the last entry of the journal, or nil: the run ends with it or not

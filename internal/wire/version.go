@@ -24,7 +24,7 @@ func VersionOf(c Command) byte {
 			return 2
 		}
 	case *FinishRun:
-		if c.Last != nil || c.Small {
+		if c.Last != nil || c.Plain {
 			return 2
 		}
 	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:

@@ -16,7 +16,7 @@ func (l *leader) endAll(ctx context.Context, e wire.Endings) (wire.Ended, error)
 		f := &e.Endings[i]
 		all[i] = state.Ending{
 			Run: f.Run, Epoch: f.Epoch, State: f.State, Reason: f.Reason, Progress: f.Progress,
-			First: f.First, Last: f.Last, Small: true,
+			First: f.First, Last: f.Last, Plain: true,
 		}
 	}
 	var ended wire.Ended
