@@ -223,17 +223,15 @@ func (c *clock) fire(f state.Firing) error {
 // reserve counts the runs as begun that may begin at once, and names their
 // masters.
 func (c *clock) reserve(runs []state.FiringRun) map[job.RunID]bool {
-	reserved := map[job.RunID]bool{}
-	var choose func() string
+	all := make([]*job.Run, len(runs))
 	for i := range runs {
-		run := &runs[i].Run
-		if !c.l.mayBegin(run) {
-			continue
+		all[i] = &runs[i].Run
+	}
+	reserved := map[job.RunID]bool{}
+	for i, begins := range c.l.reserveAll(all) {
+		if begins {
+			reserved[all[i].ID] = true
 		}
-		if choose == nil {
-			choose = c.l.chooser("")
-		}
-		run.Master, reserved[run.ID] = choose(), true
 	}
 	return reserved
 }
