@@ -39,6 +39,7 @@ var rooms = []room{
 
 	{"mapreduce", "internal/codec", "what users write has no runtime in sight"},
 	{"pkg/job", "trigger", "it is words and their rules, and nothing that acts"},
+	{"internal/access", "pkg/job", "who may do what is a matter of rules: who keeps and carries them is not its business"},
 	{"internal/simnet", "internal/transport", "it is a network in memory, and no more than that"},
 	{"internal/wire", "pkg/job internal/codec", "it is messages: who sends them is not its business"},
 
@@ -51,7 +52,7 @@ var rooms = []room{
 	{"internal/runlog", "pkg/job internal/store internal/wire internal/telemetry", "it keeps lines and does not know who writes, carries or reads them"},
 	{"internal/worker", "pkg/job mapreduce sharding internal/shuffle internal/telemetry", "it executes attempts; the node brings them and takes the reports away"},
 
-	{"internal/httpapi", "pkg/job trigger internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
+	{"internal/httpapi", "pkg/job trigger internal/access internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
 	{"pkg/node", "*", "it wires what is above it"},
 	{"pkg/client", "pkg/job trigger internal/httpapi", "a program that only talks to a cluster links no node"},
 	{"pkg/nodetest", "pkg/node pkg/job mapreduce membership internal/simnet", "it builds clusters as any user could, on a simulated network"},
@@ -100,7 +101,7 @@ var doors = []door{
 
 // pure are the rooms whose results are functions of their arguments, which is
 // why their tests need no cluster.
-var pure = []string{"trigger", "sharding", "internal/master"}
+var pure = []string{"trigger", "sharding", "internal/master", "internal/access"}
 
 // timeless are the rooms that must come to the same result when they do
 // again what they did, years later and on another node.

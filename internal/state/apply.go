@@ -79,6 +79,14 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.dropLetters(c)
 	case *wire.NoteNode:
 		return tx.noteNode(c)
+	case *wire.PutToken:
+		return tx.putToken(c)
+	case *wire.RevokeToken:
+		return tx.revokeToken(c)
+	case *wire.RecordAudit:
+		return tx.recordAudit(c)
+	case *wire.ForgetAudit:
+		return tx.forgetAudit(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -123,6 +131,14 @@ func checkNames(c wire.Command) error {
 		return checkJob(c.Namespace, c.Name)
 	case *wire.PutNamespace:
 		return checkName("namespace", c.Name)
+	case *wire.PutToken:
+		return checkName("token", c.ID)
+	case *wire.RevokeToken:
+		return checkName("token", c.ID)
+	case *wire.RecordAudit:
+		return checkName("audit ID", c.ID)
+	case *wire.ForgetAudit:
+		return checkAudits(c)
 	case *wire.KeepRates:
 		return nil
 	}
@@ -192,6 +208,14 @@ func cost(c wire.Command) (job.RunID, int) {
 		return "", ratesSize(c.Windows)
 	case *wire.PutNamespace:
 		return "", len(c.Name) + len(c.Record) + perRecord
+	case *wire.PutToken:
+		return "", 2*(len(c.ID)+perRecord) + len(c.Hash) + len(c.Record)
+	case *wire.RevokeToken:
+		return "", len(c.ID) + perRecord
+	case *wire.RecordAudit:
+		return "", len(c.ID) + len(c.Record) + perRecord
+	case *wire.ForgetAudit:
+		return "", len(c.IDs) * (maxName + perRecord)
 	case *wire.DeleteJob:
 		return "", topicsSize(c.Namespace, c.Name, nil) + maxRevisions*revisionSize(c.Namespace, c.Name) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}

@@ -34,6 +34,8 @@ type fsm struct {
 	abandoned atomic.Bool
 	// cluster is the ID of the cluster, once it has one.
 	cluster atomic.Pointer[string]
+	// origin is the ID of the one that it was restored from, if it was.
+	origin atomic.Pointer[string]
 
 	// agreed is the version of commands that every server understands, as far
 	// as that is recorded.

@@ -35,7 +35,9 @@ func anyCommand(c choose) wire.Command {
 		}
 		return all
 	}
-	switch c(34) {
+	switch c(37) {
+	case 34, 35, 36:
+		return anyAccess(c, at)
 	case 32:
 		cmd := &wire.KeepRates{}
 		for range c(3) {
@@ -86,6 +88,24 @@ func anyCommand(c choose) wire.Command {
 			&wire.ResumeJob{Namespace: "d", Name: name, At: at})
 	}
 	return anyJob(c, name, at)
+}
+
+// anyAccess returns a command about tokens and what is asked for with them.
+func anyAccess(c choose, at int64) wire.Command {
+	id := oneOf(c, "a", "b", "c")
+	switch c(5) {
+	case 0, 1:
+		return &wire.PutToken{ID: id, Hash: bytes.Repeat([]byte{byte(c(2))}, oneOf(c, 31, 32, 32, 32)), First: c(3) == 0, Record: []byte{byte(c(2))}}
+	case 2:
+		return &wire.RevokeToken{ID: id}
+	case 3:
+		return &wire.RecordAudit{ID: id, At: at, Record: bytes.Repeat([]byte{byte(c(2))}, oneOf(c, 1, 2, maxAudit+1))}
+	}
+	cmd := &wire.ForgetAudit{}
+	for range c(4) {
+		cmd.IDs, cmd.Ats = append(cmd.IDs, oneOf(c, "a", "b", "c", "")), append(cmd.Ats, int64(c(30)))
+	}
+	return cmd
 }
 
 // fitting makes of a command one that is likely not to be refused, most of the
@@ -328,7 +348,7 @@ func checkLaw(t testing.TB, f *fsm) {
 	}
 	checkInboxes(t, f, all, left)
 	for key := range left {
-		if !strings.ContainsRune("cvisbyWPNmATSR", rune(key[0])) {
+		if !strings.ContainsRune("cviIsbyWPNmATSRGBp", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}

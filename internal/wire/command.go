@@ -478,6 +478,14 @@ func newCommand(kind byte) Command {
 		return &KeepRates{}
 	case 'S':
 		return &PutNamespace{}
+	case 'G':
+		return &PutToken{}
+	case 'H':
+		return &RevokeToken{}
+	case 'A':
+		return &RecordAudit{}
+	case 'F':
+		return &ForgetAudit{}
 	}
 	return nil
 }

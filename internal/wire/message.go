@@ -58,6 +58,15 @@ const (
 	MethodPutNamespace = "state.put-namespace" // job.Namespace -> Nothing
 	MethodNamespaces   = "state.namespaces"    // Nothing -> []job.Namespace
 
+	MethodPutToken     = "state.put-token"    // NewToken -> job.Token
+	MethodTokens       = "state.tokens"       // Nothing -> []job.Token
+	MethodRevokeToken  = "state.revoke-token" // TokenRef -> Nothing
+	MethodAuthenticate = "state.authenticate" // Proof -> job.Token
+	MethodRecord       = "state.record"       // job.Audit -> Nothing
+	MethodAudit        = "state.audit"        // job.AuditQuery -> job.AuditPage
+
+	MethodBackup = "state.backup" // stream: nothing -> a backup
+
 	MethodPause  = "state.pause"  // JobRef -> Nothing
 	MethodResume = "state.resume" // JobRef -> Nothing
 	MethodRemove = "state.remove" // Renew -> Nothing

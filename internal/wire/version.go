@@ -27,7 +27,7 @@ func VersionOf(c Command) byte {
 		if c.Last != nil || c.Plain {
 			return 2
 		}
-	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:
+	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit:
 		return 2
 	case *PutJob:
 		if len(c.Listens) > 0 || c.Keep {

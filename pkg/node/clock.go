@@ -129,7 +129,7 @@ func (c *clock) settle(namespace, name string) error {
 	if err != nil {
 		return err
 	}
-	table, err := c.tables.of(&d, c.l.state.Cluster(), c.l.n.cfg.Calendars)
+	table, err := c.tables.of(&d, c.l.state.Origin(), c.l.n.cfg.Calendars)
 	if err != nil { // it was accepted once, by a node that knew more
 		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
 	}

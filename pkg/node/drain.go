@@ -65,12 +65,15 @@ func (n *Node) nameOf(id string) string {
 
 // serveDrain answers those who want this node to work less.
 func (n *Node) serveDrain() {
-	handle(n, wire.MethodDrain, func(ctx context.Context, _ string, d wire.Drain) (wire.Nothing, error) {
-		if !d.Off {
-			return wire.Nothing{}, n.giveUpWork(ctx)
+	handle(n, wire.MethodDrain, func(ctx context.Context, from string, d wire.Drain) (none wire.Nothing, err error) {
+		if d.Off {
+			n.worker.Resume()
+			err = n.setDraining(false)
+		} else {
+			err = n.giveUpWork(ctx)
 		}
-		n.worker.Resume()
-		return wire.Nothing{}, n.setDraining(false)
+		n.witness(from, wire.MethodDrain, d, err)
+		return none, err
 	})
 }
 

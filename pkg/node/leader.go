@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/internal/scheduler"
@@ -27,6 +28,8 @@ type leader struct {
 	began  time.Time
 	poke   chan struct{} // holds one if a run may begin that could not before
 	litter chan struct{} // holds one if a run has ended since it was cleared away
+
+	audited atomic.Int64 // how much of what was asked for this leader has recorded
 
 	retries chan struct{} // holds one while the next attempt of a run is written
 

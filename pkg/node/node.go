@@ -72,6 +72,7 @@ type Node struct {
 	ends      *ends
 	server    *server // nil unless the node holds the state
 	skew      skew
+	proofs    proofs
 	keys      scheduler.Keys                                             // the values of expressions on the input of runs
 	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
 
