@@ -149,6 +149,7 @@ func (l *leader) admitRun(c wire.Create) (job.Run, error) {
 	if reserved {
 		run.Master = l.choose("")
 	}
+	run.Trace = telemetry.AtOnce(run.Trace, reserved)
 	made, err := l.recordRun(run, c.Chunks)
 	switch {
 	case err == nil && made.ID == run.ID && made.Master != "" && !made.State.Done():

@@ -36,7 +36,7 @@ func (l *leader) admitAll(creates []wire.Create) (wire.Accepted, error) {
 			continue
 		}
 		if reserved[i] = l.reserve(&k.Run); reserved[i] {
-			k.Run.Master = choose()
+			k.Run.Master, k.Run.Trace = choose(), telemetry.AtOnce(k.Run.Trace, true)
 		} else {
 			waits[of] = true // none of those behind it overtakes it
 		}
