@@ -32,7 +32,7 @@ func (m *Metrics) Sums(ctx context.Context) (map[string]float64, error) {
 	looks := maps.Clone(m.looks)
 	m.mu.Unlock()
 	o := observer{of: map[string]float64{}}
-	var errs []error
+	errs := make([]error, 0, len(looks))
 	for _, look := range looks {
 		errs = append(errs, look(ctx, o))
 	}

@@ -135,6 +135,6 @@ func (k *Span) SetAttributes(kvs ...attribute.KeyValue) {
 	k.of.mu.Lock()
 	defer k.of.mu.Unlock()
 	for _, kv := range kvs {
-		k.attrs[kv.Key] = kv.Value.Emit()
+		k.attrs[kv.Key] = kv.Value.String()
 	}
 }
