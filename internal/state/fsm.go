@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type fsm struct {
 	log  *slog.Logger
 	dir  string          // where a snapshot is unpacked
 	stop <-chan struct{} // closed when waiting for room is over
+
+	// metrics gets how long entries take. Nil means nobody does.
+	metrics *telemetry.Metrics
 
 	// broken is why nothing is carried out any more.
 	broken atomic.Pointer[error]
@@ -209,8 +213,11 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	case f.abandoned.Load():
 		err = ErrClosed
 	default:
+		began := f.metrics.Begin(context.Background())
 		if err = f.apply(logs, answers); err != nil {
 			err = f.fail(err)
+		} else {
+			f.metrics.Applied(context.Background(), began)
 		}
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -9,7 +10,7 @@ import (
 )
 
 // run is what the worker has of one run, in one epoch. All of it is guarded by
-// the worker's mu except for what never changes.
+// the worker's mu except for what never changes, and traced.
 type run struct {
 	id      job.RunID
 	epoch   uint64
@@ -31,6 +32,8 @@ type run struct {
 	backlog    int64 // bytes of results in it
 	reporting  bool  // whether there is a reporter
 	sizes      int   // how many outcomes the last report had
+
+	traced [2]atomic.Int32 // attempts that have a span: first ones, and later ones
 
 	pace  time.Duration // how long an attempt takes, lately
 	total Totals

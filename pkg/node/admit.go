@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -120,7 +121,7 @@ func (l *leader) reserveAll(runs []*job.Run) []bool {
 		if choose == nil {
 			choose = l.chooser("")
 		}
-		run.Master = choose()
+		run.Master, run.Trace = choose(), telemetry.AtOnce(run.Trace, true)
 	}
 	return reserved
 }

@@ -311,7 +311,6 @@ func (p *peers) address(id string) (string, bool) {
 }
 
 func (p *peers) changedLocked(news func(*watcher)) {
-	p.n.metrics.Members(p.n.ctx, len(p.known))
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.news = append(p.news, news)
