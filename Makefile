@@ -86,6 +86,10 @@ bench-peers: ## Measure muster beside asynq, River, Go, GNU and DuckDB; the page
 test-peers: ## Vet and test what measures muster beside others
 	cd benchmarks/peers && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
 
+.PHONY: test-deploy
+test-deploy: ## Check what is in deploy: manifests, alerts and the dashboard
+	cd deploy/check && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
+
 .PHONY: verify
 verify: ## Check that generated files, go.mod and go.sum are up to date
 	GO=$(GO) .ci/verify

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,6 +69,7 @@ func logger(level string) (*slog.Logger, error) {
 
 func agentCommand() *cobra.Command {
 	var f nodeFlags
+	var watch watchFlags
 	var grace time.Duration
 	c := &cobra.Command{
 		Use:   "agent",
@@ -91,18 +93,26 @@ sleep; to run your own, start a node in your program.`,
 				return fmt.Errorf("--grace %v: want a positive duration: %w", grace, errUsage)
 			}
 			cfg.Processors = processors()
-			n, err := node.Start(c.Context(), cfg)
+			w, err := watch.begin(c.Context(), &cfg)
 			if err != nil {
 				return err
 			}
+			n, err := node.Start(c.Context(), cfg)
+			if err != nil {
+				return errors.Join(err, w.stop(c.Context()))
+			}
+			w.node.Store(n)
 			fmt.Fprintf(os.Stderr, "\nnode %s is up. Join it from elsewhere with\n  muster agent --join %s\nand give it work with\n  muster submit fanout --join %s --params '{\"tasks\":100000}'\n\n", n.Name(), n.Gossip(), n.Gossip())
 			<-c.Context().Done()
+			w.node.Store(nil)
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), grace)
 			defer cancel()
-			return n.Stop(ctx)
+			err = n.Stop(ctx)
+			return errors.Join(err, w.stop(ctx))
 		},
 	}
 	f.add(c)
+	watch.add(c)
 	c.Flags().StringVar(&f.cfg.Dir, "dir", "", "data directory (default: a temporary one, removed at the end)")
 	c.Flags().IntVar(&f.cfg.Servers, "servers", 0, "how many nodes hold the state: 1, 3 or 5, the same on each of them (default: this node alone without --join, else others)")
 	c.Flags().IntVar(&f.cfg.Slots, "slots", 0, "attempts at a time (default: one per core)")

@@ -89,6 +89,7 @@ var doors = []door{
 
 	{"go.opentelemetry.io/otel/sdk", "cmd/muster", "an embedder brings an SDK of his own, or none"},
 	{"go.opentelemetry.io/otel/exporters", "cmd/muster", "an embedder brings exporters of his own, or none"},
+	{"github.com/prometheus/client_golang", "cmd/muster", "who scrapes an embedder's program is his own business"},
 	{"go.opentelemetry.io/otel", "*", "the API is free for all: without an SDK it does nothing"},
 
 	{"github.com/cespare/xxhash", "sharding internal/shuffle internal/store", "where a hash must be the same on every node and in every release"},

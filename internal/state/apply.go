@@ -163,7 +163,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.AppendEntries:
 		return c.Run, entriesSize(c.Run, c.Entries)
 	case *wire.FinishRun:
-		return c.Run, len(c.Reason) + len(c.Progress)
+		return c.Run, len(c.Reason) + len(c.Progress) + partsSize(len(c.Run), len(c.Last))
 	case *wire.CancelRun:
 		return c.Run, len(c.Reason)
 	case *wire.KillRun:
@@ -298,7 +298,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	if r, err := tx.mayCreate(c); err != nil || r.err != nil || r.status != nil {
 		return r, err
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, 0, 0, c.Entries)
+	added, r, err := tx.fresh(c.Run, old, old.Next, 0, 0, c.Entries)
 	if err != nil || r.err != nil {
 		return r, err
 	}
@@ -306,7 +306,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 		return refuse(ErrConflict, "run %q is to begin with %d journal entries and has %d", c.Run, c.Chunks, have)
 	}
 	st := wire.RunStatus{
-		Next: old.Next, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
+		Next: old.Next, Journal: old.Journal, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
 		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
 		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
 	}
@@ -339,7 +339,7 @@ func (tx *change) again(c *wire.CreateRun, old *wire.RunStatus) (result, error) 
 		return refuse(ErrExists, "%q, and it is another", c.Run)
 	}
 	if !old.Rewritten {
-		_, r, err := tx.fresh(c.Run, old.Chunks, 0, 0, c.Entries)
+		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, 0, c.Entries)
 		if err != nil {
 			return result{}, err
 		}
@@ -410,11 +410,11 @@ func (tx *change) stage(c *wire.StageEntry) (result, error) {
 	case !old.Staged:
 		return tx.staged(c, old)
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, 0, c.Seq, [][]byte{c.Entry})
+	added, r, err := tx.fresh(c.Run, old, old.Next, 0, c.Seq, [][]byte{c.Entry})
 	if err != nil || r.err != nil || len(added) == 0 {
 		return r, err
 	}
-	st := wire.RunStatus{Staged: true, Next: old.Next, Created: max(old.Created, c.At)}
+	st := wire.RunStatus{Staged: true, Next: old.Next, Journal: old.Journal, Created: max(old.Created, c.At)}
 	if !old.Staged {
 		if err := tx.batch.Put(stagedKey(c.Run), nil); err != nil {
 			return result{}, err
@@ -429,7 +429,7 @@ func (tx *change) staged(c *wire.StageEntry, old *wire.RunStatus) (result, error
 		if old.Rewritten {
 			return result{}, nil
 		}
-		_, r, err := tx.fresh(c.Run, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
+		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
 		if err != nil || r.err == nil {
 			return result{}, err
 		}
@@ -453,6 +453,9 @@ func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
 		return result{}, nil
 	}
 	st := *old
+	if len(st.Journal) > 0 { // all of it is in the status
+		st.Next = 0
+	}
 	for range min(c.Limit, discardStep, st.Next) {
 		key := entryKey(c.Run, st.Next-1)
 		first, err := tx.batch.Get(key)
@@ -507,7 +510,7 @@ func (tx *change) append(c *wire.AppendEntries) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, c.Epoch, c.First, c.Entries)
+	added, r, err := tx.fresh(c.Run, old, old.Next, c.Epoch, c.First, c.Entries)
 	if old.State.Done() && (r.err != nil || len(added) > 0) {
 		return final(c.Run, old)
 	}
@@ -523,8 +526,15 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	if old.Epoch != c.Epoch {
+	if old.Epoch != c.Epoch || c.Last != nil && old.Master == "" {
 		return fenced(c.Run, c.Epoch, old)
+	}
+	var last, added [][]byte
+	if c.Last != nil {
+		last = [][]byte{c.Last}
+	}
+	if added, r, err = tx.fresh(c.Run, old, old.Next, c.Epoch, c.First, last); err != nil || r.err != nil && !old.State.Done() {
+		return r, err
 	}
 	state, reason := c.State, c.Reason
 	if old.Cancel != "" && state != job.Canceled {
@@ -532,7 +542,7 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		state, reason = job.Canceled, old.Cancel
 	}
 	if old.State.Done() {
-		if old.State == state && !old.Killed { // an answer that was lost, and a second try
+		if old.State == state && !old.Killed && r.err == nil && len(added) == 0 { // an answer that was lost, and a second try
 			return result{status: old}, nil
 		}
 		return final(c.Run, old)
@@ -541,14 +551,14 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		return refuse(ErrInvalid, "run %q: state %v is not one to end in", c.Run, state)
 	}
 	st := *old
-	st.State, st.Reason, st.Finished, st.Progress = state, reason, c.At, bytes.Clone(c.Progress)
-	if n := statusSize(c.Run, &st); n > store.MaxValue {
+	st.State, st.Reason, st.Finished, st.Progress, st.Compacted, st.Plain = state, reason, c.At, bytes.Clone(c.Progress), c.Plain, c.Plain
+	if n := statusSize(c.Run, &st) + statusShort(c.Run); n > store.MaxValue {
 		return refuse(ErrInvalid, "the status of run %q would take %d bytes, the limit is %d", c.Run, n, store.MaxValue)
 	}
-	if err := tx.conclude(c.Run, &st); err != nil {
+	if err := errors.Join(tx.conclude(c.Run, &st), tx.put(c.Run, c.Epoch, &st, added)); err != nil {
 		return result{}, err
 	}
-	return tx.update(c.Run, &st)
+	return result{status: &st}, nil
 }
 
 func (tx *change) cancel(c *wire.CancelRun) (result, error) {
@@ -627,7 +637,7 @@ func fenced(id job.RunID, epoch uint64, st *wire.RunStatus) (result, error) {
 // fresh returns those of entries, numbered from first, that a journal of next
 // entries does not have. It refuses a gap, and entries that are there already
 // but differ or were written under another epoch.
-func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byte) ([][]byte, result, error) {
+func (tx *change) fresh(id job.RunID, st *wire.RunStatus, next, epoch, first uint64, entries [][]byte) ([][]byte, result, error) {
 	if first > next {
 		r, err := refuse(ErrConflict, "run %q has %d journal entries, number %d would leave a gap", id, next, first)
 		return nil, r, err
@@ -637,7 +647,7 @@ func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byt
 		if seq >= next {
 			return entries[i:], result{}, nil
 		}
-		had, data, err := readEntry(tx.batch, id, seq)
+		had, data, err := readEntry(tx.batch, id, st, seq)
 		if err != nil {
 			return nil, result{}, err
 		}
@@ -649,30 +659,8 @@ func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byt
 	return nil, result{}, nil
 }
 
-// put adds entries to the journal and makes st the status of the run.
-func (tx *change) put(id job.RunID, epoch uint64, st *wire.RunStatus, entries [][]byte) error {
-	for _, e := range entries {
-		if err := putEntry(tx.batch, id, st.Next, epoch, e); err != nil {
-			return err
-		}
-		st.Next++
-	}
-	tx.set(id, st)
-	return nil
-}
-
 func putEntry(b *store.Batch, id job.RunID, seq, epoch uint64, entry []byte) error {
 	return putParts(b, entryKey(id, seq), binary.AppendUvarint(nil, epoch), entry)
-}
-
-// readEntry returns a journal entry that must be there and its epoch.
-func readEntry(g getter, id job.RunID, seq uint64) (epoch uint64, data []byte, err error) {
-	key := entryKey(id, seq)
-	b, err := getParts(g, key)
-	if err != nil {
-		return 0, nil, missing(err)
-	}
-	return splitEntry(blob{key, b})
 }
 
 func splitEntry(b blob) (epoch uint64, data []byte, err error) {

@@ -188,37 +188,41 @@ func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
 		return refuse(ErrInvalid, "run %q: %d entries to rewrite, the limit is %d", c.Run, len(c.Seqs), rewriteStep)
 	}
 	// Nothing is written before all is known to be right.
-	epochs, firsts := make([]uint64, len(c.Seqs)), make([]byte, len(c.Seqs))
-	same, sizes := make([]bool, len(c.Seqs)), make([]int, len(c.Seqs))
+	epochs, same, sizes := make([]uint64, len(c.Seqs)), make([]bool, len(c.Seqs)), make([]int, len(c.Seqs))
 	for i, seq := range c.Seqs {
 		if seq >= old.Next || i > 0 && seq <= c.Seqs[i-1] {
 			return refuse(ErrInvalid, "run %q: journal entry %d of %d to rewrite is unknown or out of order", c.Run, seq, old.Next)
 		}
-		first, err := tx.batch.Get(entryKey(c.Run, seq))
-		if err != nil {
-			return result{}, missing(err)
-		}
-		epoch, data, err := readEntry(tx.batch, c.Run, seq)
+		epoch, data, err := readEntry(tx.batch, c.Run, old, seq)
 		if err != nil {
 			return result{}, err
 		}
 		if len(c.Entries[i]) > len(data) {
 			return refuse(ErrInvalid, "run %q: journal entry %d has %d bytes and can't be rewritten to %d", c.Run, seq, len(data), len(c.Entries[i]))
 		}
-		epochs[i], firsts[i] = epoch, first[0]
-		same[i], sizes[i] = bytes.Equal(data, c.Entries[i]), len(data)
+		epochs[i], same[i], sizes[i] = epoch, bytes.Equal(data, c.Entries[i]), len(data)
 	}
 	st := *old
+	if len(st.Journal) > 0 {
+		if st.Journal, err = replaced(old.Journal, c.Seqs, c.Entries); err != nil {
+			return result{}, err
+		}
+	}
 	for i, seq := range c.Seqs {
 		if same[i] {
 			continue
 		}
 		st.Rewritten = true
+		if len(st.Journal) > 0 {
+			continue
+		}
 		tx.freed += sizes[i] - len(c.Entries[i])
-		if err := errors.Join(
-			deleteParts(tx.batch, entryKey(c.Run, seq), firsts[i:i+1]),
-			putEntry(tx.batch, c.Run, seq, epochs[i], c.Entries[i]),
-		); err != nil {
+		key := entryKey(c.Run, seq)
+		first, err := tx.batch.Get(key)
+		if err != nil {
+			return result{}, missing(err)
+		}
+		if err := errors.Join(deleteParts(tx.batch, key, first), putEntry(tx.batch, c.Run, seq, epochs[i], c.Entries[i])); err != nil {
 			return result{}, err
 		}
 	}
@@ -279,7 +283,7 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if old.Next == 0 {
+	if old.Next == 0 || len(old.Journal) > 0 {
 		tx.set(c.Run, nil)
 		return result{}, nil
 	}
@@ -294,6 +298,10 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		begun = tx.batch.Delete(unfinishedKey(id))
 	}
 	_, counted := tx.count(finishedKey(st.Namespace, st.Job), 1)
+	var uncompacted error
+	if !st.Compacted {
+		uncompacted = tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)})
+	}
 	if st.Fired {
 		begun = errors.Join(begun, tx.over(id, st))
 	}
@@ -303,7 +311,7 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		tx.leave(id, st),
 		tx.release(id, st),
 		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), []byte{byte(st.State)}),
-		tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)}),
+		uncompacted,
 		tx.happened(id, st, st.Finished, "%s", because(st.State.String(), st.Reason)),
 	)
 }

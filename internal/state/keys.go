@@ -22,8 +22,8 @@ import (
 //	A                       version of commands that every server understands
 //	r id 0 part             a run as it was created
 //	h id 0                  its status
-//	l id 0 n                happening number n of its history
-//	j id 0 seq part         entry number seq of its journal
+//	l id 0 n                happening number n of its history, unless its status has it
+//	j id 0 seq part         entry number seq of its journal, unless its status has all
 //	u id 0                  it has begun and has no final state
 //	g id 0                  there are entries, but no run
 //	a id 0 n                it was tried again, as attempt n: the ID of that
@@ -69,7 +69,7 @@ var (
 	allQueuedKey = []byte("Q")
 )
 
-const layoutVersion = 3
+const layoutVersion = 4
 
 // maxName bounds the ID of a run and the names of a job in bytes.
 const maxName = 512

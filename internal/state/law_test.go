@@ -59,7 +59,11 @@ func anyCommand(c choose) wire.Command {
 	case 11, 12, 13:
 		return &wire.AppendEntries{Run: id, Epoch: epoch, First: uint64(c(6)), Entries: entries()}
 	case 14, 15:
-		return &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob()}
+		end := &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob(), Plain: c(2) == 0}
+		if c(2) == 0 {
+			end.First, end.Last = uint64(c(3)), blob()
+		}
+		return end
 	case 16:
 		return &wire.CancelRun{Run: id, Reason: oneOf(c, "", "why"), At: at}
 	case 17:
@@ -123,7 +127,7 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 	case *wire.AppendEntries:
 		cmd.Epoch, cmd.First = st.Epoch, max(st.Next, 1)-uint64(c(2))
 	case *wire.FinishRun:
-		cmd.Epoch, cmd.State = st.Epoch, job.Succeeded+job.State(c(3))
+		cmd.Epoch, cmd.State, cmd.First = st.Epoch, job.Succeeded+job.State(c(3)), st.Next
 	case *wire.NoteRun:
 		cmd.Epoch = st.Epoch
 	case *wire.StageEntry:
@@ -131,7 +135,7 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 	case *wire.RewriteEntries:
 		cmd.Seqs, cmd.Entries = nil, nil
 		for seq := range st.Next {
-			_, data, err := readEntry(f.kv, id, seq)
+			_, data, err := readEntry(f.kv, id, st, seq)
 			must(t, err)
 			if c(2) == 0 {
 				cmd.Seqs, cmd.Entries = append(cmd.Seqs, seq), append(cmd.Entries, data[:len(data)/(1+c(2))])
@@ -263,6 +267,12 @@ func checkLaw(t testing.TB, f *fsm) {
 	for id, st := range runs {
 		why := fmt.Sprintf("run %q, %+v", id, st)
 		for seq := range st.Next {
+			if len(st.Journal) > 0 {
+				if _, _, err := readEntry(f.kv, id, st, seq); err != nil {
+					t.Fatalf("%s: %v", why, err)
+				}
+				continue
+			}
 			need(entryKey(id, seq), why)
 			for part := 1; part < maxParts; part++ {
 				delete(left, string(partKey(entryKey(id, seq), part)))
@@ -276,7 +286,7 @@ func checkLaw(t testing.TB, f *fsm) {
 			continue
 		}
 		need(recordKey(id), why)
-		for n := st.Happened - min(st.Happened, maxHistory); n < st.Happened; n++ {
+		for n := max(st.Happened-min(st.Happened, maxHistory), told(st)); n < st.Happened; n++ {
 			need(happeningKey(id, n), why)
 		}
 		if (st.Waits != wire.WaitsForNothing) != (st.State == job.Pending) {

@@ -153,7 +153,7 @@ func (f *fsm) Restore(src io.ReadCloser) error {
 			return err
 		}
 		if st != nil && !st.Staged {
-			if err := f.hub.publish(id, st.State.Done(), loadRun(f.kv, id, st)); err != nil {
+			if err := f.hub.publish(id, st, loadRun(f.kv, id, st)); err != nil {
 				return err
 			}
 		}

@@ -118,8 +118,17 @@ type FinishRun struct {
 	State  job.State `msgpack:"s"`
 	Reason string    `msgpack:"w,omitempty"`
 	At     int64     `msgpack:"a"` // nanoseconds since 1970
+	// First is the number of Last. Plain says that the run had a single task, of
+	// which the journal has an outcome and nothing else that matters: there is
+	// nothing to compact, and who waits for the run needs no more than that.
+	// (Version 2)
+	First uint64 `msgpack:"n,omitempty"`
+	Plain bool   `msgpack:"pl,omitempty"`
 	// Progress is the progress as EncodeRecord wrote it.
 	Progress []byte `msgpack:"-"`
+	// Last is the last entry of the journal, or nil: the run ends with it or not
+	// at all. (Version 2)
+	Last []byte `msgpack:"-"`
 }
 
 // CancelRun records that somebody asked for a run to end.
@@ -239,7 +248,6 @@ func (*DiscardStaged) blobs() [][]byte    { return nil }
 func (*AdmitRun) blobs() [][]byte         { return nil }
 func (*AssignRun) blobs() [][]byte        { return nil }
 func (c *AppendEntries) blobs() [][]byte  { return c.Entries }
-func (c *FinishRun) blobs() [][]byte      { return [][]byte{c.Progress} }
 func (*CancelRun) blobs() [][]byte        { return nil }
 func (*KillRun) blobs() [][]byte          { return nil }
 func (*NoteRun) blobs() [][]byte          { return nil }
@@ -251,6 +259,13 @@ func (c *PutJob) blobs() [][]byte         { return append([][]byte{c.Record}, c.
 func (*DeleteJob) blobs() [][]byte        { return nil }
 func (*PauseJob) blobs() [][]byte         { return nil }
 func (*ResumeJob) blobs() [][]byte        { return nil }
+
+func (c *FinishRun) blobs() [][]byte {
+	if c.Last == nil {
+		return [][]byte{c.Progress}
+	}
+	return [][]byte{c.Progress, c.Last}
+}
 
 func (c *CreateRun) take(b [][]byte) error {
 	if len(b) == 0 {
@@ -266,6 +281,13 @@ func (c *RewriteEntries) take(b [][]byte) error {
 	}
 	c.Entries = b
 	return nil
+}
+
+func (c *FinishRun) take(b [][]byte) error {
+	if len(b) < 2 {
+		return only(b, &c.Progress)
+	}
+	return only(b, &c.Progress, &c.Last)
 }
 
 func (c *PutJob) take(b [][]byte) error {
@@ -284,7 +306,6 @@ func (c *StageEntry) take(b [][]byte) error    { return only(b, &c.Entry) }
 func (*DiscardStaged) take(b [][]byte) error   { return only(b) }
 func (*AdmitRun) take(b [][]byte) error        { return only(b) }
 func (*AssignRun) take(b [][]byte) error       { return only(b) }
-func (c *FinishRun) take(b [][]byte) error     { return only(b, &c.Progress) }
 func (*CancelRun) take(b [][]byte) error       { return only(b) }
 func (*KillRun) take(b [][]byte) error         { return only(b) }
 func (*NoteRun) take(b [][]byte) error         { return only(b) }

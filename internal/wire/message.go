@@ -208,6 +208,7 @@ type RunRef struct {
 // Dispatch hands tasks to a worker.
 type Dispatch struct {
 	Run     job.Run  `msgpack:"r"`
+	Lost    bool     `msgpack:"l,omitempty"` // they were lost with a member, and go ahead
 	Before  []byte   `msgpack:"b,omitempty"`
 	Sources []Source `msgpack:"s,omitempty"`
 	N       int      `msgpack:"n"`

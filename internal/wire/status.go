@@ -42,8 +42,14 @@ type RunStatus struct {
 	Rewritten bool `msgpack:"rw,omitempty"`
 	// Compacted says that nobody is going to rewrite the journal any more.
 	Compacted bool `msgpack:"cd,omitempty"`
+	// Plain is as FinishRun has it.
+	Plain bool `msgpack:"pl,omitempty"`
 	// Line is where the run waits for a master, within its job.
 	Line string `msgpack:"ln,omitempty"`
+	// Journal is the entries of a journal that is short, and History the first
+	// happenings, as the state lists them.
+	Journal []byte `msgpack:"jn,omitempty"`
+	History []byte `msgpack:"hy,omitempty"`
 }
 
 // Waits is what a run waits for before it begins.

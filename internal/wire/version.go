@@ -23,6 +23,10 @@ func VersionOf(c Command) byte {
 		if c.Overlap != 0 || c.Line != "" {
 			return 2
 		}
+	case *FinishRun:
+		if c.Last != nil || c.Plain {
+			return 2
+		}
 	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit:
 		return 2
 	case *PutJob:

@@ -58,6 +58,7 @@ type Node struct {
 	log       *slog.Logger
 	spans     telemetry.Spans
 	metrics   *telemetry.Metrics
+	unwatch   func() error // has nobody look at the node any more
 
 	transport *transport.Transport
 	state     *state.State // nil unless the node holds it
@@ -217,7 +218,7 @@ func (n *Node) closeTransport(context.Context) error {
 func (n *Node) lost(id string) {
 	select {
 	case <-n.ready:
-		n.peers.doubt(id, probes)
+		n.peers.doubt(id, patient)
 	default:
 	}
 }
@@ -321,7 +322,7 @@ func (n *Node) closeMembership(ctx context.Context) error {
 }
 
 // open lets other nodes in.
-func (n *Node) open(ctx context.Context) error {
+func (n *Node) open(ctx context.Context) (err error) {
 	close(n.ready)
 	n.wg.Go(n.renew)
 	n.wg.Go(n.attend)
@@ -329,7 +330,13 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.checkCluster(ctx); err != nil {
 		return err
 	}
-	return n.meet(ctx)
+	if err := n.meet(ctx); err != nil {
+		return err
+	}
+	if n.unwatch, err = n.metrics.Watch(n.reading); err != nil {
+		return fmt.Errorf("node: MeterProvider: %w", err)
+	}
+	return nil
 }
 
 // meetTimeout bounds how long a start waits for what the members of the pool
@@ -354,7 +361,7 @@ func (n *Node) drain(ctx context.Context) error {
 	n.mu.Lock()
 	n.stopping = true
 	n.mu.Unlock()
-	err := n.setDraining(true) // others need not find out by being refused
+	err := errors.Join(n.unwatch(), n.setDraining(true)) // others need not find out by being refused
 	n.masters.handOver()
 	n.masters.wait(ctx)
 	err = errors.Join(err, n.worker.Drain(ctx))

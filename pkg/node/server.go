@@ -46,7 +46,7 @@ func (n *Node) openState(ctx context.Context) (err error) {
 		return nil
 	}
 	n.state, err = state.Open(ctx, state.Config{
-		Dir: n.stateDir(), ID: n.id, Logger: n.log, Now: n.wall, Transport: n.transport, Called: n.nameOf,
+		Dir: n.stateDir(), ID: n.id, Logger: n.log, Metrics: n.metrics, Now: n.wall, Transport: n.transport, Called: n.nameOf,
 	})
 	if err != nil {
 		return err
@@ -159,6 +159,7 @@ func (s *server) reclaim(ctx context.Context) {
 func (s *server) term(ctx context.Context) {
 	st := s.state.Status()
 	s.n.log.Info("this node leads the cluster", telemetry.Term(st.Term), telemetry.Cluster(st.Cluster))
+	s.n.metrics.Led(ctx)
 	l := newLeader(ctx, s)
 	for {
 		err := l.establish()
