@@ -61,27 +61,27 @@ type Output struct {
 
 // Schedule says when a job is due: see trigger.Schedule.
 type Schedule struct {
-	When          string             `json:"when,omitempty" maxLength:"65536" doc:"The text of a trigger. Empty means never by itself." example:"30 2 * * *"`
-	Zone          string             `json:"zone,omitempty" doc:"IANA name of the zone of local times. Empty means UTC." example:"Europe/Berlin"`
-	Gap           string             `json:"gap,omitempty" enum:"shift,skip" doc:"What becomes of a fire at a local time that its day lacks. Empty means shift."`
-	Twice         string             `json:"twice,omitempty" enum:"first,last,both" doc:"What becomes of a fire at a local time that its day has twice. Empty means first."`
-	Start         time.Time          `json:"start,omitzero" doc:"The first instant at which it may be due."`
-	End           time.Time          `json:"end,omitzero" doc:"The first instant at which it may not be due any more."`
-	MaxRuns       int                `json:"max_runs,omitempty" minimum:"0" doc:"After how many runs the trigger has ended. 0 means never."`
-	Jitter        Duration           `json:"jitter,omitempty" doc:"By how much a run may start after its fire."`
-	Overlap       string             `json:"overlap,omitempty" enum:"skip,queue-one,queue-all,cancel-old,kill-old,allow" doc:"What happens when a fire meets a run that is not over."`
-	OverlapLimit  int                `json:"overlap_limit,omitempty" minimum:"0" doc:"How many runs wait, or there are, at most. 0 means 100."`
-	OverlapGrace  Duration           `json:"overlap_grace,omitempty" doc:"How long cancel-old waits. 0 means 30s."`
-	OverlapKey    string             `json:"overlap_key,omitempty" doc:"Expression on a run's input: only runs of the same value overlap."`
-	Misfire       string             `json:"misfire,omitempty" enum:"skip,one,all" doc:"What becomes of fires that nobody noticed in time."`
-	MisfireLimit  int                `json:"misfire_limit,omitempty" minimum:"0" doc:"How many runs misfire all makes at most at a time. 0 means 100."`
-	CatchUp       Duration           `json:"catch_up,omitempty" doc:"How old a missed fire may be. 0 means 24h."`
-	Threshold     Duration           `json:"threshold,omitempty" doc:"How late a fire may be noticed and not count as missed. 0 means 60s."`
-	OnResume      string             `json:"on_resume,omitempty" enum:"skip,one,all" doc:"What becomes of fires during a pause."`
-	Blackout      []trigger.Blackout `json:"blackout,omitempty" maxItems:"100" doc:"Times in which nothing is due."`
-	Only          []string           `json:"only,omitempty" doc:"Calendars one of which must have the day of a fire."`
-	Except        []string           `json:"except,omitempty" doc:"Calendars none of which may have the day of a fire."`
-	Excluded      string             `json:"excluded,omitempty" enum:"drop,next,previous" doc:"What becomes of a fire on a day that calendars leave out."`
+	When         string             `json:"when,omitempty" maxLength:"65536" doc:"The text of a trigger. Empty means never by itself." example:"30 2 * * *"`
+	Zone         string             `json:"zone,omitempty" doc:"IANA name of the zone of local times. Empty means UTC." example:"Europe/Berlin"`
+	Gap          string             `json:"gap,omitempty" enum:"shift,skip" doc:"What becomes of a fire at a local time that its day lacks. Empty means shift."`
+	Twice        string             `json:"twice,omitempty" enum:"first,last,both" doc:"What becomes of a fire at a local time that its day has twice. Empty means first."`
+	Start        time.Time          `json:"start,omitzero" doc:"The first instant at which it may be due."`
+	End          time.Time          `json:"end,omitzero" doc:"The first instant at which it may not be due any more."`
+	MaxRuns      int                `json:"max_runs,omitempty" minimum:"0" doc:"After how many runs the trigger has ended. 0 means never."`
+	Jitter       Duration           `json:"jitter,omitempty" doc:"By how much a run may start after its fire."`
+	Overlap      string             `json:"overlap,omitempty" enum:"skip,queue-one,queue-all,cancel-old,kill-old,allow" doc:"What happens when a fire meets a run that is not over."`
+	OverlapLimit int                `json:"overlap_limit,omitempty" minimum:"0" doc:"How many runs wait, or there are, at most. 0 means 100."`
+	OverlapGrace Duration           `json:"overlap_grace,omitempty" doc:"How long cancel-old waits. 0 means 30s."`
+	OverlapKey   string             `json:"overlap_key,omitempty" doc:"Expression on a run's input: only runs of the same value overlap."`
+	Misfire      string             `json:"misfire,omitempty" enum:"skip,one,all" doc:"What becomes of fires that nobody noticed in time."`
+	MisfireLimit int                `json:"misfire_limit,omitempty" minimum:"0" doc:"How many runs misfire all makes at most at a time. 0 means 100."`
+	CatchUp      Duration           `json:"catch_up,omitempty" doc:"How old a missed fire may be. 0 means 24h."`
+	Threshold    Duration           `json:"threshold,omitempty" doc:"How late a fire may be noticed and not count as missed. 0 means 60s."`
+	OnResume     string             `json:"on_resume,omitempty" enum:"skip,one,all" doc:"What becomes of fires during a pause."`
+	Blackout     []trigger.Blackout `json:"blackout,omitempty" maxItems:"100" doc:"Times in which nothing is due."`
+	Only         []string           `json:"only,omitempty" doc:"Calendars one of which must have the day of a fire."`
+	Except       []string           `json:"except,omitempty" doc:"Calendars none of which may have the day of a fire."`
+	Excluded     string             `json:"excluded,omitempty" enum:"drop,next,previous" doc:"What becomes of a fire on a day that calendars leave out."`
 }
 
 // Backoff is the wait between attempts: see trigger.Backoff.

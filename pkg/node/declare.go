@@ -123,6 +123,9 @@ func (n *Node) RunJob(ctx context.Context, namespace, name string, options ...Op
 	if err := checkExtra(&run); err != nil {
 		return nil, err
 	}
+	if size := len(run.Spec.Params); size > job.MaxParams {
+		return nil, fmt.Errorf("node: Params has %d bytes, over the limit of %d: put them in a file or the input", size, job.MaxParams)
+	}
 	made, err := lead[job.Run](ctx, n, wire.MethodRunJob, run)
 	if err != nil {
 		return nil, explainJob(namespace, name, err)
