@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,6 +69,7 @@ func logger(level string) (*slog.Logger, error) {
 
 func agentCommand() *cobra.Command {
 	var f nodeFlags
+	var web httpFlags
 	var grace time.Duration
 	c := &cobra.Command{
 		Use:   "agent",
@@ -90,19 +92,30 @@ sleep; to run your own, start a node in your program.`,
 			if grace < 0 {
 				return fmt.Errorf("--grace %v: want a positive duration: %w", grace, errUsage)
 			}
+			if err := web.check(); err != nil {
+				return err
+			}
 			cfg.Processors = processors()
 			n, err := node.Start(c.Context(), cfg)
 			if err != nil {
 				return err
 			}
+			s, err := web.serve(c.Context(), n, cfg.Logger)
+			if err != nil {
+				return errors.Join(err, n.Stop(c.Context()))
+			}
+			if s != nil {
+				fmt.Fprintf(os.Stderr, "\nThe HTTP API is open to everybody on this machine:\n  %s\n", s.openapi())
+			}
 			fmt.Fprintf(os.Stderr, "\nnode %s is up. Join it from elsewhere with\n  muster agent --join %s\nand give it work with\n  muster submit fanout --join %s --params '{\"tasks\":100000}'\n\n", n.Name(), n.Gossip(), n.Gossip())
 			<-c.Context().Done()
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), grace)
 			defer cancel()
-			return n.Stop(ctx)
+			return errors.Join(s.stop(ctx), n.Stop(ctx))
 		},
 	}
 	f.add(c)
+	web.add(c)
 	c.Flags().StringVar(&f.cfg.Dir, "dir", "", "data directory (default: a temporary one, removed at the end)")
 	c.Flags().IntVar(&f.cfg.Servers, "servers", 0, "how many nodes hold the state: 1, 3 or 5, the same on each of them (default: this node alone without --join, else others)")
 	c.Flags().IntVar(&f.cfg.Slots, "slots", 0, "attempts at a time (default: one per core)")

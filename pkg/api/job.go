@@ -79,8 +79,8 @@ type ImportedJob struct {
 	Problem   *Problem `json:"problem,omitempty" doc:"Why it was not declared."`
 }
 
-// Upcoming is the next fires of a job or a schedule.
-type Upcoming struct {
+// NextFires is the next fires of a job or a schedule.
+type NextFires struct {
 	Describe string             `json:"describe,omitempty" doc:"The trigger in words."`
 	Fires    []trigger.Upcoming `json:"fires"`
 }

@@ -96,7 +96,7 @@ type Runs struct {
 
 // RunNow asks for a run of a declared job.
 type RunNow struct {
-	Params   *string           `json:"params,omitempty" doc:"In place of the job's params, for this run."`
+	Params   string            `json:"params,omitempty" maxLength:"65536" doc:"In place of the job's params, for this run. Empty leaves those."`
 	Delay    Duration          `json:"delay,omitempty" doc:"How long the run waits before it begins."`
 	At       time.Time         `json:"at,omitzero" doc:"When it begins, in place of a delay."`
 	Key      string            `json:"key,omitempty" maxLength:"512" doc:"Names the run: while it lives, whoever asks for a run of the job with the key gets this one."`

@@ -82,6 +82,34 @@ func explainJob(namespace, name string, err error) error {
 	return fmt.Errorf("node: job %s/%s: %w", namespace, name, plain(err))
 }
 
+// CheckJob returns what is wrong with a job, as PutJob would, without declaring
+// it.
+func (n *Node) CheckJob(spec job.Spec) error {
+	spec = spec.WithDefaults()
+	return n.checkJob(&spec)
+}
+
+// Preview returns the first k fires after an instant of a schedule that is saved
+// now, with notes for people. A zero instant is now. Its jitter may differ from
+// that of the job that it becomes.
+func (n *Node) Preview(s trigger.Schedule, after time.Time, k int) ([]trigger.Upcoming, error) {
+	if s.When == "" {
+		return []trigger.Upcoming{}, nil
+	}
+	now := n.wall()
+	if err := s.Validate(now, n.cfg.Calendars); err != nil {
+		return nil, fmt.Errorf("node: Schedule: %w", bare(err))
+	}
+	table, err := s.Bind(trigger.Binding{Cluster: n.cfg.Cluster, Trigger: "preview", Saved: now, Calendars: n.cfg.Calendars})
+	if err != nil {
+		return nil, fmt.Errorf("node: Schedule: %w", bare(err))
+	}
+	if after.IsZero() {
+		after = now
+	}
+	return table.Preview(after, k), nil
+}
+
 // Job returns a job as it is declared, and what became of its fires. An empty
 // namespace is "default".
 func (n *Node) Job(ctx context.Context, namespace, name string) (job.Declared, error) {
