@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/musterhq/muster/pkg/api"
 )
 
@@ -28,9 +30,33 @@ func (a *server) document() {
 	}
 }
 
+// alsoYAML says of every body that is sent that it may be YAML, and of the one
+// that people ask for in that form.
+func alsoYAML(o *huma.OpenAPI) {
+	for _, p := range o.Paths {
+		for _, op := range []*huma.Operation{p.Get, p.Put, p.Post} {
+			if op == nil {
+				continue
+			}
+			contents := []map[string]*huma.MediaType{}
+			if op.RequestBody != nil {
+				contents = append(contents, op.RequestBody.Content)
+			}
+			if op.OperationID == "exportJobs" {
+				contents = append(contents, op.Responses["200"].Content)
+			}
+			for _, c := range contents {
+				if as := c["application/json"]; as != nil {
+					c["application/yaml"] = as
+				}
+			}
+		}
+	}
+}
+
 func (a *server) yaml() ([]byte, error) {
 	var b bytes.Buffer
-	err := writeYAML(&b, a.api.OpenAPI())
+	err := writeOrdered(&b, a.api.OpenAPI(), "openapi", "info", "servers", "paths")
 	return b.Bytes(), err
 }
 
@@ -50,5 +76,5 @@ func fromOutside(ctx context.Context, doc []byte) []byte {
 
 // Document returns the description of the API in YAML, as it is committed.
 func Document() ([]byte, error) {
-	return newServer(&Config{Version: "1"}).yaml()
+	return newServer(&Config{}).yaml()
 }

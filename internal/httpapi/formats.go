@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.yaml.in/yaml/v3"
@@ -21,7 +22,10 @@ var formats = map[string]huma.Format{
 var yamlFormat = huma.Format{Marshal: writeYAML, Unmarshal: readYAML}
 
 // writeYAML writes what the value is in JSON, with the fields in their order.
-func writeYAML(w io.Writer, v any) error {
+func writeYAML(w io.Writer, v any) error { return writeOrdered(w, v) }
+
+// writeOrdered is writeYAML with some fields of the whole before all others.
+func writeOrdered(w io.Writer, v any, first ...string) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -31,12 +35,33 @@ func writeYAML(w io.Writer, v any) error {
 		return fmt.Errorf("httpapi: %w", err)
 	}
 	inBlocks(&doc)
+	forward(doc.Content[0], first)
 	e := yaml.NewEncoder(w)
 	e.SetIndent(2)
 	if err := e.Encode(&doc); err != nil {
 		return fmt.Errorf("httpapi: %w", err)
 	}
 	return e.Close()
+}
+
+// forward puts fields before the others of a mapping.
+func forward(n *yaml.Node, first []string) {
+	var ahead, rest []*yaml.Node
+	for _, name := range first {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == name {
+				ahead = append(ahead, n.Content[i], n.Content[i+1])
+			}
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if !slices.Contains(first, n.Content[i].Value) {
+			rest = append(rest, n.Content[i], n.Content[i+1])
+		}
+	}
+	if len(first) > 0 {
+		n.Content = append(ahead, rest...)
+	}
 }
 
 // inBlocks takes the braces and quotes of JSON away, where YAML needs none.

@@ -12,3 +12,5 @@
 // All links that it hands out are relative to what was asked for, so that it
 // works below any path and behind any proxy.
 package httpapi
+
+//go:generate go run ./describe ../../docs/openapi.yaml

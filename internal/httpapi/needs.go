@@ -19,6 +19,8 @@ type Pool interface {
 	Jobs
 	Runs
 	Namespaces
+	Nodes
+	Events
 }
 
 // Jobs are declared jobs.
@@ -55,6 +57,7 @@ type Runs interface {
 	Retry(ctx context.Context, id job.RunID, all bool) (job.RunID, error)
 	// Result yields what a run returned. It waits until the run is over.
 	Result(ctx context.Context, id job.RunID) iter.Seq2[api.Item, error]
+	Attempts(ctx context.Context, id job.RunID, q job.AttemptQuery) (job.AttemptPage, error)
 	Logs(ctx context.Context, id job.RunID, q job.LogQuery) iter.Seq2[job.LogLine, error]
 	Download(ctx context.Context, id job.RunID, w io.Writer) (sum string, err error)
 }
@@ -63,4 +66,20 @@ type Runs interface {
 type Namespaces interface {
 	PutNamespace(ctx context.Context, ns job.Namespace) error
 	Namespaces(ctx context.Context) ([]job.Namespace, error)
+}
+
+// Nodes are the members of the pool.
+type Nodes interface {
+	Cluster(ctx context.Context) (api.Cluster, error)
+	Nodes() []api.Node
+	Processors() []api.Processor
+	// Drain returns when the node has nothing to do any more, or when ctx ends;
+	// the draining goes on then.
+	Drain(ctx context.Context, node string) error
+	Undrain(ctx context.Context, node string) error
+}
+
+// Events are things that have happened, told to the cluster.
+type Events interface {
+	Send(ctx context.Context, e job.Event) (api.Sent, error)
 }

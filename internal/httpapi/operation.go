@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -30,7 +31,7 @@ func register[I, O any](a *server, o operation, handle func(context.Context, *I)
 		DefaultStatus: o.status, MaxBodyBytes: o.body, BodyReadTimeout: bodyTimeout, Responses: o.answers,
 		Middlewares: huma.Middlewares{a.admit(&o)},
 		Security:    []map[string][]string{{"token": {}}},
-		Extensions:  map[string]any{"x-role": string(o.role)},
+		Extensions:  map[string]any{"x-role": cmp.Or(string(o.role), "anyone")},
 	}
 	if op.Responses != nil {
 		op.Errors = []int{http.StatusNotFound} // else nothing is said of them

@@ -51,7 +51,7 @@ func (a *server) problemOf(ctx context.Context, err error, at string) error {
 		a.log.Error("a request failed", slog.String("operation", operationOf(ctx)), telemetry.Err(err))
 	}
 	p := problem(status, code, text)
-	if f := fieldOf(text); f != "" && status == http.StatusUnprocessableEntity {
+	if f := fieldOf(err.Error()); f != "" && status == http.StatusUnprocessableEntity {
 		p.Errors = []*huma.ErrorDetail{{Location: strings.Trim(at+"."+f, "."), Message: text}}
 	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/musterhq/muster/pkg/api"
@@ -200,7 +199,7 @@ func (a *server) waitRun(ctx context.Context, in *struct {
 	if err != nil || wait < 0 || wait > maxWait {
 		return nil, invalid("query.timeout", "want a duration up to 1m, as in 30s", in.Timeout)
 	}
-	if run, err := a.run(ctx, in.id()); err != nil || slices.Contains([]string{"succeeded", "failed", "canceled"}, run.Body.State) {
+	if run, err := a.run(ctx, in.id()); err != nil || isOver(run.Body.State) {
 		return run, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)

@@ -36,8 +36,6 @@ type Config struct {
 	// Timeout bounds how long a request takes that does not wait for something.
 	// Zero means 30 s.
 	Timeout time.Duration
-	// Version is that of the program, for those who ask.
-	Version string
 	// Log receives what fails by a fault of ours. Nil means slog.Default.
 	Log *slog.Logger
 }
@@ -74,16 +72,21 @@ func newServer(cfg *Config) *server {
 		pool: cfg.Pool, access: cfg.Access, timeout: cmp.Or(cfg.Timeout, 30*time.Second),
 		log: cmp.Or(cfg.Log, slog.Default()), mux: http.NewServeMux(),
 	}
-	a.api = humago.NewWithPrefix(a.mux, api.Prefix, described(cfg.Version))
+	a.api = humago.NewWithPrefix(a.mux, api.Prefix, described())
 	a.namespaces()
 	a.jobs()
 	a.runs()
+	a.watched()
+	a.outcomes()
+	a.logs()
+	a.cluster()
+	alsoYAML(a.api.OpenAPI())
 	a.document()
 	return a
 }
 
 // described is what the document says of the API as a whole.
-func described(version string) huma.Config {
+func described() huma.Config {
 	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[api.Problem]())
 	schemas.RegisterTypeAlias(reflect.TypeFor[api.Duration](), reflect.TypeFor[duration]())
@@ -91,7 +94,7 @@ func described(version string) huma.Config {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
-				Title: "muster", Version: cmp.Or(version, "dev"),
+				Title: "muster", Version: "1",
 				Description: trimmed(`Declare jobs, run them and see what becomes of them. Bodies are JSON, or YAML with the content type
 					application/yaml. What is refused is a problem of RFC 9457. Every operation may be repeated.`),
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},

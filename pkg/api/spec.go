@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -51,6 +53,42 @@ type Input struct {
 	Globs      []string `json:"globs,omitempty" doc:"Names of files that every node sees, with * and **."`
 	Whole      bool     `json:"whole,omitempty" doc:"Makes each file one record instead of each line."`
 	SplitBytes int64    `json:"split_bytes,omitempty" minimum:"0" doc:"How much of the files one map task gets. 0 means 16 MiB."`
+}
+
+// UnmarshalJSON reads an input whose values are what they are in Go: a number
+// without a fraction is an integer.
+func (in *Input) UnmarshalJSON(b []byte) error {
+	type plain Input // without this method
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode((*plain)(in)); err != nil {
+		return err
+	}
+	for i, v := range in.Values {
+		in.Values[i] = numbers(v)
+	}
+	return nil
+}
+
+// numbers turns the numbers in a value of JSON into those of Go.
+func numbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // what is too large for it becomes as large as it has
+		return f
+	case []any:
+		for i := range v {
+			v[i] = numbers(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	}
+	return v
 }
 
 // Output says where files go: see job.Output.

@@ -36,6 +36,6 @@ type Config struct {
 // Handler returns the API of the cluster that n is a member of.
 func Handler(n *node.Node, cfg Config) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
-		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Metrics: cfg.Metrics, Version: node.Version, Log: cfg.Logger,
+		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Metrics: cfg.Metrics, Log: cfg.Logger,
 	})
 }

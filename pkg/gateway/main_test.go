@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -37,6 +38,22 @@ var processors = mapreduce.Registry{
 		}
 		return nil, nil
 	}),
+	"odd": mapreduce.ProcessorFunc(func(_ context.Context, t *mapreduce.Task) (any, error) {
+		var n int
+		if err := t.Decode(&n); err != nil {
+			return nil, err
+		}
+		if n%2 == 1 {
+			return nil, errors.New("odd")
+		}
+		return n, nil
+	}),
+	"double": mapreduce.ProcessorFunc(func(_ context.Context, t *mapreduce.Task) (any, error) {
+		var n int
+		err := t.Decode(&n)
+		return 2 * n, err
+	}),
+	"nan": mapreduce.ProcessorFunc(func(context.Context, *mapreduce.Task) (any, error) { return math.NaN(), nil }),
 	"wait": mapreduce.ProcessorFunc(func(ctx context.Context, _ *mapreduce.Task) (any, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()

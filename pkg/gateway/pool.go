@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -101,28 +103,82 @@ func (p pool) Result(ctx context.Context, id job.RunID) iter.Seq2[api.Item, erro
 			return
 		}
 		for item, err := range out.Items(ctx) {
-			var said api.Item
-			if err == nil {
-				said, err = itemOf(&item)
-			}
-			if !yield(said, err) || err != nil {
+			if !yield(itemOf(&item), err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-func itemOf(item *mapreduce.Item) (api.Item, error) {
+// itemOf returns an item as JSON has it. What it has no word for, such as a
+// number that is none, stays encoded.
+func itemOf(item *mapreduce.Item) api.Item {
 	out := api.Item{Task: item.Task, Error: item.Err}
 	for _, v := range []struct {
 		of  []byte
 		dst *any
 	}{{item.Key, &out.Key}, {item.Value, &out.Value}} {
-		if len(v.of) > 0 {
-			if err := mapreduce.Decode(v.of, v.dst); err != nil {
-				return out, err
-			}
+		if len(v.of) == 0 {
+			continue
+		}
+		err := mapreduce.Decode(v.of, v.dst)
+		if err == nil {
+			_, err = json.Marshal(*v.dst)
+		}
+		if err != nil {
+			return api.Item{Task: item.Task, Error: item.Err, Encoded: true, Key: base64Of(item.Key), Value: base64Of(item.Value)}
 		}
 	}
-	return out, nil
+	return out
+}
+
+func base64Of(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+func (p pool) Attempts(ctx context.Context, id job.RunID, q job.AttemptQuery) (job.AttemptPage, error) {
+	return p.Node.Run(id).Attempts(ctx, q)
+}
+
+func (p pool) Cluster(ctx context.Context) (api.Cluster, error) {
+	c, err := p.Node.Cluster(ctx)
+	out := api.Cluster{
+		Name: c.Name, ID: c.ID, Leader: c.Leader, Term: c.Term, Servers: c.Servers, Health: c.Health, Why: c.Why, Voters: []api.Voter{},
+		Asked: api.NodeReference{ID: p.ID(), Name: p.Name()},
+	}
+	for _, v := range c.Voters {
+		out.Voters = append(out.Voters, api.Voter{NodeReference: api.NodeReference{ID: v.ID, Name: v.Name}, InPool: v.InPool})
+	}
+	return out, err
+}
+
+func (p pool) Nodes() []api.Node {
+	all := p.Node.Nodes()
+	out := make([]api.Node, len(all))
+	for i := range all {
+		n := &all[i]
+		out[i] = api.Node{
+			ID: n.ID, Name: n.Name, Gossip: n.Addr, RPC: n.RPC, Roles: n.Roles, Tags: n.Tags, Version: n.Version, Slots: n.Slots,
+			CPU: n.CPU, Memory: n.Memory, Disk: n.Disk, Running: n.Running, Queued: n.Queued, Abandoned: n.Abandoned, Masters: n.Masters,
+			Ahead: api.Duration(n.Ahead), Within: api.Duration(n.Within),
+		}
+	}
+	return out
+}
+
+func (p pool) Processors() []api.Processor {
+	all := p.Node.Processors()
+	out := make([]api.Processor, len(all))
+	for i, k := range all {
+		out[i] = api.Processor(k)
+	}
+	return out
+}
+
+func (p pool) Send(ctx context.Context, e job.Event) (api.Sent, error) {
+	s, err := p.Node.Send(ctx, e)
+	return api.Sent(s), err
 }
