@@ -40,6 +40,7 @@ const (
 	MethodResign  = "state.resign"  // RunRef -> Nothing
 	MethodRun     = "state.run"     // RunRef -> job.Run
 	MethodRuns    = "state.runs"    // Page -> []job.Run
+	MethodFind    = "state.find"    // job.RunQuery -> job.RunPage
 	MethodEnds    = "state.ends"    // stream: Awaits -> Ends
 	MethodEntry   = "state.entry"   // EntryRef -> the entry
 	MethodJournal = "state.journal" // stream: JournalRef -> entries

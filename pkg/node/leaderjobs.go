@@ -116,7 +116,9 @@ func (l *leader) runJob(ctx context.Context, run job.Run) (job.Run, error) {
 	if err != nil {
 		return run, err
 	}
+	params := cmp.Or(run.Spec.Params, d.Spec.Params)
 	run.Spec, run.Revision = d.Spec, d.Revision
+	run.Spec.Params = params
 	if err := l.n.limitKey(&run); err != nil {
 		return run, err
 	}

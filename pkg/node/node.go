@@ -318,7 +318,11 @@ func (n *Node) closeMembership(ctx context.Context) error {
 	if ctx.Err() != nil { // no time for goodbyes
 		return n.members.Close()
 	}
-	return n.members.Leave(ctx)
+	if err := n.members.Leave(ctx); err != nil {
+		// The node is gone all the same: perhaps nobody is left to hear it.
+		n.log.Warn("not all members have heard that this node leaves", telemetry.Err(err))
+	}
+	return nil
 }
 
 // open lets other nodes in.

@@ -273,6 +273,7 @@ func (s *server) serve() {
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
 	})
+	confirmed(s, wire.MethodFind, func(_ *leader, q job.RunQuery) (job.RunPage, error) { return s.state.Find(q) })
 	answer(s, wire.MethodEntry, func(_ *leader, ctx context.Context, e wire.EntryRef) (b []byte, err error) {
 		read := func() error {
 			b, err = s.state.Entry(e.Run, e.Seq)
