@@ -33,6 +33,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	s.StringSliceVar(&f.keys, "key", nil, "key that encrypts gossip, 32, 48 or 64 hex digits; the first encrypts, all decrypt; --tls brings its own")
 	s.StringVar(&f.tls, "tls", "", "directory with the node's certificate and the keys of gossip; see muster tls")
 	s.BoolVar(&f.cfg.Insecure, "insecure", false, "listen beyond loopback without certificates and keys")
+	s.String("config", "", "file with settings in YAML, named as these flags are, which count for more (default: MUSTER_CONFIG)")
 	s.StringVar(&f.log, "log", "info", "least level of log lines: debug, info, warn or error")
 }
 
@@ -84,7 +85,8 @@ sleep; to run your own, start a node in your program.`,
   muster agent --name b --servers 3 --join 127.0.0.1:7946 --dir ./b
   muster agent --name c --servers 3 --join 127.0.0.1:7946 --dir ./c
   muster submit fanout --join 127.0.0.1:7946 --params '{"tasks":100000}'`,
-		Args: args(0, 0),
+		Args:        args(0, 0),
+		Annotations: map[string]string{settingsKey: "all"},
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.config()
 			if err != nil {

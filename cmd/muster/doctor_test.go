@@ -55,7 +55,7 @@ func TestTheDoctorLooksAtAMachineAndACluster(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the doctor has made the directory")
 	}
-	shows(t, muster(t, n, "doctor"), "CHECK", "REMEDY", "alice leads")
+	shows(t, muster(t, n, "doctor"), "CHECK", "remedy: give three nodes", "alice leads")
 }
 
 func TestTheDoctorFailsIfACheckDoes(t *testing.T) {
