@@ -57,6 +57,8 @@ func commands() []Command {
 		&PutNamespace{Name: "a", Record: []byte("limits")},
 		&FinishRun{Run: "a/b@1", Epoch: 3, State: job.Succeeded, First: 1, Plain: true, Progress: []byte("p"), Last: []byte("x")},
 		&FinishRun{Run: "a/b@1", Epoch: 3, State: job.Succeeded, Progress: []byte("p"), Last: []byte{}},
+		&CreateRun{Run: "a/b@1", Keeps: true, KeepFor: 5, KeepRuns: -1, Record: []byte("run"), Entries: [][]byte{}},
+		&ForgetRun{Run: "a/b@1", At: 5, Limit: 64},
 	}
 }
 
@@ -128,6 +130,8 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000001702630f82a172a5612f624031a26c6ea23066010372756e", "0000001f026c1b81a1779282a16fa9312f317320612f622fa162c4010781a16fa17800", "0000001002530581a16ea16101066c696d697473",
 		"0000002102661986a172a5612f624031a16503a17302a16100a16e01a2706cc30201700178",
 		"0000001902661284a172a5612f624031a16503a17302a1610002017000",
+		"0000001d02631584a172a5612f624031a2726bc3a2726605a2726eff010372756e",
+		"0000001302670f83a172a5612f624031a16105a16c4000",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)
