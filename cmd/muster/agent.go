@@ -93,7 +93,7 @@ sleep; to run your own, start a node in your program.`,
 			if grace < 0 {
 				return fmt.Errorf("--grace %v: want a positive duration: %w", grace, errUsage)
 			}
-			if err := web.check(); err != nil {
+			if err := web.check(f.tls != "", f.cfg.Insecure); err != nil {
 				return err
 			}
 			cfg.Processors = processors()
@@ -112,7 +112,7 @@ sleep; to run your own, start a node in your program.`,
 				return errors.Join(err, n.Stop(c.Context()), w.stop(c.Context()))
 			}
 			if s != nil {
-				fmt.Fprintf(os.Stderr, "\nThe HTTP API is open to everybody on this machine:\n  %s\n", s.openapi())
+				fmt.Fprintf(os.Stderr, "\n%s\n", web.says(s, n.Gossip(), f.tls))
 			}
 			fmt.Fprintf(os.Stderr, "\nnode %s is up. Join it from elsewhere with\n  muster agent --join %s\nand give it work with\n  muster submit fanout --join %s --params '{\"tasks\":100000}'\n\n", n.Name(), n.Gossip(), n.Gossip())
 			<-c.Context().Done()

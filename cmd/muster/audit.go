@@ -54,7 +54,7 @@ func auditListCommand() *cobra.Command {
 	s.StringVar(&q.Who, "who", "", "who it was, or a part of that")
 	s.StringVar(&q.Verb, "verb", "", "what was asked for, as in job.put")
 	s.StringVar(&q.Namespace, "namespace", "", "in which namespace")
-	s.StringVar(&q.Object, "object", "", "of what, as in nightly")
+	s.StringVar(&q.Object, "object", "", "of what, or a part of that, as in nightly")
 	s.StringVar(&since, "since", "", "how long ago at most, as in 24h or 7d")
 	s.StringVar(&q.Cursor, "cursor", "", "where to go on, as the page before says it")
 	s.IntVar(&q.Limit, "limit", 100, "how many at most")

@@ -91,6 +91,8 @@ type Describe struct {
 	Abandoned  int         `msgpack:"a"` // goroutines that ignored their end
 	Masters    int         `msgpack:"ma"`
 	Servers    int         `msgpack:"s,omitempty"` // Config.Servers
+	Name       string      `msgpack:"nm,omitempty"`
+	Client     bool        `msgpack:"cl,omitempty"` // it only asks
 	// Ahead is how far the node's wall clock is ahead of the leader's, as it
 	// has measured, and Within how far off that may be.
 	Ahead  time.Duration `msgpack:"ah,omitempty"`

@@ -104,8 +104,8 @@ type Audit struct {
 // AuditQuery says which records are asked for, the latest first. What is zero
 // in it does not matter.
 type AuditQuery struct {
-	// Namespace, Who, Verb and Object are what a record has, but for Who, of
-	// which it has this as a part.
+	// Namespace and Verb are what a record has, Who and Object what it has as a
+	// part.
 	Namespace string `msgpack:"ns,omitempty" json:"namespace,omitempty"`
 	Who       string `msgpack:"w,omitempty" json:"who,omitempty"`
 	Verb      string `msgpack:"v,omitempty" json:"verb,omitempty"`
@@ -123,8 +123,8 @@ type AuditQuery struct {
 // order.
 func (q *AuditQuery) Matches(a *Audit) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	return is(q.Namespace, a.Namespace) && is(q.Verb, a.Verb) && is(q.Object, a.Object) &&
-		strings.Contains(a.Who, q.Who) && !a.At.Before(q.Since) && (q.Until.IsZero() || a.At.Before(q.Until))
+	return is(q.Namespace, a.Namespace) && is(q.Verb, a.Verb) && strings.Contains(a.Object, q.Object) && strings.Contains(a.Who, q.Who) &&
+		!a.At.Before(q.Since) && (q.Until.IsZero() || a.At.Before(q.Until))
 }
 
 // AuditPage is some of the records that were asked for.

@@ -71,19 +71,32 @@ func (n *Node) witness(from, method string, req any, outcome error) {
 	if !ok || from == n.id {
 		return
 	}
-	m, known := n.members.Member(from)
-	if known && (m.Has(roleWorker) || m.Has(roleServer)) {
+	ctx, cancel := context.WithTimeout(n.ctx, witnessTimeout)
+	defer cancel()
+	name, visits := n.visitor(ctx, from)
+	if !visits {
 		return
 	}
-	a.Who, a.From = "node "+n.nameOf(from), m.Addr
+	a.Who, a.From = "node "+name, n.transport.Remote(from)
 	if outcome != nil {
 		a.Outcome = plain(outcome).Error()
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, witnessTimeout)
-	defer cancel()
 	if err := n.Record(ctx, a); err != nil {
 		n.log.Warn("what a visitor asked for could not be recorded", telemetry.Member(n.nameOf(from)), telemetry.Err(err))
 	}
+}
+
+// visitor returns the name of a node, and whether it only asks. Gossip may not
+// have told of one yet that has just come: then it is asked itself.
+func (n *Node) visitor(ctx context.Context, id string) (name string, visits bool) {
+	if m, ok := n.members.Member(id); ok {
+		return m.Name, !m.Has(roleWorker) && !m.Has(roleServer)
+	}
+	about, err := call[wire.Describe](ctx, n, id, wire.MethodDescribe, wire.Nothing{})
+	if err != nil {
+		return n.nameOf(id), true
+	}
+	return about.Name, about.Client
 }
 
 // deedOf says what a call of this node asks for, if that is recorded.

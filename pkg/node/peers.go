@@ -400,6 +400,7 @@ func (n *Node) serveDescribe() {
 		d := wire.Describe{
 			CPU: runtime.NumCPU(), Memory: freeMemory(), Disk: freeDisk(n.cfg.Dir),
 			Running: s.Running, Queued: s.Queued, Abandoned: s.Abandoned, Masters: n.masters.count(), Servers: n.cfg.Servers,
+			Name: n.cfg.Name, Client: n.cfg.Client,
 		}
 		d.Ahead, d.Within = n.skew.last()
 		for _, name := range slices.Sorted(maps.Keys(n.cfg.Processors)) {

@@ -72,7 +72,7 @@ func (l *leader) putToken(ctx context.Context, from string, r wire.NewToken) (jo
 		return r.Token, fmt.Errorf("%w: there are %d tokens, and no more than that: revoke those that have expired", state.ErrInvalid, len(all))
 	}
 	if r.Token.By == "" {
-		r.Token.By = l.n.nameOf(from)
+		r.Token.By, _ = l.n.visitor(ctx, from)
 	}
 	if len(r.Hash) != len(access.Hash{}) {
 		return r.Token, fmt.Errorf("%w: the hash of token %s has %d bytes", state.ErrInvalid, r.Token.Name, len(r.Hash))
