@@ -47,6 +47,10 @@ cross: ## Check that the binary builds for the other systems
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/muster
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/muster
 
+.PHONY: release
+release: ## Build what a release consists of, for all systems, into dist/release
+	GO=$(GO) .ci/release
+
 .PHONY: test
 test: ## Vet and test everything
 	$(GO) vet ./...

@@ -69,6 +69,14 @@ func TestAWatchedNodeShowsItsMetricsAndThatItIsReady(t *testing.T) {
 			t.Errorf("%s: got %d %q", path, code, body)
 		}
 	}
+	if _, _, err := execute(t, "ready", w.addr); err != nil {
+		t.Errorf("got %v from a node that is ready", err)
+	}
+	n := w.node.Swap(nil)
+	if _, _, err := execute(t, "ready", w.addr); err == nil || !strings.Contains(err.Error(), "the node starts, or stops") {
+		t.Errorf("got %v from a node that is not ready, want the reason", err)
+	}
+	w.node.Store(n)
 	code, body := get(t, w, "/metrics")
 	for _, want := range []string{
 		"\nmuster_attempts_total{outcome=\"succeeded\",processor=\"fanout\"} 12\n",

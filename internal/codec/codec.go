@@ -7,9 +7,10 @@
 //
 // The package is the one door to the msgpack library, which was not made for
 // bytes that strangers send: it believes lengths, recurses without a limit,
-// and cuts numbers that do not fit. So nothing reaches it unseen. Values are
-// refused by their type before it meets them, bytes are checked before it
-// reads them. What does not hold is an error and never a panic, costs memory
+// and cuts numbers that do not fit. So nothing reaches it unseen, and structs,
+// which it is slow with, do not reach it at all. Values are refused by their
+// type before it meets them, bytes are checked before it reads them. What does
+// not hold is an error and never a panic, costs memory
 // in proportion to its length, and names what to change. Only methods that a
 // user's type brings along, such as UnmarshalMsgpack, are on their own.
 package codec

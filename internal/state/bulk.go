@@ -274,18 +274,21 @@ func (s *State) finishInSteps(ctx context.Context, all []Ending) []error {
 // others may have been forgotten all the same.
 func (s *State) ForgetAll(ctx context.Context, ids []job.RunID) error {
 	var errs []error
-	at := s.now().UnixNano()
+	at, known := s.now().UnixNano(), s.allKnow(2)
 	s.groups(ctx, len(ids), func(i int) ([]wire.Command, error) {
 		if err := checkName("run", string(ids[i])); err != nil {
 			return nil, err
 		}
 		// The journal of a small run goes in the same step.
+		if known {
+			return []wire.Command{&wire.ForgetRun{Run: ids[i], At: at, Limit: discardStep}}, nil
+		}
 		return []wire.Command{&wire.ForgetRun{Run: ids[i], At: at}, &wire.DiscardStaged{Run: ids[i], Limit: discardStep}}, nil
 	}, func(i int, results []result, err error) {
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case results[1].left > 0:
+		case results[len(results)-1].left > 0:
 			errs = append(errs, s.Discard(ctx, ids[i]))
 		}
 	})

@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -22,6 +23,10 @@ type Ended struct {
 	ID    job.RunID
 	At    time.Time
 	State job.State
+	// Retain is how long the run is to be kept. Unless it Keeps that only its
+	// spec says so.
+	Keeps  bool
+	Retain job.Retention
 }
 
 // JobCount is how many of something a job has.
@@ -63,10 +68,19 @@ func (s *State) ended(prefix, from []byte, limit int) ([]Ended, error) {
 			return nil, err
 		}
 		k := p.Key[len(prefix):]
-		if len(k) < 10 || len(p.Value) != 1 {
+		if len(k) < 10 || len(p.Value) == 0 {
 			return nil, fmt.Errorf("state: record %q of a run that has ended: %w", p.Key, store.ErrCorrupt)
 		}
-		all = append(all, Ended{ID: job.RunID(k[8 : len(k)-1]), At: timeOf(disordered(k)), State: job.State(p.Value[0])})
+		e := Ended{ID: job.RunID(k[8 : len(k)-1]), At: timeOf(disordered(k)), State: job.State(p.Value[0])}
+		if keeps := p.Value[1:]; len(keeps) > 0 {
+			age, n := binary.Varint(keeps)
+			runs, m := binary.Varint(keeps[max(n, 0):])
+			if n <= 0 || m <= 0 {
+				return nil, fmt.Errorf("state: record %q of a run that has ended: %w", p.Key, store.ErrCorrupt)
+			}
+			e.Keeps, e.Retain = true, job.Retention{Age: time.Duration(age), Runs: int(runs)}
+		}
+		all = append(all, e)
 		if len(all) == limit {
 			break
 		}
@@ -251,6 +265,9 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 		return result{}, err
 	}
 	if old.Staged {
+		if old.Gone && c.Limit > 0 {
+			return tx.discard(&wire.DiscardStaged{Run: c.Run, Limit: c.Limit})
+		}
 		if old.Gone {
 			return result{left: old.Next}, nil
 		}
@@ -259,16 +276,10 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if !old.State.Done() {
 		return refuse(ErrNotFinal, "run %q is %v", c.Run, old.State)
 	}
-	key := recordKey(c.Run)
-	first, err := tx.batch.Get(key)
-	if err != nil {
-		return result{}, missing(err)
-	}
-	tx.freed += int(first[0]) * len(first)
 	_, counted := tx.count(finishedKey(old.Namespace, old.Job), -1)
 	if err := errors.Join(
 		counted,
-		deleteParts(tx.batch, key, first),
+		tx.dropRecord(c.Run, old),
 		tx.dropHistory(c.Run, old),
 		tx.batch.Delete(endedKey(old.Namespace, old.Job, c.Run, old.Finished)),
 	); err != nil {
@@ -288,7 +299,25 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 		return result{}, nil
 	}
 	tx.set(c.Run, &wire.RunStatus{Staged: true, Gone: true, Next: old.Next})
-	return result{left: old.Next}, tx.batch.Put(stagedKey(c.Run))
+	if err := tx.batch.Put(stagedKey(c.Run)); err != nil || c.Limit == 0 {
+		return result{left: old.Next}, err
+	}
+	return tx.discard(&wire.DiscardStaged{Run: c.Run, Limit: c.Limit})
+}
+
+// dropRecord removes what a run was created with.
+func (tx *change) dropRecord(id job.RunID, st *wire.RunStatus) error {
+	key := recordKey(id)
+	if st.Size == 0 {
+		first, err := tx.batch.Get(key)
+		if err != nil {
+			return missing(err)
+		}
+		tx.freed += int(first[0]) * len(first)
+		return deleteParts(tx.batch, key, first)
+	}
+	tx.freed += st.Size
+	return deleteParts(tx.batch, key, []byte{byte(parts(st.Size))})
 }
 
 // conclude records that a run has ended as st says, which is going to be set.
@@ -310,10 +339,19 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		tx.runEnded(id, st),
 		tx.leave(id, st),
 		tx.release(id, st),
-		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), []byte{byte(st.State)}),
+		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), endedValue(st)),
 		uncompacted,
 		tx.happened(id, st, st.Finished, "%s", because(st.State.String(), st.Reason)),
 	)
+}
+
+// endedValue is what is said of a run where those that have ended are listed.
+func endedValue(st *wire.RunStatus) []byte {
+	b := []byte{byte(st.State)}
+	if st.Keeps {
+		b = binary.AppendVarint(binary.AppendVarint(b, int64(st.KeepFor)), int64(st.KeepRuns))
+	}
+	return b
 }
 
 // final returns the status of a run that must have ended.

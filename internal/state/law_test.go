@@ -79,7 +79,7 @@ func anyCommand(c choose) wire.Command {
 	case 20:
 		return &wire.CompactedRun{Run: id}
 	case 21, 22, 25, 26, 27:
-		return &wire.ForgetRun{Run: id, At: at}
+		return &wire.ForgetRun{Run: id, At: at, Limit: uint64(oneOf(c, 0, 1, 64))}
 	case 23:
 		return &wire.FreeKey{Namespace: "d", Job: name, Key: oneOf(c, "x", "y"), At: at}
 	case 24:
@@ -157,6 +157,7 @@ func anyRun(c choose, id job.RunID, name string, at int64) *wire.CreateRun {
 		Priority: oneOf(c, 0, 1, -100, 100, 1<<40), Created: at, NotBefore: oneOf(c, 0, at+1, at+50),
 		Key: oneOf(c, "", "x", "x", "y"), Epoch: uint64(oneOf(c, 0, 0, 3)),
 		Line: oneOf(c, "", "", "k"), MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
+		Keeps: c(2) == 0, KeepFor: time.Duration(c(2)), KeepRuns: c(3) - 1,
 	}
 	cmd.KeyFor = oneOf[time.Duration](c, 0, 5, 1<<62, -1) // the third is past the end of time
 	if first, n, ok := strings.Cut(string(id), "#"); ok {

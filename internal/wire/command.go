@@ -65,6 +65,11 @@ type CreateRun struct {
 	// Line stands for the keys of the run, of which those that wait for a
 	// master are a line of their own. (Version 2)
 	Line string `msgpack:"ln,omitempty"`
+	// Keeps says that KeepFor and KeepRuns are how long the run is to be kept
+	// once it has ended, as its spec says. (Version 2)
+	Keeps    bool          `msgpack:"rk,omitempty"`
+	KeepFor  time.Duration `msgpack:"rf,omitempty"`
+	KeepRuns int           `msgpack:"rn,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`
@@ -172,6 +177,9 @@ type CompactedRun struct {
 type ForgetRun struct {
 	Run job.RunID `msgpack:"r"`
 	At  int64     `msgpack:"a"`
+	// Limit is how many entries of the journal are removed in the same step, as
+	// of a DiscardStaged. (Version 2)
+	Limit uint64 `msgpack:"l,omitempty"`
 }
 
 // FreeKey removes the key of a run that has ended once its time is over.

@@ -61,6 +61,8 @@ func commands() []Command {
 		&RevokeToken{ID: "t"},
 		&RecordAudit{ID: "r", At: 5, Record: []byte("who")},
 		&ForgetAudit{IDs: []string{"r"}, Ats: []int64{5}},
+		&CreateRun{Run: "a/b@1", Keeps: true, KeepFor: 5, KeepRuns: -1, Record: []byte("run"), Entries: [][]byte{}},
+		&ForgetRun{Run: "a/b@1", At: 5, Limit: 64},
 	}
 }
 
@@ -134,6 +136,8 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000001902661284a172a5612f624031a16503a17302a1610002017000",
 		"0000001702470d83a169a174a168c40107a166c30105746f6b656e", "0000000902480581a169a17400",
 		"0000001002410882a169a172a16105010377686f", "0000000e02460a82a16991a172a161910500",
+		"0000001d02631584a172a5612f624031a2726bc3a2726605a2726eff010372756e",
+		"0000001302670f83a172a5612f624031a16105a16c4000",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)

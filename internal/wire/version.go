@@ -20,7 +20,11 @@ func VersionOf(c Command) byte {
 	case *Agree:
 		return byte(max(c.Version, 1))
 	case *CreateRun:
-		if c.Overlap != 0 || c.Line != "" {
+		if c.Overlap != 0 || c.Line != "" || c.Keeps {
+			return 2
+		}
+	case *ForgetRun:
+		if c.Limit > 0 {
 			return 2
 		}
 	case *FinishRun:

@@ -131,6 +131,9 @@ func (c *clock) settle(namespace, name string) error {
 	if err != nil {
 		return err
 	}
+	if d.Spec.Schedule.When == "" { // it is looked at when it is resumed, and never due
+		return c.fire(state.Firing{Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq, Cursor: d.Fires.Cursor})
+	}
 	table, err := c.tables.of(&d, c.l.state.Origin(), c.l.n.cfg.Calendars)
 	if err != nil { // it was accepted once, by a node that knew more
 		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)

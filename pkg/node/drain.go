@@ -47,6 +47,7 @@ func (n *Node) memberCalled(name string) (id string, err error) {
 		switch {
 		case m.ID == name:
 			return m.ID, nil
+		case len(m.Roles) == 0: // it has no work, and may be named after the same host
 		case m.Name == name && id != "":
 			return "", fmt.Errorf("%w: two are called %q: give the ID of the one that is meant, %s or %s", ErrNoNode, name, id, m.ID)
 		case m.Name == name:

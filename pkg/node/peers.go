@@ -272,9 +272,13 @@ func (p *peers) ask(ctx context.Context, id string) (wire.Describe, error) {
 func (p *peers) learn(k peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.listed(k.member) {
+	now, ok := p.n.members.Member(k.member.ID)
+	if !ok || now.Incarnation != k.member.Incarnation {
 		return // it left meanwhile
 	}
+	// Of two changes that followed each other at once the later may have been
+	// answered first.
+	k.member = now
 	p.known[k.member.ID] = &k
 	p.rememberLocked(k.member)
 	p.changedLocked(func(w *watcher) { w.joined(k) })
