@@ -134,6 +134,8 @@ sleep; to run your own, start a node in your program.`,
 	c.Flags().StringSliceVar(&f.cfg.Tags, "tag", nil, "tag that jobs may ask for; repeat for more")
 	c.Flags().Int64Var(&f.cfg.LogSpace, "log-space", 0, "bytes on a server's disk for what runs log (default: 1 GiB)")
 	c.Flags().Int64Var(&f.cfg.Memory, "memory", 0, "bytes of pairs to hold in memory (default: 256 MiB)")
+	c.Flags().IntVar(&f.cfg.AuditRecords, "audit-records", 0, "records of who changed what that the cluster keeps (default: 100000)")
+	c.Flags().DurationVar(&f.cfg.AuditFor, "audit-for", 0, "how long it keeps them (default: 2160h, 90 days)")
 	c.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a stop waits for what is in progress")
 	return c
 }

@@ -128,13 +128,8 @@ func (f *findings) pool(ctx context.Context, cfg node.Config) {
 		}
 	}
 	f.add("pool", healthy, "", "%d nodes", len(all))
-	leader, err := n.Leader(ctx)
-	switch {
-	case err != nil:
-		f.add("leader", failed, "start the servers that are missing; if their disks are gone for good see docs/OPERATING.md, When most servers are lost", "%v", err)
-	default:
-		f.add("leader", healthy, "", "%s leads", cmp.Or(leader.Name, leader.ID))
-	}
+	c, err := n.Cluster(ctx)
+	f.quorum(&c, err)
 	f.servers(all)
 	f.versions(all)
 	f.clocks(all)

@@ -46,7 +46,7 @@ func TestTheDoctorLooksAtAMachineAndACluster(t *testing.T) {
 	}
 	judged(t, f, "configuration", healthy, "")
 	judged(t, f, "pool", healthy, "1 nodes")
-	judged(t, f, "leader", healthy, "alice")
+	judged(t, f, "quorum", healthy, "alice leads, and 0 of 1 voters")
 	judged(t, f, "servers", warning, "alice alone")
 	judged(t, f, "versions", healthy, node.Version)
 	judged(t, f, "clocks", healthy, "")
@@ -133,6 +133,13 @@ func TestTheDoctorJudges(t *testing.T) {
 	all[0].RPC = "127.0.0.1:1"
 	f.reached(t.Context(), all[:1])
 	judged(t, f, "addresses", failed, "a at 127.0.0.1:1")
+	three := node.Cluster{Leader: "1", Voters: []node.Voter{{ID: "1", Name: "a", InPool: true}, {ID: "2", Name: "b", InPool: true}, {ID: "3", Name: "c"}}, Why: []string{"server c is not in the pool"}}
+	f = nil
+	f.quorum(&three, nil)
+	judged(t, f, "quorum", warning, "a leads, 2 of 3 voters are there, and 0 more may be lost: server c")
+	f = nil
+	f.quorum(&node.Cluster{}, node.ErrNoLeader)
+	judged(t, f, "quorum", failed, "no leader")
 	f = nil
 	f.servers(nil)
 	judged(t, f, "servers", failed, "no member")
