@@ -72,12 +72,12 @@ func TestTheFirstTokenIsMadeOnce(t *testing.T) {
 func TestTokensThatMakeNoSenseAreRefused(t *testing.T) {
 	n := start(t, node.Config{Logger: quiet})
 	for text, tok := range map[string]job.Token{
-		"Name":          {Roles: viewer.Roles},
-		"0 Roles":       {Name: "ci"},
-		`role "king"`:   {Name: "ci", Roles: map[string]job.Role{"reports": "king"}},
-		"namespace":     {Name: "ci", Roles: map[string]job.Role{"": job.Viewer}},
-		"in the past":   {Name: "ci", Roles: viewer.Roles, Expires: time.Now().Add(-time.Second)},
-		"say whose it ": {Name: "a\nb", Roles: viewer.Roles},
+		"Name":                          {Roles: viewer.Roles},
+		"ci: 0: want 1":                 {Name: "ci"},
+		`"king" in namespace "reports"`: {Name: "ci", Roles: map[string]job.Role{"reports": "king"}},
+		"namespace":                     {Name: "ci", Roles: map[string]job.Role{"": job.Viewer}},
+		"in the past":                   {Name: "ci", Roles: viewer.Roles, Expires: time.Now().Add(-time.Second)},
+		"say whose it ":                 {Name: "a\nb", Roles: viewer.Roles},
 	} {
 		_, _, err := n.CreateToken(t.Context(), tok)
 		says(t, err, text)
