@@ -84,7 +84,7 @@ func TestTheDoctorLooksAtCertificates(t *testing.T) {
 		judged(t, f, "certificate", health, "20")
 		judged(t, f, "secrets", healthy, "")
 	}
-	if err := os.Chmod(certs.InDir(dir).Key, 0o644); err != nil { //nolint:gosec // that is what is wrong with it
+	if err := os.Chmod(certs.InDir(dir).Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var f findings

@@ -61,13 +61,17 @@ func (a *server) createToken(ctx context.Context, in *struct{ Body api.NewToken 
 	return &reply[api.MadeToken]{Body: api.MadeToken{Token: made, Text: text}}, nil
 }
 
-func (a *server) revokeToken(ctx context.Context, in *struct {
+// ofToken is the part of a path that says which token.
+type ofToken struct {
 	Token string `path:"token" maxLength:"100" example:"k5rtmzq2vn4h7xwd" doc:"The ID of a token."`
-}) (*struct{}, error) {
+}
+
+func (a *server) revokeToken(ctx context.Context, in *ofToken) (*struct{}, error) {
 	return nil, a.pool.RevokeToken(ctx, in.Token)
 }
 
-func (a *server) listAudit(ctx context.Context, in *struct {
+// whichAudit says which records are asked for.
+type whichAudit struct {
 	Who       string    `query:"who" maxLength:"500" doc:"Who it was, or a part of that."`
 	Verb      string    `query:"verb" maxLength:"100" doc:"What was asked for, as in job.put."`
 	Namespace string    `query:"namespace" maxLength:"100" doc:"In which namespace."`
@@ -76,7 +80,9 @@ func (a *server) listAudit(ctx context.Context, in *struct {
 	Until     time.Time `query:"until" doc:"Before when."`
 	Cursor    string    `query:"cursor" maxLength:"2000" doc:"Where to go on: next of the page before."`
 	Limit     int       `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many records a page has at most."`
-}) (*reply[job.AuditPage], error) {
+}
+
+func (a *server) listAudit(ctx context.Context, in *whichAudit) (*reply[job.AuditPage], error) {
 	page, err := a.pool.Audit(ctx, job.AuditQuery{
 		Who: in.Who, Verb: in.Verb, Namespace: in.Namespace, Object: in.Object, Since: in.Since, Until: in.Until,
 		Cursor: in.Cursor, Limit: cmp.Or(in.Limit, 100),

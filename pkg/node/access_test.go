@@ -184,3 +184,19 @@ func TestRecordsAreReadByPages(t *testing.T) {
 		t.Errorf("got %q, want the latest first", all)
 	}
 }
+
+func TestATokenExpires(t *testing.T) {
+	c := nodetest.Start(t, 1, func(_ int, cfg *node.Config) { cfg.Logger = quiet })
+	tok := viewer
+	tok.Expires = time.Now().Add(time.Hour)
+	_, text := created(t, c.Node(0), tok)
+	if _, err := c.Node(0).Authenticate(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	c.Skew(0, 2*time.Hour)
+	_, err := c.Node(0).Authenticate(t.Context(), text)
+	if !errors.Is(err, node.ErrToken) {
+		t.Errorf("got %v, want %v", err, node.ErrToken)
+	}
+	says(t, err, "expired")
+}
