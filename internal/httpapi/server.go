@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/musterhq/muster/pkg/api"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // Config says how the API is served.
@@ -80,6 +81,7 @@ func newServer(cfg *Config) *server {
 	a.outcomes()
 	a.logs()
 	a.cluster()
+	a.tokens()
 	alsoYAML(a.api.OpenAPI())
 	a.document()
 	return a
@@ -90,6 +92,7 @@ func described() huma.Config {
 	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[api.Problem]())
 	schemas.RegisterTypeAlias(reflect.TypeFor[api.Duration](), reflect.TypeFor[duration]())
+	schemas.RegisterTypeAlias(reflect.TypeFor[job.Role](), reflect.TypeFor[role]())
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
