@@ -24,16 +24,16 @@ func Zone(name string) (*time.Location, error) {
 	case name == "" || name == "UTC":
 		return time.UTC, nil
 	case name == "Local" || name == "localtime" || name == "posixrules" || name == "Factory":
-		return nil, fmt.Errorf("trigger: zone %q: want the name of a place, as in Europe/Berlin: this one differs from machine to machine", name)
+		return nil, fmt.Errorf("trigger: Zone %q: want the name of a place, as in Europe/Berlin: this one differs from machine to machine", name)
 	case strings.HasPrefix(name, "right/") || strings.HasPrefix(name, "posix/"):
-		return nil, fmt.Errorf("trigger: zone %q: want the name without %q", name, name[:6])
+		return nil, fmt.Errorf("trigger: Zone %q: want the name without %q", name, name[:6])
 	}
 	if z, ok := zones.Load(name); ok {
 		return z.(*time.Location), nil
 	}
 	z, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, fmt.Errorf("trigger: zone %q: want a name of the IANA time zone database, as in Europe/Berlin", name)
+		return nil, fmt.Errorf("trigger: Zone %q: want a name of the IANA time zone database, as in Europe/Berlin", name)
 	}
 	zones.Store(name, z)
 	return z, nil

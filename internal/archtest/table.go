@@ -39,6 +39,7 @@ var rooms = []room{
 
 	{"mapreduce", "internal/codec", "what users write has no runtime in sight"},
 	{"pkg/job", "trigger", "it is words and their rules, and nothing that acts"},
+	{"internal/access", "pkg/job", "who may do what is a matter of rules: who keeps and carries them is not its business"},
 	{"internal/simnet", "internal/transport", "it is a network in memory, and no more than that"},
 	{"internal/wire", "pkg/job internal/codec", "it is messages: who sends them is not its business"},
 
@@ -51,13 +52,18 @@ var rooms = []room{
 	{"internal/runlog", "pkg/job internal/store internal/wire internal/telemetry", "it keeps lines and does not know who writes, carries or reads them"},
 	{"internal/worker", "pkg/job mapreduce sharding internal/shuffle internal/telemetry", "it executes attempts; the node brings them and takes the reports away"},
 
-	{"internal/httpapi", "pkg/job trigger internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
 	{"pkg/node", "*", "it wires what is above it"},
-	{"pkg/client", "pkg/job trigger internal/httpapi", "a program that only talks to a cluster links no node"},
+
+	// What is said over HTTP stands on no node: who embeds one links a server
+	// only with the gateway.
+	{"pkg/api", "pkg/job trigger", "it is what is said over HTTP, for both ends"},
+	{"internal/httpapi", "pkg/api pkg/job trigger internal/access internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
+	{"pkg/client", "pkg/api pkg/job trigger", "a program that only talks to a cluster links no node, and no server"},
+	{"pkg/gateway", "pkg/api pkg/job trigger mapreduce pkg/node internal/access internal/httpapi", "it puts the HTTP API before a node, for who wants that"},
 	{"pkg/nodetest", "pkg/node pkg/job mapreduce membership internal/simnet", "it builds clusters as any user could, on a simulated network"},
 
-	{"benchmarks", "trigger sharding membership mapreduce pkg/job pkg/node pkg/client pkg/nodetest", "a benchmark uses what users have, so that they can repeat it"},
-	{"examples", "trigger sharding membership mapreduce pkg/job pkg/node pkg/client", "an example shows what users can write"},
+	{"benchmarks", "trigger sharding membership mapreduce pkg/job pkg/node pkg/api pkg/client pkg/nodetest", "a benchmark uses what users have, so that they can repeat it"},
+	{"examples", "trigger sharding membership mapreduce pkg/job pkg/node pkg/api pkg/client pkg/gateway", "an example shows what users can write"},
 	{"cmd/muster", "*", "it puts the program together"},
 	{"internal/archtest", "", "it reads the house and is no part of it"},
 }
@@ -85,6 +91,8 @@ var doors = []door{
 	{"github.com/panjf2000/ants", "internal/worker", "attempts are all that needs a pool"},
 	{"github.com/bmatcuk/doublestar", "pkg/node", "which files a glob means is settled once, when a run is planned"},
 	{"github.com/spf13/cobra", "cmd/muster", "flags are the binary's"},
+	{"github.com/danielgtaylor/huma", "internal/httpapi", "who embeds a node and mounts no API links none of it"},
+	{"go.yaml.in/yaml", "internal/httpapi", "what people write by hand is read in one place"},
 
 	{"go.opentelemetry.io/otel/sdk", "cmd/muster", "an embedder brings an SDK of his own, or none"},
 	{"go.opentelemetry.io/otel/exporters", "cmd/muster", "an embedder brings exporters of his own, or none"},
@@ -101,7 +109,7 @@ var doors = []door{
 
 // pure are the rooms whose results are functions of their arguments, which is
 // why their tests need no cluster.
-var pure = []string{"trigger", "sharding", "internal/master"}
+var pure = []string{"trigger", "sharding", "internal/master", "internal/access"}
 
 // timeless are the rooms that must come to the same result when they do
 // again what they did, years later and on another node.

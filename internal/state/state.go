@@ -254,13 +254,15 @@ func (s *State) isClosing() bool {
 	return s.closed
 }
 
+// ownerKey is where the log's file has whose the directory is.
+var ownerKey = []byte("muster/node")
+
 // claim refuses a directory that belongs to another node.
 func (s *State) claim(id string) error {
-	key := []byte("muster/node")
-	owner, err := s.raftLog.Value(key)
+	owner, err := s.raftLog.Value(ownerKey)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return s.raftLog.Set(key, []byte(id))
+		return s.raftLog.Set(ownerKey, []byte(id))
 	case err != nil:
 		return err
 	case string(owner) != id:

@@ -86,7 +86,27 @@ func TestASeekerFindsWhatAScanWould(t *testing.T) {
 		if !slices.Equal(all, scanned) {
 			t.Fatalf("got %q, a scan %q", all, scanned)
 		}
+		slices.Reverse(scanned)
+		for at, start := range append([][]byte{nil}, keysOf(scanned)...) {
+			var back []string
+			for p, err := range v.ScanBack([]byte("b"), start) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				back = append(back, string(p.Key))
+			}
+			if !slices.Equal(back, scanned[at:]) {
+				t.Fatalf("back from %q: got %q, want %q", start, back, scanned[at:])
+			}
+		}
 		s.Close()
 		v.Close()
 	}
+}
+
+func keysOf(keys []string) (out [][]byte) {
+	for _, k := range keys {
+		out = append(out, []byte(k))
+	}
+	return out
 }

@@ -34,12 +34,36 @@ func (s *Snapshot) Scan(prefix []byte) iter.Seq2[Pair, error] { return s.ScanFro
 
 // ScanFrom is Scan without the keys before start.
 func (s *Snapshot) ScanFrom(prefix, start []byte) iter.Seq2[Pair, error] {
+	if bytes.Compare(start, prefix) < 0 {
+		start = prefix
+	}
+	return s.scan(badger.IteratorOptions{Prefix: prefix}, start)
+}
+
+// ScanBack is Scan in the opposite order, without the keys from start on. A nil
+// start leaves none out.
+func (s *Snapshot) ScanBack(prefix, start []byte) iter.Seq2[Pair, error] {
+	if start == nil {
+		start = append(bytes.Clone(prefix), 0xff) // no key has it behind its prefix
+	}
+	pairs := s.scan(badger.IteratorOptions{Prefix: prefix, Reverse: true}, start)
 	return func(yield func(Pair, error) bool) {
-		it := s.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-		defer it.Close()
-		if bytes.Compare(start, prefix) < 0 {
-			start = prefix
+		for p, err := range pairs {
+			if err == nil && bytes.Equal(p.Key, start) {
+				continue
+			}
+			if !yield(p, err) {
+				return
+			}
 		}
+	}
+}
+
+func (s *Snapshot) scan(o badger.IteratorOptions, start []byte) iter.Seq2[Pair, error] {
+	return func(yield func(Pair, error) bool) {
+		it := s.txn.NewIterator(o)
+		defer it.Close()
+		prefix := o.Prefix
 		for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
 			key, value, err := it.Item().Key(), []byte(nil), error(nil)
 			if readErr := it.Item().Value(func(b []byte) error {

@@ -131,7 +131,10 @@ func (c *clock) settle(namespace, name string) error {
 	if err != nil {
 		return err
 	}
-	table, err := c.tables.of(&d, c.l.state.Cluster(), c.l.n.cfg.Calendars)
+	if d.Spec.Schedule.When == "" { // it is looked at when it is resumed, and never due
+		return c.fire(state.Firing{Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq, Cursor: d.Fires.Cursor})
+	}
+	table, err := c.tables.of(&d, c.l.state.Origin(), c.l.n.cfg.Calendars)
 	if err != nil { // it was accepted once, by a node that knew more
 		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
 	}
@@ -257,17 +260,15 @@ func (c *clock) trace(runs []state.FiringRun) []trace.Span {
 // reserve counts the runs as begun that may begin at once, and names their
 // masters.
 func (c *clock) reserve(runs []state.FiringRun) map[job.RunID]bool {
-	reserved := map[job.RunID]bool{}
-	var choose func() string
+	all := make([]*job.Run, len(runs))
 	for i := range runs {
-		run := &runs[i].Run
-		if !c.l.mayBegin(run) {
-			continue
+		all[i] = &runs[i].Run
+	}
+	reserved := map[job.RunID]bool{}
+	for i, begins := range c.l.reserveAll(all) {
+		if begins {
+			reserved[all[i].ID] = true
 		}
-		if choose == nil {
-			choose = c.l.chooser("")
-		}
-		run.Master, reserved[run.ID] = choose(), true
 	}
 	return reserved
 }

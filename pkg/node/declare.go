@@ -83,6 +83,34 @@ func explainJob(namespace, name string, err error) error {
 	return fmt.Errorf("node: job %s/%s: %w", namespace, name, plain(err))
 }
 
+// CheckJob returns what is wrong with a job, as PutJob would, without declaring
+// it.
+func (n *Node) CheckJob(spec job.Spec) error {
+	spec = spec.WithDefaults()
+	return n.checkJob(&spec)
+}
+
+// Preview returns the first k fires after an instant of a schedule that is saved
+// now, with notes for people. A zero instant is now. Its jitter may differ from
+// that of the job that it becomes.
+func (n *Node) Preview(s trigger.Schedule, after time.Time, k int) ([]trigger.Upcoming, error) {
+	if s.When == "" {
+		return []trigger.Upcoming{}, nil
+	}
+	now := n.wall()
+	if err := s.Validate(now, n.cfg.Calendars); err != nil {
+		return nil, fmt.Errorf("node: Schedule: %w", bare(err))
+	}
+	table, err := s.Bind(trigger.Binding{Cluster: n.cfg.Cluster, Trigger: "preview", Saved: now, Calendars: n.cfg.Calendars})
+	if err != nil {
+		return nil, fmt.Errorf("node: Schedule: %w", bare(err))
+	}
+	if after.IsZero() {
+		after = now
+	}
+	return table.Preview(after, k), nil
+}
+
 // Job returns a job as it is declared, and what became of its fires. An empty
 // namespace is "default".
 func (n *Node) Job(ctx context.Context, namespace, name string) (job.Declared, error) {
@@ -123,6 +151,9 @@ func (n *Node) RunJob(ctx context.Context, namespace, name string, options ...Op
 	}
 	if err := checkExtra(&run); err != nil {
 		return nil, err
+	}
+	if size := len(run.Spec.Params); size > job.MaxParams {
+		return nil, fmt.Errorf("node: Params has %d bytes, over the limit of %d: put them in a file or the input", size, job.MaxParams)
 	}
 	made, err := lead[job.Run](ctx, n, wire.MethodRunJob, run)
 	if err != nil {

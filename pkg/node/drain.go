@@ -10,6 +10,10 @@ import (
 	"github.com/musterhq/muster/membership"
 )
 
+// ErrNoNode says that there is no member of the pool by the name that was given,
+// or more than one.
+var ErrNoNode error = &coded{"no-node", "node: no such member"}
+
 // Drain makes the node called name, or with that ID, take no more work: it
 // hands the runs that it conducts and its leadership to others, lets the
 // attempts that it executes come to their end, and gives back the tasks that
@@ -45,13 +49,13 @@ func (n *Node) memberCalled(name string) (id string, err error) {
 			return m.ID, nil
 		case len(m.Roles) == 0: // it has no work, and may be named after the same host
 		case m.Name == name && id != "":
-			return "", fmt.Errorf("node: two members are called %q: give the ID of the one that is meant, %s or %s", name, id, m.ID)
+			return "", fmt.Errorf("%w: two are called %q: give the ID of the one that is meant, %s or %s", ErrNoNode, name, id, m.ID)
 		case m.Name == name:
 			id = m.ID
 		}
 	}
 	if id == "" {
-		return "", fmt.Errorf("node: no member of the pool is called %q: see Members for those there are", name)
+		return "", fmt.Errorf("%w: no member of the pool is called %q: see Members for those there are", ErrNoNode, name)
 	}
 	return id, nil
 }
@@ -66,12 +70,15 @@ func (n *Node) nameOf(id string) string {
 
 // serveDrain answers those who want this node to work less.
 func (n *Node) serveDrain() {
-	handle(n, wire.MethodDrain, func(ctx context.Context, _ string, d wire.Drain) (wire.Nothing, error) {
-		if !d.Off {
-			return wire.Nothing{}, n.giveUpWork(ctx)
+	handle(n, wire.MethodDrain, func(ctx context.Context, from string, d wire.Drain) (none wire.Nothing, err error) {
+		if d.Off {
+			n.worker.Resume()
+			err = n.setDraining(false)
+		} else {
+			err = n.giveUpWork(ctx)
 		}
-		n.worker.Resume()
-		return wire.Nothing{}, n.setDraining(false)
+		n.witness(from, wire.MethodDrain, d, err)
+		return none, err
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 // ErrNoLeader says that no node could be found that leads the cluster, because
 // too few of those that hold the state are up, or this node is cut off from
 // them. Unless the error says otherwise nothing was recorded.
-var ErrNoLeader = errors.New("node: no leader")
+var ErrNoLeader error = &coded{"no-leader", "node: no leader"}
 
 const (
 	// patience is how long a call waits for there to be a leader, which is

@@ -29,8 +29,13 @@ const maxEntry = 8 << 20
 // which the caller knows what run says. When the leader goes away in the
 // middle, it goes on where it was with the next one.
 func (n *Node) journal(ctx context.Context, run *job.Run, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
+	return n.journalFrom(ctx, run, 0, kinds...)
+}
+
+// journalFrom is journal without the entries before a number.
+func (n *Node) journalFrom(ctx context.Context, run *job.Run, from uint64, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		ref := wire.JournalRef{Run: run.ID, Kinds: kinds, Epoch: run.Epoch, Done: run.State.Done()}
+		ref := wire.JournalRef{Run: run.ID, From: from, Kinds: kinds, Epoch: run.Epoch, Done: run.State.Done()}
 		over := false // the caller has had enough
 		err := n.leaders.try(ctx, func(ctx context.Context, leader string) error {
 			return n.readJournal(ctx, leader, &ref, func(e entry) bool {

@@ -73,7 +73,7 @@ func (l *leader) acyclic(spec *job.Spec) error {
 
 // declared adds to a job what only the leader knows.
 func (l *leader) declared(d job.Declared) job.Declared {
-	d.Cluster = l.state.Cluster()
+	d.Cluster = l.state.Origin()
 	return d
 }
 
@@ -116,7 +116,9 @@ func (l *leader) runJob(ctx context.Context, run job.Run) (job.Run, error) {
 	if err != nil {
 		return run, err
 	}
+	params := cmp.Or(run.Spec.Params, d.Spec.Params)
 	run.Spec, run.Revision = d.Spec, d.Revision
+	run.Spec.Params = params
 	if err := l.n.limitKey(&run); err != nil {
 		return run, err
 	}
@@ -133,7 +135,7 @@ func (l *leader) backfill(ctx context.Context, b wire.Backfill) (wire.Backfilled
 	if err != nil {
 		return wire.Backfilled{}, err
 	}
-	table, err := l.clock.tables.of(&d, l.state.Cluster(), l.n.cfg.Calendars)
+	table, err := l.clock.tables.of(&d, l.state.Origin(), l.n.cfg.Calendars)
 	if err != nil {
 		return wire.Backfilled{}, err
 	}

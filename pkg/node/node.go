@@ -73,6 +73,7 @@ type Node struct {
 	ends      *ends
 	server    *server // nil unless the node holds the state
 	skew      skew
+	proofs    proofs
 	keys      scheduler.Keys                                             // the values of expressions on the input of runs
 	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
 
@@ -217,7 +218,7 @@ func (n *Node) closeTransport(context.Context) error {
 func (n *Node) lost(id string) {
 	select {
 	case <-n.ready:
-		n.peers.doubt(id, probes)
+		n.peers.doubt(id, patient)
 	default:
 	}
 }
@@ -317,7 +318,11 @@ func (n *Node) closeMembership(ctx context.Context) error {
 	if ctx.Err() != nil { // no time for goodbyes
 		return n.members.Close()
 	}
-	return n.members.Leave(ctx)
+	if err := n.members.Leave(ctx); err != nil {
+		// The node is gone all the same: perhaps nobody is left to hear it.
+		n.log.Warn("not all members have heard that this node leaves", telemetry.Err(err))
+	}
+	return nil
 }
 
 // open lets other nodes in.

@@ -132,7 +132,7 @@ func (o *outbox) recall(ctx context.Context, r master.Recall) {
 // send delivers an assignment in as many messages as it takes. If one does not
 // arrive it returns the tasks in that, and those that were to follow.
 func (o *outbox) send(ctx context.Context, a master.Assign) (missed, rest []master.Placed, err error) {
-	d := wire.Dispatch{Run: o.c.run, Before: a.Before}
+	d := wire.Dispatch{Run: o.c.run, Lost: a.Lost, Before: a.Before}
 	for _, s := range a.Sources {
 		d.Sources = append(d.Sources, wire.Source{Node: s.Node, Maps: s.Maps})
 	}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 // ErrOverloaded says that as many runs wait as may, of the job or in all.
 // Nothing was recorded. The error says how many that are and, once some have
 // ended, about how long they take.
-var ErrOverloaded = errors.New("node: overloaded")
+var ErrOverloaded error = &coded{"overloaded", "node: overloaded"}
 
 // pace is when the latest runs of a job ended, the first of them first.
 type pace []time.Time

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrNoRun says that there is no run of the ID that was asked for.
-var ErrNoRun = errors.New("node: no such run")
+var ErrNoRun error = &coded{"no-run", "node: no such run"}
 
 // Run is a handle on one run, which may be conducted anywhere in the cluster.
 type Run struct {
@@ -35,6 +35,19 @@ func (n *Node) Runs(ctx context.Context, after job.RunID, limit int) ([]job.Run,
 		return nil, ErrStopped
 	}
 	return runs, err
+}
+
+// Find returns the runs that q asks for, a page of them, in the order of their
+// IDs: namespace, job and, of a job, when they were due.
+func (n *Node) Find(ctx context.Context, q job.RunQuery) (job.RunPage, error) {
+	if err := q.Validate(); err != nil {
+		return job.RunPage{}, err
+	}
+	page, err := lead[job.RunPage](ctx, n, wire.MethodFind, q)
+	if err != nil {
+		return page, fmt.Errorf("node: runs: %w", plain(err))
+	}
+	return page, nil
 }
 
 // ID returns the run's ID.

@@ -205,12 +205,14 @@ func (s *server) lead() (*leader, error) {
 
 // answer makes f answer a method while this node leads.
 func answer[Req, Resp any](s *server, method string, f func(l *leader, ctx context.Context, req Req) (Resp, error)) {
-	handle(s.n, method, func(ctx context.Context, _ string, req Req) (resp Resp, err error) {
+	handle(s.n, method, func(ctx context.Context, from string, req Req) (resp Resp, err error) {
 		l, err := s.lead()
 		if err != nil {
 			return resp, err
 		}
-		return f(l, ctx, req)
+		resp, err = f(l, ctx, req)
+		s.n.witness(from, method, req, err)
+		return resp, err
 	})
 }
 
@@ -262,6 +264,8 @@ func (s *server) serve() {
 	answer(s, wire.MethodPutNamespace, (*leader).putNamespace)
 	confirmed(s, wire.MethodNamespaces, func(*leader, wire.Nothing) ([]job.Namespace, error) { return s.state.Namespaces() })
 	answer(s, wire.MethodSend, (*leader).send)
+	s.serveAccess()
+	s.serveBackup()
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRevisions, (*leader).revisions)
@@ -269,6 +273,7 @@ func (s *server) serve() {
 	confirmed(s, wire.MethodRuns, func(l *leader, p wire.Page) ([]job.Run, error) {
 		return s.state.Runs(p.After, min(cmp.Or(max(p.Limit, 0), 100), 1000))
 	})
+	confirmed(s, wire.MethodFind, func(_ *leader, q job.RunQuery) (job.RunPage, error) { return s.state.Find(q) })
 	answer(s, wire.MethodEntry, func(_ *leader, ctx context.Context, e wire.EntryRef) (b []byte, err error) {
 		read := func() error {
 			b, err = s.state.Entry(e.Run, e.Seq)

@@ -85,9 +85,12 @@ func (n *Node) Nodes() []About {
 	out := make([]About, 0, len(all))
 	for i := range all {
 		p := &all[i]
-		a := &p.about
+		a, member := &p.about, p.member
+		if now, ok := n.members.Member(member.ID); ok {
+			member = now // it may say that it drains, a moment before all are told
+		}
 		out = append(out, About{
-			Member: p.member, CPU: a.CPU, Memory: a.Memory, Disk: a.Disk,
+			Member: member, CPU: a.CPU, Memory: a.Memory, Disk: a.Disk,
 			Running: a.Running, Queued: a.Queued, Abandoned: a.Abandoned, Masters: a.Masters,
 			Ahead: a.Ahead, Within: a.Within,
 		})

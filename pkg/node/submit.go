@@ -45,6 +45,16 @@ func Extra(name, value string) Option {
 	}
 }
 
+// Params is the text that every task of the run sees, in place of its job's
+// Params. Empty leaves those.
+func Params(text string) Option {
+	return func(r *job.Run) {
+		if text != "" {
+			r.Spec.Params = text
+		}
+	}
+}
+
 // Submit accepts a run of spec. When it returns without an error the run is
 // durable: it goes on whatever becomes of this node or of ctx. An error names
 // the field of spec that can't be, its value and what would be right, or says

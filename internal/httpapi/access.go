@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Role is what a caller may do. Each may do what those before it may.
+type Role string
+
+// The roles.
+const (
+	Anyone    Role = ""          // has a token
+	Viewer    Role = "viewer"    // looks
+	Operator  Role = "operator"  // makes runs, ends them and tries them again
+	Developer Role = "developer" // declares jobs
+	Admin     Role = "admin"     // says what holds for namespaces, nodes and tokens
+)
+
+// All is the namespace of what belongs to none, as nodes do.
+const All = "*"
+
+// Caller is who a request comes from.
+type Caller struct {
+	// Name is what is recorded. Empty is somebody of whom nothing is known.
+	Name string
+	// Token is the ID of the token, if there was one.
+	Token string
+	// Roles are the caller's, by namespace; those of All hold in each.
+	Roles map[string]Role
+}
+
+// Need is what an operation takes.
+type Need struct {
+	// Operation is its ID, as in "runJob", and Target the path that was asked for.
+	Operation, Target string
+	// Namespace is where, or All.
+	Namespace string
+	Role      Role
+	// Write says that it changes something.
+	Write bool
+}
+
+// Decision is what becomes of a request.
+type Decision int
+
+// The decisions.
+const (
+	// Hidden says that the caller does not get to know whether there is what he
+	// asks for: it is not found.
+	Hidden Decision = iota
+	// Forbidden says that he may see it, but not do that.
+	Forbidden
+	// Allowed says that he may.
+	Allowed
+)
+
+// Access says who may do what, and keeps a record of what was done.
+type Access interface {
+	// Authenticate returns whose token it is, which is empty if there was none.
+	// An error with the code "unauthorized" says that it is nobody's.
+	Authenticate(ctx context.Context, token string) (Caller, error)
+	// Decide says whether a caller may do something.
+	Decide(c Caller, n Need) Decision
+	// Record keeps that something was done, or tried: from which address, and
+	// with which status it was answered.
+	Record(ctx context.Context, c Caller, n Need, from string, status int)
+}
+
+// admit is the one place where a request is let in. Without an Access all are.
+func (a *server) admit(o *operation) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		ctx = huma.WithValue(ctx, operationKey{}, o.id)
+		if a.access == nil {
+			next(ctx)
+			return
+		}
+		u := ctx.URL()
+		need := Need{Operation: o.id, Target: u.Path, Namespace: All, Role: o.role, Write: o.write}
+		if ns := ctx.Param("namespace"); ns != "" {
+			need.Namespace = ns
+		}
+		caller, err := a.access.Authenticate(ctx.Context(), bearer(ctx.Header("Authorization")))
+		if err == nil && o.role != Anyone {
+			err = decided(a.access.Decide(caller, need), &need)
+		}
+		if err != nil {
+			a.refuse(ctx, err)
+		} else {
+			next(huma.WithValue(ctx, callerKey{}, caller))
+		}
+		if need.Write {
+			a.access.Record(context.WithoutCancel(ctx.Context()), caller, need, ctx.RemoteAddr(), ctx.Status())
+		}
+	}
+}
+
+func decided(d Decision, n *Need) error {
+	switch d {
+	case Allowed:
+		return nil
+	case Forbidden:
+		return &refused{"forbidden", "this takes the role " + string(n.Role) + " in namespace " + n.Namespace + ": use a token that has it"}
+	}
+	return &refused{"not-found", "there is nothing of that name, or nothing that the token may see"}
+}
+
+// bearer returns the token of an Authorization header.
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// refuse answers with the problem that an error is.
+func (a *server) refuse(ctx huma.Context, err error) {
+	code := codeOf(err)
+	status, known := statuses[code]
+	if !known {
+		status, code = http.StatusInternalServerError, "internal"
+	}
+	if status == http.StatusUnauthorized {
+		ctx.SetHeader("WWW-Authenticate", "Bearer")
+	}
+	p := problem(status, code, said(err))
+	ctx.SetHeader("Content-Type", "application/problem+json")
+	ctx.SetStatus(status)
+	_ = huma.DefaultJSONFormat.Marshal(ctx.BodyWriter(), p)
+}
+
+type (
+	operationKey struct{}
+	callerKey    struct{}
+)
+
+// operationOf returns the ID of the operation that a context is of.
+func operationOf(ctx context.Context) string {
+	id, _ := ctx.Value(operationKey{}).(string)
+	return id
+}

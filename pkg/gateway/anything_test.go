@@ -1,0 +1,155 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/pkg/api"
+	"github.com/musterhq/muster/pkg/gateway"
+)
+
+// TestNothingThatIsSentBreaksTheServer sends requests by chance, as the
+// description allows them and as it does not. Whatever comes is answered, by a
+// problem if it is refused, and never by a fault of the server. MUSTER_REQUESTS
+// is how many there are of each operation.
+func TestNothingThatIsSentBreaksTheServer(t *testing.T) {
+	s := serve(t, gateway.Config{})
+	each, seed := 16, rand.Uint64()
+	if n, err := strconv.Atoi(os.Getenv("MUSTER_REQUESTS")); err == nil {
+		each = n
+	}
+	t.Logf("seed %d", seed)
+	doc := into[document](s.do("GET", "/openapi.json", "").is(200))
+	s.do("PUT", "/namespaces/default/jobs/nightly", `{"processor":"echo","schedule":{"when":"30 2 * * *"}}`).is(201)
+	ended, failed, going := s.run("log", ""), s.run("fail", ""), s.run("wait", "")
+	s.over(ended)
+	s.over(failed)
+	name := func(path string) string {
+		n, _ := url.PathUnescape(path[strings.LastIndex(path, "/")+1:])
+		return n
+	}
+	g := &gambler{Rand: rand.New(rand.NewPCG(seed, 0)), doc: &doc, known: map[string][]string{
+		"namespace": {"default"}, "job": {"nightly"}, "name": {"nightly", "order.paid", "j"}, "node": {"n0", s.node.ID()},
+		"run": {name(ended), name(failed), name(going)}, "processor": {"echo", "fail", "log", "double"},
+		"when":    {"30 2 * * *", "every 1h", "event order.paid", "after nightly", "once 2030-01-01T00:00:00Z", "never ever"},
+		"zone":    {"Europe/Berlin", "UTC"},
+		"cursor":  {"", "YQ", "0.1"},
+		"timeout": {"0s", "1ms", "20ms", "-1s", "1h"},
+		"regexp":  {"line", "(", "^.*$"},
+		"rate":    {"10/1m"}, "overlap_key": {"data.a"}, "limit_key": {"data.a"}, "from": nil, "until": nil,
+	}}
+	done := map[string]int{} // by operation: how many requests were carried out
+	paths := make([]string, 0, len(doc.Paths))
+	for path := range doc.Paths {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths) // so that the seed says all
+	for range each {
+		for _, path := range paths {
+			for _, method := range []string{"get", "put", "post", "delete"} {
+				op := doc.Paths[path][method]
+				if op == nil || op.ID == "drainNode" {
+					continue // it is the only one, and nothing would come to an end
+				}
+				for _, bad := range []bool{false, true} {
+					if status := s.try(g, strings.ToUpper(method), path, op, bad); status < 300 {
+						done[op.ID]++
+					} else {
+						done[op.ID] += 0
+					}
+				}
+			}
+		}
+		s.do("PUT", "/namespaces/default/jobs/nightly", `{"processor":"echo","schedule":{"when":"30 2 * * *"}}`)
+	}
+	for id, n := range done {
+		if n == 0 {
+			t.Errorf("%s: no request was carried out: there is nothing in this that it understands", id)
+		}
+	}
+	t.Logf("carried out: %v", done)
+	s.do("POST", going+"/stop", "").is(200)
+	if a := s.do("GET", strings.TrimSuffix(s.url, api.Prefix)+"/readyz", ""); a.status != 200 {
+		t.Errorf("got %d %s afterwards, want it to be ready", a.status, a.body)
+	}
+}
+
+// try sends a request of an operation and judges the answer, of which it returns
+// the status.
+func (s *server) try(g *gambler, method, path string, op *described, bad bool) (status int) {
+	s.t.Helper()
+	query, header := url.Values{}, http.Header{}
+	for _, p := range op.Parameters {
+		value := fmt.Sprint(g.valid(p.Name, p.Schema, 0))
+		if bad && g.IntN(4) == 0 {
+			value = fmt.Sprint(g.junk())
+		}
+		switch {
+		case p.In == "path":
+			path = strings.ReplaceAll(path, "{"+p.Name+"}", url.PathEscape(value))
+		case g.IntN(3) > 0:
+		case p.In == "query":
+			query.Set(p.Name, strings.Trim(value, "[]"))
+		default:
+			header.Set(p.Name, strings.Map(printable, value))
+		}
+	}
+	if bad && g.IntN(6) == 0 {
+		query.Set(g.pick(strange), g.pick(strange))
+	}
+	body, contentType := g.body(op, bad)
+	// What is followed goes on for as long as somebody listens.
+	patience, lasting := time.Minute, op.Responses["200"].Content["text/event-stream"] != nil
+	if lasting {
+		patience = 50 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	what := fmt.Sprintf("%s %s?%s %v %.2000q", method, path, query.Encode(), header, body)
+	req, err := http.NewRequestWithContext(ctx, method, s.url+path+"?"+query.Encode(), strings.NewReader(body))
+	if err != nil {
+		s.t.Fatalf("%s: %v", what, err)
+	}
+	req.Header = header
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := s.http.Do(req)
+	if lasting && errors.Is(err, context.DeadlineExceeded) {
+		return http.StatusOK
+	}
+	if err != nil {
+		s.t.Fatalf("%s: %v", what, err)
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	if err != nil && !lasting {
+		s.t.Fatalf("%s: %v", what, err)
+	}
+	switch kind := resp.Header.Get("Content-Type"); {
+	case resp.StatusCode >= 500:
+		s.t.Errorf("%s: got %d %s", what, resp.StatusCode, said)
+	case resp.StatusCode >= 400 && kind != "application/problem+json":
+		s.t.Errorf("%s: got %d %s as %s, want a problem", what, resp.StatusCode, said, kind)
+	}
+	return resp.StatusCode
+}
+
+// printable leaves out what no header can have.
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return -1
+	}
+	return r
+}
