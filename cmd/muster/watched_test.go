@@ -19,7 +19,7 @@ import (
 func watchedNode(t *testing.T, f watchFlags) *watchman {
 	t.Helper()
 	cfg := node.Config{Name: "seen", Processors: processors(), Logger: slog.New(slog.DiscardHandler)}
-	w, err := f.begin(t.Context(), &cfg)
+	w, err := f.begin(t.Context(), &cfg, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestWatchFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		{watchFlags{metrics: "0.0.0.0:9464", pprof: true}, "want an address on loopback"},
 		{watchFlags{otlp: "collector:4317"}, `--otlp "collector:4317"`},
 	} {
-		if _, err := c.f.begin(t.Context(), &node.Config{}); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.f.begin(t.Context(), &node.Config{}, false); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %q", c.f, err, c.want)
 		}
 	}

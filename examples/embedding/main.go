@@ -54,7 +54,7 @@ func pack(_ context.Context, o order) (string, error) {
 }
 
 func report(_ context.Context, t *mapreduce.Task) (any, error) {
-	t.Log.Info("the report is written", "for", t.Fire)
+	t.Log.Info("the report is written", slog.Time("for", t.Fire))
 	return nil, nil
 }
 

@@ -138,7 +138,7 @@ const durationPattern = `^-?(0|([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6})
 func (a *server) routed(metrics http.Handler) http.Handler {
 	a.health()
 	if metrics != nil {
-		a.mux.Handle("GET /metrics", metrics)
+		a.mux.Handle("GET /metrics", a.guarded(metrics))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := a.mux.Handler(r)

@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/gateway"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -104,4 +106,19 @@ func TestWritesLeaveRecords(t *testing.T) {
 	if page, err := s.node.Audit(t.Context(), job.AuditQuery{}); err != nil || len(page.Records) != 2 {
 		t.Errorf("got %+v, %v, want no records of others", page, err)
 	}
+}
+
+func TestMetricsTellOnlyThoseWhoMaySeeAllNamespaces(t *testing.T) {
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("runs 1\n")) })
+	s := serve(t, gateway.Config{Tokens: true, Metrics: metrics})
+	path := strings.TrimSuffix(s.url, api.Prefix) + "/metrics"
+	all, _ := s.as("prometheus", map[string]job.Role{job.AllNamespaces: job.Viewer})
+	one, _ := s.as("watch", map[string]job.Role{"reports": job.Viewer})
+	if a := s.do("GET", path, ""); a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("got %d and %v without a token", a.status, a.header)
+	}
+	if a := s.do("GET", path, "", one); a.status != 403 && a.status != 404 {
+		t.Errorf("got %d with the token of one namespace", a.status)
+	}
+	equal(t, "metrics", string(s.do("GET", path, "", all).is(200).body), "runs 1\n")
 }
