@@ -60,7 +60,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: BasePath %q: want a path as in /muster", cfg.BasePath)
 	}
 	a := newServer(&cfg)
-	h := a.routed(cfg.Metrics)
+	h := traced(a.routed(cfg.Metrics))
 	h = zipped(h)
 	h = below(base, cfg.TrustProxy, h)
 	return a.recovered(h), nil
