@@ -61,7 +61,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: BasePath %q: want a path as in /muster", cfg.BasePath)
 	}
 	a := newServer(&cfg)
-	h := a.routed(cfg.Metrics)
+	h := traced(a.routed(cfg.Metrics))
 	h = zipped(h)
 	h = below(base, cfg.TrustProxy, h)
 	return a.recovered(h), nil
@@ -141,7 +141,7 @@ const durationPattern = `^-?(0|([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6})
 func (a *server) routed(metrics http.Handler) http.Handler {
 	a.health()
 	if metrics != nil {
-		a.mux.Handle("GET /metrics", metrics)
+		a.mux.Handle("GET /metrics", a.guarded(metrics))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := a.mux.Handler(r)
