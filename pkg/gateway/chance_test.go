@@ -122,7 +122,7 @@ func (g *gambler) number(s *schema, kind string) any {
 }
 
 func (g *gambler) text(name string, s *schema) string {
-	if words := g.known[name]; len(words) > 0 && g.IntN(4) > 0 {
+	if words := g.known[name]; len(words) > 0 && g.IntN(8) > 0 {
 		return g.pick(words)
 	}
 	switch {

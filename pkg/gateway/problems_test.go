@@ -45,7 +45,7 @@ func TestEveryRefusalIsAProblemThatNamesTheField(t *testing.T) {
 		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"0 0 30 2 *"}}`, 422, "invalid", "body.schedule.when"},
 		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"every 1m","zone":"Mars/Olympus"}}`, 422, "invalid", "body.schedule.zone"},
 		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"every 1m","blackout":[{"from":"25:00","to":"26:00"}]}}`, 422, "invalid", "body.schedule.blackout[0]"},
-		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"after a"}}`, 422, "invalid", "body.schedule.when"},
+		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"upstream all of a"}}`, 422, "invalid", "body.schedule.when"},
 		{"PUT", jobs + "/" + long, `{"processor":"echo"}`, 422, "", "path.job"},
 		{"PUT", jobs + "/a%20b", `{"processor":"echo"}`, 422, "invalid", "body.name"},
 		{"PUT", jobs + "/a", `{"processor":`, 400, "", "body"},
