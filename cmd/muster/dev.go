@@ -100,7 +100,7 @@ func (d *dev) welcome(w io.Writer, n *node.Node, s *apiServer) {
 		fmt.Fprintf(w, "  runs     %s/namespaces/default/runs\n", at)
 		fmt.Fprintf(w, "  cluster  %s/cluster\n", at)
 		fmt.Fprintf(w, "  API      %s\n\nMake a run:\n\n", s.openapi())
-		fmt.Fprintf(w, "  curl -X POST %s/namespaces/default/jobs/greet/runs -d '{\"params\":\"{\\\"name\\\":\\\"you\\\"}\"}'\n\n", at)
+		fmt.Fprintf(w, "  curl %s/namespaces/default/jobs/greet/runs --json '{\"params\":\"{\\\"name\\\":\\\"you\\\"}\"}'\n\n", at)
 	}
 	fmt.Fprintf(w, "Join it from elsewhere:\n\n  muster agent --cluster dev --join %s\n\n", n.Gossip())
 }

@@ -20,11 +20,13 @@ import (
 type httpFlags struct {
 	addr, base string
 	proxy      bool
+	hosts      []string
 }
 
 func (f *httpFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.addr, "http", "127.0.0.1:0", "address for the HTTP API, on loopback; port 0 picks a free one; none serves no API")
 	c.Flags().StringVar(&f.base, "http-base", "", "path that the API is under from outside, as in /muster, if a proxy has it under one")
+	c.Flags().StringSliceVar(&f.hosts, "http-host", nil, "name under which the API is reached, besides addresses and localhost; repeat for more")
 	c.Flags().BoolVar(&f.proxy, "http-proxy", false, "believe the header X-Forwarded-Prefix, which a proxy in front sets")
 }
 
@@ -60,7 +62,7 @@ func (f *httpFlags) serve(ctx context.Context, n *node.Node, log *slog.Logger) (
 	if f.addr == none {
 		return nil, nil
 	}
-	h, err := gateway.Handler(n, gateway.Config{BasePath: f.base, TrustProxy: f.proxy, Logger: log})
+	h, err := gateway.Handler(n, gateway.Config{BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("--http-base: %w: %w", err, errUsage)
 	}

@@ -26,6 +26,11 @@ type Config struct {
 	// TrustProxy believes X-Forwarded-Prefix, which any caller can send unless a
 	// proxy in front sets it. Links are relative and need neither.
 	TrustProxy bool
+	// Hosts are the names under which the API is reached, besides addresses and
+	// localhost. While everybody may do everything requests to other names are
+	// refused: with one that leads here, a page that somebody's browser shows
+	// could do so too.
+	Hosts []string
 	// Metrics is mounted under /metrics, if it is not nil.
 	Metrics http.Handler
 	// Logger receives what fails by a fault of the server. Nil means
@@ -36,6 +41,6 @@ type Config struct {
 // Handler returns the API of the cluster that n is a member of.
 func Handler(n *node.Node, cfg Config) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
-		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Metrics: cfg.Metrics, Log: cfg.Logger,
+		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Hosts: cfg.Hosts, Metrics: cfg.Metrics, Log: cfg.Logger,
 	})
 }
