@@ -47,6 +47,10 @@ cross: ## Check that the binary builds for the other systems
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/muster
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/muster
 
+.PHONY: release
+release: ## Build what a release consists of, for all systems, into dist/release
+	GO=$(GO) .ci/release
+
 .PHONY: test
 test: ## Vet and test everything
 	$(GO) vet ./...
@@ -85,6 +89,10 @@ bench-peers: ## Measure muster beside asynq, River, Go, GNU and DuckDB; the page
 .PHONY: test-peers
 test-peers: ## Vet and test what measures muster beside others
 	cd benchmarks/peers && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
+
+.PHONY: test-deploy
+test-deploy: ## Check what is in deploy: manifests, alerts and the dashboard
+	cd deploy/check && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
 
 .PHONY: verify
 verify: ## Check that generated files, go.mod and go.sum are up to date

@@ -47,10 +47,6 @@ type conducted struct {
 	epoch uint64
 }
 
-// fenceAfter is how long a node that is cut off goes on with its attempts,
-// which is shorter than any cut.
-const fenceAfter = 4 * time.Second
-
 const diskSize = 6 << 30 // which is more than a node asks to be free
 
 // newCluster starts the agents and the clients, and returns when they know
@@ -131,7 +127,7 @@ func (c *cluster) arguments() {
 		}
 		p.args = []string{
 			"-name", p.name, "-dir", p.data(), "-gossip", p.gossip, "-rpc", rpc, "-slots", fmt.Sprint(c.o.slots),
-			"-ledger", c.ledgers(), "-log", c.o.log, "-fence", fenceAfter.String(),
+			"-ledger", c.ledgers(), "-log", c.o.log, "-fence", c.o.fence.String(),
 		}
 		if p.server && c.o.servers > 1 {
 			p.args = append(p.args, "-servers", fmt.Sprint(c.o.servers))

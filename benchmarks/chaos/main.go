@@ -41,6 +41,7 @@ type options struct {
 	seed             uint64
 	servers, workers int
 	slots            int
+	fence            time.Duration
 	scenario         string
 	tasks            int
 	faults           []string
@@ -93,6 +94,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.servers, "servers", 3, "nodes that hold the state: 1, 3 or 5")
 	f.IntVar(&o.workers, "workers", 2, "nodes that only work")
 	f.IntVar(&o.slots, "slots", 4, "attempts at a time on each node")
+	f.DurationVar(&o.fence, "fence", 4*time.Second, "how long a node that is cut off goes on with its attempts")
 	f.StringVar(&o.scenario, "scenario", "", "tell one `story` instead:"+about())
 	f.IntVar(&o.tasks, "tasks", 1_000_000, "tasks of the run in the scenarios million and blackout")
 	f.Func("faults", "comma-separated kinds to break nothing but: "+strings.Join(kinds(), ", "), func(list string) error {
@@ -114,8 +116,8 @@ func parse(args []string) (o options, err error) {
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("%q: want flags only", f.Args())
-	case o.duration <= 0 || o.settle <= 0:
-		return o, fmt.Errorf("-duration %v -settle %v: want both positive", o.duration, o.settle)
+	case o.duration <= 0 || o.settle <= 0 || o.fence <= 0:
+		return o, fmt.Errorf("-duration %v -settle %v -fence %v: want all positive", o.duration, o.settle, o.fence)
 	case !slices.Contains([]int{1, 3, 5}, o.servers):
 		return o, fmt.Errorf("-servers %d: want 1, 3 or 5", o.servers)
 	case o.workers < 0 || o.servers+o.workers < 2:

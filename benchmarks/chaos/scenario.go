@@ -169,7 +169,8 @@ func minority(ctx context.Context, c *cluster, l *load) error {
 	}
 	n := &nemesis{c: c, l: l, rng: random(c.o.seed, 3), patience: ctx}
 	// As many attempts as there are slots, longer than the cut.
-	const cut, attempt = 12 * time.Second, 18 * time.Second
+	cut := 3 * c.o.fence
+	attempt := cut + cut/2
 	s := l.begin(ctx, ctx, work.Fan(0, c.o.slots*len(c.nodes), attempt, 0))
 	if err := wait(ctx, "an attempt in each slot", time.Minute, func() bool {
 		return l.executing(s) >= c.o.slots*len(c.nodes)

@@ -69,6 +69,7 @@ func logger(level string) (*slog.Logger, error) {
 
 func agentCommand() *cobra.Command {
 	var f nodeFlags
+	var watch watchFlags
 	var web httpFlags
 	var grace time.Duration
 	c := &cobra.Command{
@@ -92,29 +93,38 @@ sleep; to run your own, start a node in your program.`,
 			if grace < 0 {
 				return fmt.Errorf("--grace %v: want a positive duration: %w", grace, errUsage)
 			}
-			if err := web.check(); err != nil {
+			if err := web.check(f.tls != "", f.cfg.Insecure); err != nil {
 				return err
 			}
 			cfg.Processors = processors()
-			n, err := node.Start(c.Context(), cfg)
+			w, err := watch.begin(c.Context(), &cfg)
 			if err != nil {
 				return err
 			}
+			n, err := node.Start(c.Context(), cfg)
+			if err != nil {
+				return errors.Join(err, w.stop(c.Context()))
+			}
+			w.node.Store(n)
 			s, err := web.serve(c.Context(), n, cfg.Logger)
 			if err != nil {
-				return errors.Join(err, n.Stop(c.Context()))
+				w.node.Store(nil)
+				return errors.Join(err, n.Stop(c.Context()), w.stop(c.Context()))
 			}
 			if s != nil {
-				fmt.Fprintf(os.Stderr, "\nThe HTTP API is open to everybody on this machine:\n  %s\n", s.openapi())
+				fmt.Fprintf(os.Stderr, "\n%s\n", web.says(s, n.Gossip(), f.tls))
 			}
 			fmt.Fprintf(os.Stderr, "\nnode %s is up. Join it from elsewhere with\n  muster agent --join %s\nand give it work with\n  muster submit fanout --join %s --params '{\"tasks\":100000}'\n\n", n.Name(), n.Gossip(), n.Gossip())
 			<-c.Context().Done()
+			w.node.Store(nil)
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), grace)
 			defer cancel()
-			return errors.Join(s.stop(ctx), n.Stop(ctx))
+			err = errors.Join(s.stop(ctx), n.Stop(ctx))
+			return errors.Join(err, w.stop(ctx))
 		},
 	}
 	f.add(c)
+	watch.add(c)
 	web.add(c)
 	c.Flags().StringVar(&f.cfg.Dir, "dir", "", "data directory (default: a temporary one, removed at the end)")
 	c.Flags().IntVar(&f.cfg.Servers, "servers", 0, "how many nodes hold the state: 1, 3 or 5, the same on each of them (default: this node alone without --join, else others)")

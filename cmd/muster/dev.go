@@ -35,8 +35,11 @@ says where. docs/API.md is a tour that begins here.`,
 			if d.log, err = logger(level); err != nil {
 				return err
 			}
-			if err := d.web.check(); err != nil {
+			if err := d.web.check(false, false); err != nil {
 				return err
+			}
+			if d.web.addr != none && d.web.access != accessOpen {
+				return fmt.Errorf("--http %q, --http-access %s: a cluster to try is open to everybody on this machine: want an address on loopback, or muster agent: %w", d.web.addr, d.web.access, errUsage)
 			}
 			return d.run(c.Context(), c.OutOrStdout(), nil)
 		},

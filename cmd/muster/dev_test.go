@@ -46,16 +46,3 @@ func TestDevHasJobsThatRun(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestAnAPIBeyondLoopbackIsRefused(t *testing.T) {
-	for addr, ok := range map[string]bool{
-		"127.0.0.1:8080": true, "[::1]:0": true, "localhost:8080": true, "none": true,
-		"0.0.0.0:8080": false, ":8080": false, "192.168.1.1:8080": false, "example.com:80": false, "8080": false,
-	} {
-		f := httpFlags{addr: addr}
-		err := f.check()
-		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "--http") {
-			t.Errorf("%s: got %v, want it to be taken: %v", addr, err, ok)
-		}
-	}
-}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,32 +22,76 @@ type httpFlags struct {
 	addr, base string
 	proxy      bool
 	hosts      []string
+	access     string
+	cert, key  string
 }
 
+// The values of --http-access.
+const (
+	accessAuto   = "auto"
+	accessTokens = "tokens"
+	accessOpen   = "open"
+)
+
 func (f *httpFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.addr, "http", "127.0.0.1:0", "address for the HTTP API, on loopback; port 0 picks a free one; none serves no API")
+	c.Flags().StringVar(&f.addr, "http", "127.0.0.1:0", "address for the HTTP API; port 0 picks a free one; none serves no API")
 	c.Flags().StringVar(&f.base, "http-base", "", "path that the API is under from outside, as in /muster, if a proxy has it under one")
 	c.Flags().StringSliceVar(&f.hosts, "http-host", nil, "name under which the API is reached, besides addresses and localhost; repeat for more")
+	c.Flags().StringVar(&f.access, "http-access", accessAuto, "who is let in: tokens, only who shows one, see muster token; open, everybody; auto is open on loopback without --tls, where whoever reaches it could join the pool as well, and else tokens")
+	c.Flags().StringVar(&f.cert, "http-cert", "", "file with the certificate of the HTTP API, which it needs beyond loopback")
+	c.Flags().StringVar(&f.key, "http-key", "", "file with the key of --http-cert")
 	c.Flags().BoolVar(&f.proxy, "http-proxy", false, "believe the header X-Forwarded-Prefix, which a proxy in front sets")
 }
 
 // none is the --http of a node that serves no API.
 const none = "none"
 
-// check refuses to let everybody in: whoever reaches the address can run the
-// processors.
-func (f *httpFlags) check() error {
+// check settles who is let in, and refuses to let in everybody who reaches an
+// address from elsewhere, as he could run the processors, and to have tokens sent
+// in the clear. Insecure says that the network is the operator's alone.
+func (f *httpFlags) check(secured, insecure bool) error {
 	if f.addr == none {
 		return nil
+	}
+	switch f.access {
+	case accessAuto, accessTokens, accessOpen:
+	default:
+		return fmt.Errorf("--http-access %q: want auto, tokens or open: %w", f.access, errUsage)
+	}
+	if (f.cert == "") != (f.key == "") {
+		return fmt.Errorf("--http-cert %q and --http-key %q: want both, or none: %w", f.cert, f.key, errUsage)
 	}
 	host, _, err := net.SplitHostPort(f.addr)
 	if err != nil {
 		return fmt.Errorf("--http %q: want HOST:PORT, or none: %w: %w", f.addr, err, errUsage)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("--http %q: everybody who reaches it could run the processors: want an address on loopback, as in 127.0.0.1:8080, or a proxy in front of that which asks who comes: %w", f.addr, errUsage)
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	if f.access == accessAuto {
+		f.access = accessTokens
+		if local && !secured {
+			f.access = accessOpen
+		}
+	}
+	switch {
+	case local || insecure:
+	case f.access == accessOpen:
+		return fmt.Errorf("--http %q: everybody who reaches it could run the processors: want --http-access tokens, an address on loopback, or --insecure if the network is yours alone: %w", f.addr, errUsage)
+	case f.cert == "":
+		return fmt.Errorf("--http %q: tokens would be sent in the clear: want --http-cert and --http-key, an address on loopback with a proxy in front, or --insecure if the network is yours alone: %w", f.addr, errUsage)
 	}
 	return nil
+}
+
+// says tells people where the API is and who is let in.
+func (f *httpFlags) says(s *apiServer, join, secrets string) string {
+	if f.access == accessOpen {
+		return fmt.Sprintf("The HTTP API is open to everybody who reaches it:\n  %s", s.openapi())
+	}
+	if secrets != "" {
+		join += " --tls " + secrets
+	}
+	return fmt.Sprintf("The HTTP API is for who shows a token:\n  %s\nThe first is made, once, by\n  muster token bootstrap --join %s", s.openapi(), join)
 }
 
 // apiServer is the HTTP API while it is served.
@@ -62,7 +107,7 @@ func (f *httpFlags) serve(ctx context.Context, n *node.Node, log *slog.Logger) (
 	if f.addr == none {
 		return nil, nil
 	}
-	h, err := gateway.Handler(n, gateway.Config{BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Logger: log})
+	h, err := gateway.Handler(n, gateway.Config{Tokens: f.access == accessTokens, BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("--http-base: %w: %w", err, errUsage)
 	}
@@ -70,17 +115,24 @@ func (f *httpFlags) serve(ctx context.Context, n *node.Node, log *slog.Logger) (
 	if err != nil {
 		return nil, fmt.Errorf("--http %q: %w", f.addr, err)
 	}
+	scheme, serve := "http", (*http.Server).Serve
+	if f.cert != "" {
+		if _, err := tls.LoadX509KeyPair(f.cert, f.key); err != nil {
+			return nil, errors.Join(fmt.Errorf("--http-cert: %w: %w", err, errUsage), l.Close())
+		}
+		scheme, serve = "https", func(s *http.Server, l net.Listener) error { return s.ServeTLS(l, f.cert, f.key) }
+	}
 	going, hurry := context.WithCancel(context.WithoutCancel(ctx))
 	s := &apiServer{
 		hurry: hurry,
 		http: &http.Server{
 			BaseContext: func(net.Listener) context.Context { return going },
-			Handler:     h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+			Handler:     h, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
-		url: "http://" + l.Addr().String() + f.base, done: make(chan error, 1),
+		url: scheme + "://" + l.Addr().String() + f.base, done: make(chan error, 1),
 	}
-	go func() { s.done <- s.http.Serve(l) }()
+	go func() { s.done <- serve(s.http, l) }()
 	return s, nil
 }
 

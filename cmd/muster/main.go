@@ -56,7 +56,9 @@ func command() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
-	root.AddCommand(agentCommand(), devCommand(), demoCommand(), submitCommand(), nodeCommand(), runCommand(), jobCommand(), namespaceCommand(), eventCommand(), triggerCommand(), tlsCommand(), benchCommand())
+	root.AddCommand(agentCommand(), devCommand(), demoCommand(), submitCommand(), nodeCommand(), runCommand(), jobCommand(), namespaceCommand(),
+		eventCommand(), triggerCommand(), tlsCommand(), tokenCommand(), auditCommand(), backupCommand(), restoreCommand(),
+		doctorCommand(), readyCommand(), benchCommand(), versionCommand())
 	return root
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,13 +52,28 @@ func nodeListCommand() *cobra.Command {
 func isClient(m membership.Member) bool { return len(m.Roles) == 0 }
 
 func nodeDrainCommand() *cobra.Command {
-	return visit(&cobra.Command{
-		Use: "drain NAME", Short: "let a node take no more work, and wait until it has none", Args: args(1, 1),
+	var timeout time.Duration
+	c := visit(&cobra.Command{
+		Use: "drain [NAME]", Short: "let a node take no more work, and wait until it has none", Args: args(0, 1),
 		Long: `Drain makes a node take no more work: it hands the runs that it conducts and its
 leadership to others, and finishes the attempts that it executes. It stays a
-member until it is stopped, and takes work again after undrain.`,
-		Example: "  muster node drain b --join 127.0.0.1:7946",
-	}, func(ctx context.Context, n *node.Node, a []string) error { return n.Drain(ctx, a[0]) })
+member until it is stopped, and takes work again after undrain. Without NAME it
+is the node that is named after this host.`,
+		Example: `  muster node drain b --join 127.0.0.1:7946
+  muster node drain --join 127.0.0.1:7946 --timeout 60s`,
+	}, func(ctx context.Context, n *node.Node, a []string) error {
+		if timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+			defer cancel()
+		}
+		if len(a) == 0 {
+			a = []string{hostname()}
+		}
+		return n.Drain(ctx, a[0])
+	})
+	c.Flags().DurationVar(&timeout, "timeout", 0, "how long to wait; the draining goes on then (default: until it is done)")
+	return c
 }
 
 func nodeUndrainCommand() *cobra.Command {

@@ -151,7 +151,7 @@ func TestVerbsThatMakeNoSenseAreUsageErrors(t *testing.T) {
 		"run get x":                          "--join is missing",
 		"run list -o xml --join x":           `-o "xml"`,
 		"run list --join x":                  `Join "x"`,
-		"node drain":                         "node drain NAME",
+		"node drain":                         "--join is missing",
 		"node list more":                     "node list",
 		"job pause":                          "JOB",
 		"namespace limit x --limit 3":        "as in key=2",

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -27,7 +29,7 @@ func visit(c *cobra.Command, f func(ctx context.Context, n *node.Node, args []st
 		if err != nil {
 			return err
 		}
-		cfg.Client = true
+		cfg.Client, cfg.Name = true, cmp.Or(cfg.Name, visitor())
 		n, err := node.Start(c.Context(), cfg)
 		if err != nil {
 			return err
@@ -40,6 +42,16 @@ func visit(c *cobra.Command, f func(ctx context.Context, n *node.Node, args []st
 		return f(c.Context(), n, args)
 	}
 	return c
+}
+
+// visitor is what whoever calls a verb is called in what the cluster records.
+func visitor() string {
+	host, err := os.Hostname()
+	user := os.Getenv("USER")
+	if err != nil || user == "" {
+		return host
+	}
+	return user + "@" + host
 }
 
 // listing shows rows as a table for people or as one JSON value for programs.

@@ -39,6 +39,7 @@ var rooms = []room{
 
 	{"mapreduce", "internal/codec", "what users write has no runtime in sight"},
 	{"pkg/job", "trigger", "it is words and their rules, and nothing that acts"},
+	{"internal/access", "pkg/job", "who may do what is a matter of rules: who keeps and carries them is not its business"},
 	{"internal/simnet", "internal/transport", "it is a network in memory, and no more than that"},
 	{"internal/wire", "pkg/job internal/codec", "it is messages: who sends them is not its business"},
 
@@ -56,8 +57,8 @@ var rooms = []room{
 	// What is said over HTTP stands on no node: who embeds one links a server
 	// only with the gateway.
 	{"pkg/api", "pkg/job trigger", "it is what is said over HTTP, for both ends"},
-	{"internal/httpapi", "pkg/api pkg/job trigger internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
-	{"pkg/gateway", "pkg/api pkg/job trigger mapreduce pkg/node internal/httpapi", "it puts the HTTP API before a node, for who wants that"},
+	{"internal/httpapi", "pkg/api pkg/job trigger internal/access internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
+	{"pkg/gateway", "pkg/api pkg/job trigger mapreduce pkg/node internal/access internal/httpapi", "it puts the HTTP API before a node, for who wants that"},
 	{"pkg/client", "pkg/api pkg/job trigger", "a program that only talks to a cluster links no node, and no server"},
 	{"pkg/nodetest", "pkg/node pkg/job mapreduce membership internal/simnet", "it builds clusters as any user could, on a simulated network"},
 
@@ -95,6 +96,7 @@ var doors = []door{
 
 	{"go.opentelemetry.io/otel/sdk", "cmd/muster", "an embedder brings an SDK of his own, or none"},
 	{"go.opentelemetry.io/otel/exporters", "cmd/muster", "an embedder brings exporters of his own, or none"},
+	{"github.com/prometheus/client_golang", "cmd/muster", "who scrapes an embedder's program is his own business"},
 	{"go.opentelemetry.io/otel", "*", "the API is free for all: without an SDK it does nothing"},
 
 	{"github.com/cespare/xxhash", "sharding internal/shuffle internal/store", "where a hash must be the same on every node and in every release"},
@@ -107,7 +109,7 @@ var doors = []door{
 
 // pure are the rooms whose results are functions of their arguments, which is
 // why their tests need no cluster.
-var pure = []string{"trigger", "sharding", "internal/master"}
+var pure = []string{"trigger", "sharding", "internal/master", "internal/access"}
 
 // timeless are the rooms that must come to the same result when they do
 // again what they did, years later and on another node.

@@ -7,9 +7,10 @@
 //
 // The package is the one door to the msgpack library, which was not made for
 // bytes that strangers send: it believes lengths, recurses without a limit,
-// and cuts numbers that do not fit. So nothing reaches it unseen. Values are
-// refused by their type before it meets them, bytes are checked before it
-// reads them. What does not hold is an error and never a panic, costs memory
+// and cuts numbers that do not fit. So nothing reaches it unseen, and structs,
+// which it is slow with, do not reach it at all. Values are refused by their
+// type before it meets them, bytes are checked before it reads them. What does
+// not hold is an error and never a panic, costs memory
 // in proportion to its length, and names what to change. Only methods that a
 // user's type brings along, such as UnmarshalMsgpack, are on their own.
 package codec
@@ -131,7 +132,7 @@ func (e *encoder) appendShape(dst []byte, r reflect.Value, s *shape) ([]byte, er
 		}
 	}
 	e.out = dst
-	err := e.run(r)
+	err := e.run(r, s)
 	out := e.out
 	e.out = nil
 	if err != nil {
@@ -147,7 +148,7 @@ func (e *encoder) appendShape(dst []byte, r reflect.Value, s *shape) ([]byte, er
 	return out, nil
 }
 
-func (e *encoder) run(r reflect.Value) (err error) {
+func (e *encoder) run(r reflect.Value, s *shape) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("codec: encoding a %s panicked: %v", r.Type(), p)
@@ -156,7 +157,7 @@ func (e *encoder) run(r reflect.Value) (err error) {
 	e.lib.Reset(e)
 	e.lib.SetSortMapKeys(true)
 	e.lib.UseCompactInts(true)
-	if err := e.lib.EncodeValue(r); err != nil {
+	if err := e.direct(r, s); err != nil {
 		return fmt.Errorf("codec: encode a %s: %w", r.Type(), err)
 	}
 	return nil
@@ -166,6 +167,8 @@ func (e *encoder) run(r reflect.Value) (err error) {
 type decoder struct {
 	lib *msgpack.Decoder
 	in  bytes.Reader
+
+	borrowed bool // the library has decoded some of the value
 }
 
 var decoders = sync.Pool{New: func() any { return &decoder{lib: msgpack.NewDecoder(nil)} }}
@@ -183,33 +186,46 @@ func decode(b []byte, p reflect.Value, s *shape) error {
 		p.Elem().SetZero() // The library would decode into what it holds.
 	}
 	d := decoders.Get().(*decoder)
-	if err := d.run(b, p); err != nil {
+	if err := d.run(b, p, s); err != nil {
 		return err // The decoder is dropped: it may be recording still.
 	}
+	borrowed := d.borrowed
 	if len(b) <= keep {
 		d.in.Reset(nil)
 		decoders.Put(d)
 	}
-	if s.stale {
+	if s.stale && borrowed {
 		s.settle(p.Elem(), 0)
 	}
 	return nil
 }
 
-func (d *decoder) run(b []byte, p reflect.Value) (err error) {
+func (d *decoder) run(b []byte, p reflect.Value, s *shape) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("codec: decoding a %s panicked: %v", p.Type().Elem(), r)
 		}
 	}()
+	d.borrowed = false
+	if v := p.Elem(); v.IsZero() {
+		_, err = d.store(b, v, s)
+	} else {
+		_, err = d.borrow(b, v)
+	}
+	return err
+}
+
+// lend has the library decode b, which is all of a value.
+func (d *decoder) lend(b []byte, v reflect.Value) error {
+	d.borrowed = true
 	d.in.Reset(b)
 	d.lib.Reset(&d.in)
 	d.lib.SetMapDecoder(decodeMap)
-	if err := d.lib.DecodeValue(p.Elem()); err != nil {
-		return fmt.Errorf("codec: decode a %s: %w", p.Type().Elem(), err)
+	if err := d.lib.DecodeValue(v); err != nil {
+		return fmt.Errorf("codec: decode a %s: %w", v.Type(), err)
 	}
 	if n := d.in.Len(); n > 0 {
-		return fmt.Errorf("codec: decode a %s: its own unmarshaler left %d bytes unread", p.Type().Elem(), n)
+		return fmt.Errorf("codec: decode a %s: its own unmarshaler left %d bytes unread", v.Type(), n)
 	}
 	return nil
 }

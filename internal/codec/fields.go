@@ -19,13 +19,14 @@ func (d *draft) fillStruct(s *shape) *fault {
 		if f != nil {
 			return f.within(e.goName)
 		}
-		s.field = append(s.field, field{e.name, e.index, of})
+		s.field = append(s.field, field{e.name, e.index, e.omitEmpty, of})
 	}
 	for name, t := range found.names {
 		if s.names[name], f = d.draw(t); f != nil {
 			return f
 		}
 	}
+	s.direct = isDirect(s.typ, s.field, len(s.names))
 	if found.hidden && len(s.field) == 0 {
 		return &fault{what: s.typ.String(), why: "has unexported fields only, so nothing of it would be encoded: export them or give it a msgpack marshaler"}
 	}
@@ -38,6 +39,8 @@ type entry struct {
 	goName string
 	index  []int
 	typ    reflect.Type
+
+	omitEmpty bool
 }
 
 // entries is the fields of a struct.
@@ -62,12 +65,14 @@ func fieldsOf(t reflect.Type, outer []reflect.Type) (*entries, *fault) {
 		return nil, &fault{what: t.String(), why: "embeds itself: give the field a name"}
 	}
 	es := &entries{names: map[string]reflect.Type{}}
+	omitEmpty := false // all of them
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		tag, ok := parseTag(sf.Tag.Get("msgpack"))
 		refuse := func(why string) (*entries, *fault) {
 			return nil, (&fault{what: sf.Type.String(), why: why}).within(sf.Name)
 		}
+		omitEmpty = omitEmpty || sf.Name == "_msgpack" && tag.has("omitempty")
 		switch {
 		case tag.name == "-":
 			continue
@@ -79,7 +84,7 @@ func fieldsOf(t reflect.Type, outer []reflect.Type) (*entries, *fault) {
 		case tag.has("intern"):
 			return refuse("has the tag option intern, which needs a memory on both sides: remove it")
 		}
-		e := entry{tag.name, sf.Name, sf.Index, sf.Type}
+		e := entry{tag.name, sf.Name, sf.Index, sf.Type, omitEmpty || tag.has("omitempty")}
 		if e.name == "" {
 			e.name = sf.Name
 		}

@@ -40,6 +40,9 @@ type shape struct {
 	field []field
 	names map[string]*shape // fields by each name they are decoded by
 
+	// direct says that a struct is written and read here, and zeroer that values
+	// of the type say themselves whether they are empty.
+	direct, zeroer bool
 	// open says that the type alone does not bound how deep a value is.
 	open bool
 	// mixed says that there can be maps that the library leaves unsorted.
@@ -55,9 +58,10 @@ type shape struct {
 
 // field is a field of a struct, embedded structs flattened.
 type field struct {
-	name  string // that it is encoded under
-	index []int
-	shape *shape
+	name      string // that it is encoded under
+	index     []int
+	omitEmpty bool
+	shape     *shape
 }
 
 // fault is what is wrong with a part of a value. The path to it grows from the
@@ -156,6 +160,7 @@ func (d *draft) draw(t reflect.Type) (*shape, *fault) {
 // what the library asks when it chooses how to encode the type.
 func (d *draft) fill(s *shape) (f *fault) {
 	t := s.typ
+	s.zeroer = t.Implements(reflect.TypeFor[zeroer]())
 	if t == reflect.TypeFor[time.Time]() {
 		s.form, s.stale = formTime, true
 		return nil

@@ -44,7 +44,7 @@ func (m *Master) singleOut(t *table) {
 			continue
 		}
 		if n, k, c := t.next(&t.alone); k != nil {
-			m.send(t, Assign{Member: on.ID, Tasks: []Placed{m.hold(t, n, k, c, on, alone)}})
+			m.send(t, Assign{Member: on.ID, Lost: true, Tasks: []Placed{m.hold(t, n, k, c, on, alone)}})
 		}
 	}
 }
@@ -59,7 +59,7 @@ func (m *Master) group(t *table) {
 		if on.group > 0 {
 			continue
 		}
-		a := Assign{Member: on.ID}
+		a := Assign{Member: on.ID, Lost: true}
 		for n := min(size, on.credit(m.now)); len(a.Tasks) < n; {
 			i, k, c := t.next(&t.grouped)
 			if k == nil {

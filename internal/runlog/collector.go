@@ -53,7 +53,8 @@ type Collector struct {
 	held    int                          // bytes that were not settled; guarded by mu
 	debtors map[*Writer]struct{}         // those that have dropped lines and not said so; guarded by mu
 	added   uint64                       // lines so far; guarded by mu
-	settled uint64                       // of them, those that are no longer here; guarded by mu
+	dropped uint64                       // lines that are lost; guarded by mu
+	settled uint64                       // of those that were added, those that are no longer here; guarded by mu
 	change  chan struct{}                // closed when settled grows; guarded by mu
 	refused map[job.RunID]refused        // what was taken away in vain; guarded by mu
 	hurry   bool                         // somebody waits; guarded by mu
@@ -149,6 +150,7 @@ func (w *Writer) refillLocked(now time.Time) {
 
 func (w *Writer) dropLocked(why string) {
 	w.dropped++
+	w.c.dropped++
 	w.why = why
 	w.c.debtors[w] = struct{}{}
 	w.c.wakeLocked()
@@ -284,6 +286,7 @@ func (c *Collector) Settle(t Taken, why string) {
 	if why == "" {
 		return
 	}
+	c.dropped += uint64(t.lines)
 	for _, b := range t.batches {
 		c.refused[b.run] = refused{c.refused[b.run].n + uint64(b.n), why}
 	}
@@ -295,6 +298,14 @@ func (c *Collector) Settle(t Taken, why string) {
 // maxRefused bounds for how many runs the collector remembers that it has lost
 // lines.
 const maxRefused = 10_000
+
+// Counts returns how many lines were put together, those among them that stand
+// for others, and how many were lost before or after.
+func (c *Collector) Counts() (lines, dropped int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(c.added), int64(c.dropped)
+}
 
 // Flush returns when no line is here any more that was added before, or when ctx
 // ends.

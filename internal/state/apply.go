@@ -79,6 +79,14 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.dropLetters(c)
 	case *wire.NoteNode:
 		return tx.noteNode(c)
+	case *wire.PutToken:
+		return tx.putToken(c)
+	case *wire.RevokeToken:
+		return tx.revokeToken(c)
+	case *wire.RecordAudit:
+		return tx.recordAudit(c)
+	case *wire.ForgetAudit:
+		return tx.forgetAudit(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -123,6 +131,14 @@ func checkNames(c wire.Command) error {
 		return checkJob(c.Namespace, c.Name)
 	case *wire.PutNamespace:
 		return checkName("namespace", c.Name)
+	case *wire.PutToken:
+		return checkName("token", c.ID)
+	case *wire.RevokeToken:
+		return checkName("token", c.ID)
+	case *wire.RecordAudit:
+		return checkName("audit ID", c.ID)
+	case *wire.ForgetAudit:
+		return checkAudits(c)
 	case *wire.KeepRates:
 		return nil
 	}
@@ -147,7 +163,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.AppendEntries:
 		return c.Run, entriesSize(c.Run, c.Entries)
 	case *wire.FinishRun:
-		return c.Run, len(c.Reason) + len(c.Progress)
+		return c.Run, len(c.Reason) + len(c.Progress) + partsSize(len(c.Run), len(c.Last))
 	case *wire.CancelRun:
 		return c.Run, len(c.Reason)
 	case *wire.KillRun:
@@ -159,7 +175,8 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.CompactedRun:
 		return c.Run, 0
 	case *wire.ForgetRun:
-		return c.Run, partsSize(len(c.Run), maxRecord) - maxRecord + maxHistory*(len(c.Run)+perRecord)
+		return c.Run, partsSize(len(c.Run), maxRecord) - maxRecord + maxHistory*(len(c.Run)+perRecord) +
+			int(min(c.Limit, discardStep))*(MaxEntry/partSize+1)*(len(c.Run)+perRecord)
 	case *wire.FreeKey:
 		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
 	case *wire.PutJob:
@@ -192,6 +209,14 @@ func cost(c wire.Command) (job.RunID, int) {
 		return "", ratesSize(c.Windows)
 	case *wire.PutNamespace:
 		return "", len(c.Name) + len(c.Record) + perRecord
+	case *wire.PutToken:
+		return "", 2*(len(c.ID)+perRecord) + len(c.Hash) + len(c.Record)
+	case *wire.RevokeToken:
+		return "", len(c.ID) + perRecord
+	case *wire.RecordAudit:
+		return "", len(c.ID) + len(c.Record) + perRecord
+	case *wire.ForgetAudit:
+		return "", len(c.IDs) * (maxName + perRecord)
 	case *wire.DeleteJob:
 		return "", topicsSize(c.Namespace, c.Name, nil) + maxRevisions*revisionSize(c.Namespace, c.Name) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}
@@ -274,7 +299,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	if r, err := tx.mayCreate(c); err != nil || r.err != nil || r.status != nil {
 		return r, err
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, 0, 0, c.Entries)
+	added, r, err := tx.fresh(c.Run, old, old.Next, 0, 0, c.Entries)
 	if err != nil || r.err != nil {
 		return r, err
 	}
@@ -282,9 +307,10 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 		return refuse(ErrConflict, "run %q is to begin with %d journal entries and has %d", c.Run, c.Chunks, have)
 	}
 	st := wire.RunStatus{
-		Next: old.Next, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
+		Next: old.Next, Journal: old.Journal, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
 		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
 		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
+		Size: len(c.Record), Keeps: c.Keeps, KeepFor: c.KeepFor, KeepRuns: c.KeepRuns,
 	}
 	if err := errors.Join(
 		tx.begin(c, &st),
@@ -315,7 +341,7 @@ func (tx *change) again(c *wire.CreateRun, old *wire.RunStatus) (result, error) 
 		return refuse(ErrExists, "%q, and it is another", c.Run)
 	}
 	if !old.Rewritten {
-		_, r, err := tx.fresh(c.Run, old.Chunks, 0, 0, c.Entries)
+		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, 0, c.Entries)
 		if err != nil {
 			return result{}, err
 		}
@@ -386,11 +412,11 @@ func (tx *change) stage(c *wire.StageEntry) (result, error) {
 	case !old.Staged:
 		return tx.staged(c, old)
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, 0, c.Seq, [][]byte{c.Entry})
+	added, r, err := tx.fresh(c.Run, old, old.Next, 0, c.Seq, [][]byte{c.Entry})
 	if err != nil || r.err != nil || len(added) == 0 {
 		return r, err
 	}
-	st := wire.RunStatus{Staged: true, Next: old.Next, Created: max(old.Created, c.At)}
+	st := wire.RunStatus{Staged: true, Next: old.Next, Journal: old.Journal, Created: max(old.Created, c.At)}
 	if !old.Staged {
 		if err := tx.batch.Put(stagedKey(c.Run), nil); err != nil {
 			return result{}, err
@@ -405,7 +431,7 @@ func (tx *change) staged(c *wire.StageEntry, old *wire.RunStatus) (result, error
 		if old.Rewritten {
 			return result{}, nil
 		}
-		_, r, err := tx.fresh(c.Run, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
+		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
 		if err != nil || r.err == nil {
 			return result{}, err
 		}
@@ -429,6 +455,9 @@ func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
 		return result{}, nil
 	}
 	st := *old
+	if len(st.Journal) > 0 { // all of it is in the status
+		st.Next = 0
+	}
 	for range min(c.Limit, discardStep, st.Next) {
 		key := entryKey(c.Run, st.Next-1)
 		first, err := tx.batch.Get(key)
@@ -483,7 +512,7 @@ func (tx *change) append(c *wire.AppendEntries) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	added, r, err := tx.fresh(c.Run, old.Next, c.Epoch, c.First, c.Entries)
+	added, r, err := tx.fresh(c.Run, old, old.Next, c.Epoch, c.First, c.Entries)
 	if old.State.Done() && (r.err != nil || len(added) > 0) {
 		return final(c.Run, old)
 	}
@@ -499,8 +528,15 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 	if err != nil || r.err != nil {
 		return r, err
 	}
-	if old.Epoch != c.Epoch {
+	if old.Epoch != c.Epoch || c.Last != nil && old.Master == "" {
 		return fenced(c.Run, c.Epoch, old)
+	}
+	var last, added [][]byte
+	if c.Last != nil {
+		last = [][]byte{c.Last}
+	}
+	if added, r, err = tx.fresh(c.Run, old, old.Next, c.Epoch, c.First, last); err != nil || r.err != nil && !old.State.Done() {
+		return r, err
 	}
 	state, reason := c.State, c.Reason
 	if old.Cancel != "" && state != job.Canceled {
@@ -508,7 +544,7 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		state, reason = job.Canceled, old.Cancel
 	}
 	if old.State.Done() {
-		if old.State == state && !old.Killed { // an answer that was lost, and a second try
+		if old.State == state && !old.Killed && r.err == nil && len(added) == 0 { // an answer that was lost, and a second try
 			return result{status: old}, nil
 		}
 		return final(c.Run, old)
@@ -517,14 +553,14 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 		return refuse(ErrInvalid, "run %q: state %v is not one to end in", c.Run, state)
 	}
 	st := *old
-	st.State, st.Reason, st.Finished, st.Progress = state, reason, c.At, bytes.Clone(c.Progress)
-	if n := statusSize(c.Run, &st); n > store.MaxValue {
+	st.State, st.Reason, st.Finished, st.Progress, st.Compacted, st.Plain = state, reason, c.At, bytes.Clone(c.Progress), c.Plain, c.Plain
+	if n := statusSize(c.Run, &st) + statusShort(c.Run); n > store.MaxValue {
 		return refuse(ErrInvalid, "the status of run %q would take %d bytes, the limit is %d", c.Run, n, store.MaxValue)
 	}
-	if err := tx.conclude(c.Run, &st); err != nil {
+	if err := errors.Join(tx.conclude(c.Run, &st), tx.put(c.Run, c.Epoch, &st, added)); err != nil {
 		return result{}, err
 	}
-	return tx.update(c.Run, &st)
+	return result{status: &st}, nil
 }
 
 func (tx *change) cancel(c *wire.CancelRun) (result, error) {
@@ -603,7 +639,7 @@ func fenced(id job.RunID, epoch uint64, st *wire.RunStatus) (result, error) {
 // fresh returns those of entries, numbered from first, that a journal of next
 // entries does not have. It refuses a gap, and entries that are there already
 // but differ or were written under another epoch.
-func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byte) ([][]byte, result, error) {
+func (tx *change) fresh(id job.RunID, st *wire.RunStatus, next, epoch, first uint64, entries [][]byte) ([][]byte, result, error) {
 	if first > next {
 		r, err := refuse(ErrConflict, "run %q has %d journal entries, number %d would leave a gap", id, next, first)
 		return nil, r, err
@@ -613,7 +649,7 @@ func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byt
 		if seq >= next {
 			return entries[i:], result{}, nil
 		}
-		had, data, err := readEntry(tx.batch, id, seq)
+		had, data, err := readEntry(tx.batch, id, st, seq)
 		if err != nil {
 			return nil, result{}, err
 		}
@@ -625,30 +661,8 @@ func (tx *change) fresh(id job.RunID, next, epoch, first uint64, entries [][]byt
 	return nil, result{}, nil
 }
 
-// put adds entries to the journal and makes st the status of the run.
-func (tx *change) put(id job.RunID, epoch uint64, st *wire.RunStatus, entries [][]byte) error {
-	for _, e := range entries {
-		if err := putEntry(tx.batch, id, st.Next, epoch, e); err != nil {
-			return err
-		}
-		st.Next++
-	}
-	tx.set(id, st)
-	return nil
-}
-
 func putEntry(b *store.Batch, id job.RunID, seq, epoch uint64, entry []byte) error {
 	return putParts(b, entryKey(id, seq), binary.AppendUvarint(nil, epoch), entry)
-}
-
-// readEntry returns a journal entry that must be there and its epoch.
-func readEntry(g getter, id job.RunID, seq uint64) (epoch uint64, data []byte, err error) {
-	key := entryKey(id, seq)
-	b, err := getParts(g, key)
-	if err != nil {
-		return 0, nil, missing(err)
-	}
-	return splitEntry(blob{key, b})
 }
 
 func splitEntry(b blob) (epoch uint64, data []byte, err error) {

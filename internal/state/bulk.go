@@ -205,18 +205,38 @@ type Ending struct {
 	// First is the number of Last, unless that is nil.
 	First uint64
 	Last  []byte
-	// Small says that nobody is going to rewrite the journal; see Compacted.
-	Small bool
+	// Plain says that the run had a single task, whose outcome is Last, and that
+	// nobody is going to rewrite its journal; see Compacted.
+	Plain bool
 }
 
-// FinishAll is Append, and then Finish and Compacted, for many runs. It returns
-// an error for each, nil for one that has ended so. One whose last entry is
-// refused does not end. It may be repeated.
-//
-// That takes two steps, because commands that share an entry of the log do not
-// depend on each other: a run would end without its outcome where another entry
-// is in the place of that.
+// FinishAll is Append, and then Finish and Compacted, for many runs, each in one
+// step. It returns an error for each, nil for one that has ended so. One whose
+// last entry is refused does not end. It may be repeated.
 func (s *State) FinishAll(ctx context.Context, all []Ending) []error {
+	if !s.allKnow(2) {
+		return s.finishInSteps(ctx, all)
+	}
+	errs := make([]error, len(all))
+	s.groups(ctx, len(all), func(i int) ([]wire.Command, error) {
+		e := &all[i]
+		f, err := s.finishing(e.Run, e.Epoch, e.State, e.Reason, e.Progress)
+		if err == nil && e.Last != nil {
+			f.First, f.Last, err = e.First, e.Last, checkEntries([][]byte{e.Last})
+		}
+		if err != nil {
+			return nil, err
+		}
+		f.Plain = e.Plain
+		return []wire.Command{f}, nil
+	}, func(i int, _ []result, err error) { errs[i] = err })
+	return errs
+}
+
+// finishInSteps is FinishAll by what every server knows. That takes two steps,
+// because commands that share an entry of the log do not depend on each other: a
+// run would end without its outcome where another entry is in the place of that.
+func (s *State) finishInSteps(ctx context.Context, all []Ending) []error {
 	errs := make([]error, len(all))
 	var last []int // those with an entry
 	for i := range all {
@@ -242,7 +262,7 @@ func (s *State) FinishAll(ctx context.Context, all []Ending) []error {
 			return nil, err
 		}
 		cs := []wire.Command{f}
-		if e.Small {
+		if e.Plain {
 			cs = append(cs, &wire.CompactedRun{Run: e.Run})
 		}
 		return cs, nil
@@ -254,18 +274,21 @@ func (s *State) FinishAll(ctx context.Context, all []Ending) []error {
 // others may have been forgotten all the same.
 func (s *State) ForgetAll(ctx context.Context, ids []job.RunID) error {
 	var errs []error
-	at := s.now().UnixNano()
+	at, known := s.now().UnixNano(), s.allKnow(2)
 	s.groups(ctx, len(ids), func(i int) ([]wire.Command, error) {
 		if err := checkName("run", string(ids[i])); err != nil {
 			return nil, err
 		}
 		// The journal of a small run goes in the same step.
+		if known {
+			return []wire.Command{&wire.ForgetRun{Run: ids[i], At: at, Limit: discardStep}}, nil
+		}
 		return []wire.Command{&wire.ForgetRun{Run: ids[i], At: at}, &wire.DiscardStaged{Run: ids[i], Limit: discardStep}}, nil
 	}, func(i int, results []result, err error) {
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case results[1].left > 0:
+		case results[len(results)-1].left > 0:
 			errs = append(errs, s.Discard(ctx, ids[i]))
 		}
 	})

@@ -83,7 +83,7 @@ func (tx *change) command(c wire.Command) (result, error) {
 		if err != nil {
 			return result{}, err
 		}
-		need += statusSize(id, st)
+		need += statusSize(id, st) + statusShort(id)
 		if moves(c) {
 			need += maxWhat + indexRecords*(namesSize(c, st)+perRecord)
 			if st != nil && st.Fired { // its job hears of its end
@@ -144,7 +144,8 @@ func statusSize(id job.RunID, st *wire.RunStatus) int {
 	n := 256 + len(id)
 	if st != nil {
 		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress) +
-			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line)
+			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line) +
+			len(st.Journal) + len(st.History)
 	}
 	return n
 }
@@ -198,14 +199,7 @@ func (tx *change) commit() error {
 		default:
 		}
 	}
-	for _, id := range tx.touched {
-		st := tx.dirty[id]
-		if st != nil && st.State == job.Running {
-			tx.f.live[id] = st
-		} else {
-			delete(tx.f.live, id)
-		}
-	}
+	tx.f.goOn(tx.touched, tx.dirty)
 	return tx.publish()
 }
 
@@ -227,7 +221,7 @@ func (tx *change) publish() error {
 		if st == nil || st.Staged {
 			continue
 		}
-		err := tx.f.hub.publish(id, st.State.Done(), loadRun(tx.f.kv, id, st))
+		err := tx.f.hub.publish(id, st, loadRun(tx.f.kv, id, st))
 		if err != nil {
 			return err
 		}

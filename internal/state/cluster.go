@@ -142,6 +142,16 @@ func (s *State) Cluster() string {
 	return cluster
 }
 
+// Origin returns the ID of the cluster that this one was restored from, or else
+// its own. What depends on which cluster it is and not on which life of it, as
+// the jitter of fires does, goes by that.
+func (s *State) Origin() string {
+	if id := s.fsm.origin.Load(); id != nil {
+		return *id
+	}
+	return s.Cluster()
+}
+
 // Servers returns those who hold the state, as far as this server knows.
 func (s *State) Servers() []Server {
 	leader := s.Leader()

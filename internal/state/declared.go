@@ -54,7 +54,7 @@ func (s *State) PutJob(ctx context.Context, spec job.Spec, chunks [][]byte, wake
 	overlap, limit, again := spec.Overlaps()
 	c := &wire.PutJob{
 		Namespace: spec.Namespace, Name: spec.Name, At: s.now().UnixNano(), Expect: expect,
-		Overlap: overlap, Limit: limit, Again: again, Listens: spec.Listens(), Keep: s.keeps(), Record: record, Chunks: chunks,
+		Overlap: overlap, Limit: limit, Again: again, Listens: spec.Listens(), Keep: s.allKnow(2), Record: record, Chunks: chunks,
 	}
 	if !wake.IsZero() {
 		c.Wake = wake.UnixNano()

@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -22,6 +23,10 @@ type Ended struct {
 	ID    job.RunID
 	At    time.Time
 	State job.State
+	// Retain is how long the run is to be kept. Unless it Keeps that only its
+	// spec says so.
+	Keeps  bool
+	Retain job.Retention
 }
 
 // JobCount is how many of something a job has.
@@ -63,10 +68,19 @@ func (s *State) ended(prefix, from []byte, limit int) ([]Ended, error) {
 			return nil, err
 		}
 		k := p.Key[len(prefix):]
-		if len(k) < 10 || len(p.Value) != 1 {
+		if len(k) < 10 || len(p.Value) == 0 {
 			return nil, fmt.Errorf("state: record %q of a run that has ended: %w", p.Key, store.ErrCorrupt)
 		}
-		all = append(all, Ended{ID: job.RunID(k[8 : len(k)-1]), At: timeOf(disordered(k)), State: job.State(p.Value[0])})
+		e := Ended{ID: job.RunID(k[8 : len(k)-1]), At: timeOf(disordered(k)), State: job.State(p.Value[0])}
+		if keeps := p.Value[1:]; len(keeps) > 0 {
+			age, n := binary.Varint(keeps)
+			runs, m := binary.Varint(keeps[max(n, 0):])
+			if n <= 0 || m <= 0 {
+				return nil, fmt.Errorf("state: record %q of a run that has ended: %w", p.Key, store.ErrCorrupt)
+			}
+			e.Keeps, e.Retain = true, job.Retention{Age: time.Duration(age), Runs: int(runs)}
+		}
+		all = append(all, e)
 		if len(all) == limit {
 			break
 		}
@@ -188,37 +202,41 @@ func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
 		return refuse(ErrInvalid, "run %q: %d entries to rewrite, the limit is %d", c.Run, len(c.Seqs), rewriteStep)
 	}
 	// Nothing is written before all is known to be right.
-	epochs, firsts := make([]uint64, len(c.Seqs)), make([]byte, len(c.Seqs))
-	same, sizes := make([]bool, len(c.Seqs)), make([]int, len(c.Seqs))
+	epochs, same, sizes := make([]uint64, len(c.Seqs)), make([]bool, len(c.Seqs)), make([]int, len(c.Seqs))
 	for i, seq := range c.Seqs {
 		if seq >= old.Next || i > 0 && seq <= c.Seqs[i-1] {
 			return refuse(ErrInvalid, "run %q: journal entry %d of %d to rewrite is unknown or out of order", c.Run, seq, old.Next)
 		}
-		first, err := tx.batch.Get(entryKey(c.Run, seq))
-		if err != nil {
-			return result{}, missing(err)
-		}
-		epoch, data, err := readEntry(tx.batch, c.Run, seq)
+		epoch, data, err := readEntry(tx.batch, c.Run, old, seq)
 		if err != nil {
 			return result{}, err
 		}
 		if len(c.Entries[i]) > len(data) {
 			return refuse(ErrInvalid, "run %q: journal entry %d has %d bytes and can't be rewritten to %d", c.Run, seq, len(data), len(c.Entries[i]))
 		}
-		epochs[i], firsts[i] = epoch, first[0]
-		same[i], sizes[i] = bytes.Equal(data, c.Entries[i]), len(data)
+		epochs[i], same[i], sizes[i] = epoch, bytes.Equal(data, c.Entries[i]), len(data)
 	}
 	st := *old
+	if len(st.Journal) > 0 {
+		if st.Journal, err = replaced(old.Journal, c.Seqs, c.Entries); err != nil {
+			return result{}, err
+		}
+	}
 	for i, seq := range c.Seqs {
 		if same[i] {
 			continue
 		}
 		st.Rewritten = true
+		if len(st.Journal) > 0 {
+			continue
+		}
 		tx.freed += sizes[i] - len(c.Entries[i])
-		if err := errors.Join(
-			deleteParts(tx.batch, entryKey(c.Run, seq), firsts[i:i+1]),
-			putEntry(tx.batch, c.Run, seq, epochs[i], c.Entries[i]),
-		); err != nil {
+		key := entryKey(c.Run, seq)
+		first, err := tx.batch.Get(key)
+		if err != nil {
+			return result{}, missing(err)
+		}
+		if err := errors.Join(deleteParts(tx.batch, key, first), putEntry(tx.batch, c.Run, seq, epochs[i], c.Entries[i])); err != nil {
 			return result{}, err
 		}
 	}
@@ -247,6 +265,9 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 		return result{}, err
 	}
 	if old.Staged {
+		if old.Gone && c.Limit > 0 {
+			return tx.discard(&wire.DiscardStaged{Run: c.Run, Limit: c.Limit})
+		}
 		if old.Gone {
 			return result{left: old.Next}, nil
 		}
@@ -255,16 +276,10 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if !old.State.Done() {
 		return refuse(ErrNotFinal, "run %q is %v", c.Run, old.State)
 	}
-	key := recordKey(c.Run)
-	first, err := tx.batch.Get(key)
-	if err != nil {
-		return result{}, missing(err)
-	}
-	tx.freed += int(first[0]) * len(first)
 	_, counted := tx.count(finishedKey(old.Namespace, old.Job), -1)
 	if err := errors.Join(
 		counted,
-		deleteParts(tx.batch, key, first),
+		tx.dropRecord(c.Run, old),
 		tx.dropHistory(c.Run, old),
 		tx.batch.Delete(endedKey(old.Namespace, old.Job, c.Run, old.Finished)),
 	); err != nil {
@@ -279,12 +294,30 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if old.Next == 0 {
+	if old.Next == 0 || len(old.Journal) > 0 {
 		tx.set(c.Run, nil)
 		return result{}, nil
 	}
 	tx.set(c.Run, &wire.RunStatus{Staged: true, Gone: true, Next: old.Next})
-	return result{left: old.Next}, tx.batch.Put(stagedKey(c.Run))
+	if err := tx.batch.Put(stagedKey(c.Run)); err != nil || c.Limit == 0 {
+		return result{left: old.Next}, err
+	}
+	return tx.discard(&wire.DiscardStaged{Run: c.Run, Limit: c.Limit})
+}
+
+// dropRecord removes what a run was created with.
+func (tx *change) dropRecord(id job.RunID, st *wire.RunStatus) error {
+	key := recordKey(id)
+	if st.Size == 0 {
+		first, err := tx.batch.Get(key)
+		if err != nil {
+			return missing(err)
+		}
+		tx.freed += int(first[0]) * len(first)
+		return deleteParts(tx.batch, key, first)
+	}
+	tx.freed += st.Size
+	return deleteParts(tx.batch, key, []byte{byte(parts(st.Size))})
 }
 
 // conclude records that a run has ended as st says, which is going to be set.
@@ -294,6 +327,10 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		begun = tx.batch.Delete(unfinishedKey(id))
 	}
 	_, counted := tx.count(finishedKey(st.Namespace, st.Job), 1)
+	var uncompacted error
+	if !st.Compacted {
+		uncompacted = tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)})
+	}
 	if st.Fired {
 		begun = errors.Join(begun, tx.over(id, st))
 	}
@@ -302,10 +339,19 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		tx.runEnded(id, st),
 		tx.leave(id, st),
 		tx.release(id, st),
-		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), []byte{byte(st.State)}),
-		tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)}),
+		tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), endedValue(st)),
+		uncompacted,
 		tx.happened(id, st, st.Finished, "%s", because(st.State.String(), st.Reason)),
 	)
+}
+
+// endedValue is what is said of a run where those that have ended are listed.
+func endedValue(st *wire.RunStatus) []byte {
+	b := []byte{byte(st.State)}
+	if st.Keeps {
+		b = binary.AppendVarint(binary.AppendVarint(b, int64(st.KeepFor)), int64(st.KeepRuns))
+	}
+	return b
 }
 
 // final returns the status of a run that must have ended.

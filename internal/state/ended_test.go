@@ -24,9 +24,9 @@ func TestEndedRunsAreListedInTheOrderInWhichTheyEnded(t *testing.T) {
 	closed(t, s)
 	s = open(t, dir)
 	want := []Ended{
-		{"d/j@1", noon.Add(time.Minute), job.Failed},
-		{"d/j@2", noon.Add(2 * time.Minute), job.Canceled},
-		{"d/j@0", noon.Add(3 * time.Minute), job.Succeeded},
+		{"d/j@1", noon.Add(time.Minute), job.Failed, true, job.Retention{}},
+		{"d/j@2", noon.Add(2 * time.Minute), job.Canceled, true, job.Retention{}},
+		{"d/j@0", noon.Add(3 * time.Minute), job.Succeeded, true, job.Retention{}},
 	}
 	for limit := range 4 {
 		var got []Ended
@@ -47,6 +47,9 @@ func TestEndedRunsAreListedInTheOrderInWhichTheyEnded(t *testing.T) {
 		if j != (JobCount{"default", "nightly", 3}) {
 			t.Errorf("got %+v", j)
 		}
+	}
+	for i := range want {
+		want[i].Keeps = false
 	}
 	if got, err := s.Uncompacted(0); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("to be compacted: got %v, %v, want %v", got, err, want)

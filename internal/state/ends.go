@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -16,8 +17,14 @@ type Ends struct {
 
 	mu      sync.Mutex
 	await   map[job.RunID]bool // guarded by mu
-	ended   []job.RunID        // guarded by mu
+	ended   []End              // guarded by mu
 	stopped bool               // guarded by mu
+}
+
+// End is a run that has ended.
+type End struct {
+	ID     job.RunID
+	status *wire.RunStatus // of a plain run, for which nothing is read; see Outcome
 }
 
 // Ends returns an Ends that waits for no run yet. It must be stopped.
@@ -35,6 +42,9 @@ func (e *Ends) Add(id job.RunID) error {
 	if !again {
 		e.s.hub.await(id, e)
 	}
+	if e.s.fsm.goesOn(id) {
+		return nil // its end will be told
+	}
 	v, err := e.s.view()
 	if err != nil {
 		return err
@@ -43,7 +53,7 @@ func (e *Ends) Add(id job.RunID) error {
 	st, err := createdStatus(v, id)
 	switch {
 	case err == nil && st.State.Done():
-		e.tell(id)
+		e.tell(id, st)
 	case errors.Is(err, ErrNoRun):
 		e.drop(id)
 	}
@@ -57,15 +67,18 @@ func (e *Ends) drop(id job.RunID) {
 	delete(e.await, id)
 }
 
-// tell notes that a run has ended.
-func (e *Ends) tell(id job.RunID) {
+// tell notes that a run has ended, as st says.
+func (e *Ends) tell(id job.RunID, st *wire.RunStatus) {
+	if !st.Plain || len(st.Journal) == 0 { // it takes more than a status, which may be large
+		st = nil
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.await[id] || e.stopped {
 		return
 	}
 	delete(e.await, id)
-	e.ended = append(e.ended, id)
+	e.ended = append(e.ended, End{id, st})
 	select {
 	case e.ready <- struct{}{}:
 	default:
@@ -76,12 +89,12 @@ func (e *Ends) tell(id job.RunID) {
 func (e *Ends) Ready() <-chan struct{} { return e.ready }
 
 // Take returns the runs that have ended since it was called last.
-func (e *Ends) Take() []job.RunID {
+func (e *Ends) Take() []End {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ids := e.ended
+	ends := e.ended
 	e.ended = nil
-	return ids
+	return ends
 }
 
 // Stop lets go of all runs.
@@ -97,24 +110,37 @@ func (e *Ends) Stop() {
 }
 
 // Outcome returns a run that has ended without its history and, if its journal
-// has no more entries than few, those.
-func (s *State) Outcome(id job.RunID, few uint64) (job.Run, []Entry, error) {
+// has no more entries than few, those. Of a plain run, which had a single task,
+// it returns what its end says and neither spec nor plan.
+func (s *State) Outcome(end End, few uint64) (job.Run, []Entry, error) {
+	if end.status != nil {
+		run := job.Run{ID: end.ID}
+		var entries []Entry
+		for it, err := range items(end.status.Journal) {
+			if err != nil {
+				return run, nil, err
+			}
+			entries = append(entries, Entry{Seq: uint64(len(entries)), Data: it.data})
+		}
+		err := changed(&run, end.status)
+		return run, entries, err
+	}
 	v, err := s.view()
 	if err != nil {
 		return job.Run{}, nil, err
 	}
 	defer v.Close()
-	st, err := createdStatus(v, id)
+	st, err := createdStatus(v, end.ID)
 	if err != nil {
 		return job.Run{}, nil, err
 	}
-	run, err := readRun(v, id, st)
+	run, err := readRun(v, end.ID, st)
 	if err != nil || st.Next > few {
 		return run, nil, err
 	}
 	entries := make([]Entry, st.Next)
 	for seq := range st.Next {
-		_, data, err := readEntry(v, id, seq)
+		_, data, err := readEntry(v, end.ID, st, seq)
 		if err != nil {
 			return run, nil, err
 		}

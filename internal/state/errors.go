@@ -25,6 +25,8 @@ var (
 	ErrNoRun error = &refusal{"no-run", "state: no such run"}
 	// ErrNoJob says that there is no job of that name. Nothing was recorded.
 	ErrNoJob error = &refusal{"no-job", "state: no such job"}
+	// ErrNoToken says that there is no token of that ID. Nothing was recorded.
+	ErrNoToken error = &refusal{"no-token", "state: no such token"}
 	// ErrNoEntry says that the journal does not have the entry yet.
 	ErrNoEntry error = &refusal{"no-entry", "state: no such journal entry"}
 	// ErrExists says that there is another run of that ID already, or a cluster.

@@ -67,6 +67,10 @@ type Fired struct {
 	// ended.
 	Canceled, Killed []job.RunID
 
+	// Made is how many runs it made, and Overlapped how many fires make none
+	// because of the policy for overlap.
+	Made, Overlapped int
+
 	begun []begunRun
 }
 
@@ -279,6 +283,7 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 	if c.Ended && missing || js.Again && !c.Hears && !c.Ended && len(c.Runs) > 0 && len(js.Active) == 0 {
 		js.Ended, wake = false, max(c.At, 1)
 	}
+	fired.Made = js.Runs - before
 	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
 }
 
@@ -288,6 +293,7 @@ func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fir
 	skip := func(cause string) error {
 		due := timeOf(run.Due)
 		js.Skip(job.Skipped{Cause: cause, From: due, To: due, Count: 1, At: timeOf(at)}, maxRecent)
+		fired.Overlapped++
 		return nil
 	}
 	if st, err := tx.status(run.Run); err != nil || st != nil && !st.Staged {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,12 +29,17 @@ type fsm struct {
 	dir  string          // where a snapshot is unpacked
 	stop <-chan struct{} // closed when waiting for room is over
 
+	// metrics gets how long entries take. Nil means nobody does.
+	metrics *telemetry.Metrics
+
 	// broken is why nothing is carried out any more.
 	broken atomic.Pointer[error]
 	// abandoned says that nobody waits for the log to be carried out.
 	abandoned atomic.Bool
 	// cluster is the ID of the cluster, once it has one.
 	cluster atomic.Pointer[string]
+	// origin is the ID of the one that it was restored from, if it was.
+	origin atomic.Pointer[string]
 
 	// agreed is the version of commands that every server understands, as far
 	// as that is recorded.
@@ -50,11 +56,14 @@ type fsm struct {
 	// mailed holds one if letters have come.
 	mailed chan struct{}
 
+	// live has the status of all runs that have begun and are not final, so
+	// that an append need not read. Those that wait are on the disk only. The
+	// goroutine that applies writes it, under living, and reads it as it is.
+	living sync.RWMutex
+	live   map[job.RunID]*wire.RunStatus
+
 	// Only the goroutine that applies uses these.
 	at cursor
-	// live has the status of all runs that have begun and are not final, so
-	// that an append need not read. Those that wait are on the disk only.
-	live map[job.RunID]*wire.RunStatus
 	// listeners is who listens to what, each list in order.
 	listeners map[topic][]jobName
 }
@@ -102,7 +111,7 @@ func (f *fsm) load() error {
 		if err := f.migrate(); err != nil {
 			return err
 		}
-	} else if err == nil && (len(b) != 1 || b[0] != layoutVersion) {
+	} else if err == nil && (len(b) != 1 || b[0] != layoutVersion && b[0] != lineLayout) {
 		return fmt.Errorf("%w: the store has layout %d, this program knows %d: use one of the version that wrote it", ErrBroken, b, layoutVersion)
 	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -116,6 +125,8 @@ func (f *fsm) load() error {
 	if err := f.loadListeners(v); err != nil {
 		return err
 	}
+	f.living.Lock()
+	defer f.living.Unlock()
 	f.live = map[job.RunID]*wire.RunStatus{}
 	for p, err := range v.Scan([]byte("u")) {
 		if err != nil {
@@ -130,6 +141,26 @@ func (f *fsm) load() error {
 		}
 	}
 	return nil
+}
+
+// goOn takes in the statuses that some runs have now.
+func (f *fsm) goOn(ids []job.RunID, now map[job.RunID]*wire.RunStatus) {
+	f.living.Lock()
+	defer f.living.Unlock()
+	for _, id := range ids {
+		if st := now[id]; st != nil && st.State == job.Running {
+			f.live[id] = st
+		} else {
+			delete(f.live, id)
+		}
+	}
+}
+
+// goesOn reports whether a run has begun and not ended.
+func (f *fsm) goesOn(id job.RunID) bool {
+	f.living.RLock()
+	defer f.living.RUnlock()
+	return f.live[id] != nil
 }
 
 func readCursor(g getter) (cursor, error) {
@@ -182,8 +213,11 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	case f.abandoned.Load():
 		err = ErrClosed
 	default:
+		began := f.metrics.Begin(context.Background())
 		if err = f.apply(logs, answers); err != nil {
 			err = f.fail(err)
+		} else {
+			f.metrics.Applied(context.Background(), began)
 		}
 	}
 	if err != nil {

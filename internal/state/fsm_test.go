@@ -263,7 +263,8 @@ func TestUnknownCommandInTheLogFailsOpen(t *testing.T) {
 
 func TestDamagedRecordIsNotAbsence(t *testing.T) {
 	s := open(t, t.TempDir())
-	id := created(t, s, "d/j@1", []byte("a"), []byte("b"), []byte("c"))
+	long := bytes.Repeat([]byte("a"), shortBytes)
+	id := created(t, s, "d/j@1", long, long, long)
 	b, err := s.kv.Batch()
 	must(t, err)
 	must(t, errors.Join(b.Delete(entryKey(id, 1)), b.Commit()))

@@ -37,7 +37,7 @@ func (tx *change) note(c *wire.NoteRun) (result, error) {
 		return final(c.Run, old)
 	}
 	if old.Happened > 0 {
-		last, err := readHappening(tx.batch, c.Run, old.Happened-1)
+		last, err := readHappening(tx.batch, c.Run, old, old.Happened-1)
 		if err != nil {
 			return result{}, err
 		}
@@ -57,12 +57,24 @@ func (tx *change) happened(id job.RunID, st *wire.RunStatus, at int64, format st
 	what := cut(fmt.Sprintf(format, args...), maxWhat)
 	n := st.Happened
 	st.Happened++
-	if n >= maxHistory {
+	if takesItem(st.History, n, len(what)) {
+		st.History = appendItem(st.History, uint64(at), []byte(what)...)
+		return nil
+	}
+	if n >= maxHistory && n-maxHistory >= told(st) {
 		if err := tx.batch.Delete(happeningKey(id, n-maxHistory)); err != nil {
 			return err
 		}
 	}
 	return tx.batch.Put(happeningKey(id, n), binary.BigEndian.AppendUint64(nil, uint64(at)), []byte(what))
+}
+
+// told is how many happenings are in the status of a run: the first ones.
+func told(st *wire.RunStatus) (n uint64) {
+	for range items(st.History) {
+		n++
+	}
+	return n
 }
 
 // masters says who conducts a run from now on, by the name that people call it
@@ -95,7 +107,7 @@ func readHistory(g getter, id job.RunID, st *wire.RunStatus) ([]job.Happening, e
 		dropped = st.Happened - maxHistory
 	}
 	for n := dropped; n < st.Happened; n++ {
-		h, err := readHappening(g, id, n)
+		h, err := readHappening(g, id, st, n)
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +119,11 @@ func readHistory(g getter, id job.RunID, st *wire.RunStatus) ([]job.Happening, e
 	return all, nil
 }
 
-func readHappening(g getter, id job.RunID, n uint64) (job.Happening, error) {
+func readHappening(g getter, id job.RunID, st *wire.RunStatus, n uint64) (job.Happening, error) {
+	it, ok, err := itemAt(st.History, n)
+	if err != nil || ok {
+		return job.Happening{At: timeOf(int64(it.n)), What: string(it.data)}, err
+	}
 	key := happeningKey(id, n)
 	b, err := g.Get(key)
 	if err != nil {
@@ -121,7 +137,7 @@ func readHappening(g getter, id job.RunID, n uint64) (job.Happening, error) {
 
 // dropHistory removes what is kept of a run's history.
 func (tx *change) dropHistory(id job.RunID, st *wire.RunStatus) error {
-	for n := st.Happened - min(st.Happened, maxHistory); n < st.Happened; n++ {
+	for n := max(st.Happened-min(st.Happened, maxHistory), told(st)); n < st.Happened; n++ {
 		if err := tx.batch.Delete(happeningKey(id, n)); err != nil {
 			return err
 		}

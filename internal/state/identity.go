@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
@@ -138,14 +139,19 @@ func (tx *change) found(c *wire.FoundCluster) (result, error) {
 }
 
 func (f *fsm) loadCluster(g getter) error {
-	b, err := g.Get(clusterKey)
+	return errors.Join(loadText(g, clusterKey, &f.cluster), loadText(g, originKey, &f.origin))
+}
+
+// loadText reads a record that is a text, or nil if it is not there.
+func loadText(g getter, key []byte, into *atomic.Pointer[string]) error {
+	b, err := g.Get(key)
 	if errors.Is(err, store.ErrNotFound) {
-		f.cluster.Store(nil)
+		into.Store(nil)
 		return nil
 	}
 	if err == nil {
-		cluster := string(b)
-		f.cluster.Store(&cluster)
+		text := string(b)
+		into.Store(&text)
 	}
 	return err
 }

@@ -18,11 +18,12 @@ import (
 //	c                       cursor: which entry of the log was applied last
 //	v                       version of this layout
 //	i                       ID of the cluster
+//	I                       ID of the one that it was restored from, the first if there were several
 //	A                       version of commands that every server understands
 //	r id 0 part             a run as it was created
 //	h id 0                  its status
-//	l id 0 n                happening number n of its history
-//	j id 0 seq part         entry number seq of its journal
+//	l id 0 n                happening number n of its history, unless its status has it
+//	j id 0 seq part         entry number seq of its journal, unless its status has all
 //	u id 0                  it has begun and has no final state
 //	g id 0                  there are entries, but no run
 //	a id 0 n                it was tried again, as attempt n: the ID of that
@@ -52,18 +53,23 @@ import (
 //	E namespace 0 event 0 id 0  there was an event of that ID, then
 //	F time namespace 0 event 0 id 0  the same, by time
 //	N id 0                  a node: which life it is in, and whether it has left
+//	G id 0                  a token: the hash of its secret, and itself
+//	B                       the ID of the first token, if there was one made as that
+//	p time id 0             the record of something that was asked for, the latest first
 //
 // Numbers and times have eight bytes that sort as they do, a rank has one.
 var (
 	cursorKey  = []byte("c")
 	versionKey = []byte("v")
 	clusterKey = []byte("i")
+	originKey  = []byte("I")
 	agreedKey  = []byte("A")
+	firstKey   = []byte("B")
 
 	allQueuedKey = []byte("Q")
 )
 
-const layoutVersion = 3
+const layoutVersion = 4
 
 // maxName bounds the ID of a run and the names of a job in bytes.
 const maxName = 512

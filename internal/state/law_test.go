@@ -35,7 +35,9 @@ func anyCommand(c choose) wire.Command {
 		}
 		return all
 	}
-	switch c(34) {
+	switch c(37) {
+	case 34, 35, 36:
+		return anyAccess(c, at)
 	case 32:
 		cmd := &wire.KeepRates{}
 		for range c(3) {
@@ -57,7 +59,11 @@ func anyCommand(c choose) wire.Command {
 	case 11, 12, 13:
 		return &wire.AppendEntries{Run: id, Epoch: epoch, First: uint64(c(6)), Entries: entries()}
 	case 14, 15:
-		return &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob()}
+		end := &wire.FinishRun{Run: id, Epoch: epoch, State: job.State(c(6)), Reason: oneOf(c, "", "why"), At: at, Progress: blob(), Plain: c(2) == 0}
+		if c(2) == 0 {
+			end.First, end.Last = uint64(c(3)), blob()
+		}
+		return end
 	case 16:
 		return &wire.CancelRun{Run: id, Reason: oneOf(c, "", "why"), At: at}
 	case 17:
@@ -73,7 +79,7 @@ func anyCommand(c choose) wire.Command {
 	case 20:
 		return &wire.CompactedRun{Run: id}
 	case 21, 22, 25, 26, 27:
-		return &wire.ForgetRun{Run: id, At: at}
+		return &wire.ForgetRun{Run: id, At: at, Limit: uint64(oneOf(c, 0, 1, 64))}
 	case 23:
 		return &wire.FreeKey{Namespace: "d", Job: name, Key: oneOf(c, "x", "y"), At: at}
 	case 24:
@@ -82,6 +88,24 @@ func anyCommand(c choose) wire.Command {
 			&wire.ResumeJob{Namespace: "d", Name: name, At: at})
 	}
 	return anyJob(c, name, at)
+}
+
+// anyAccess returns a command about tokens and what is asked for with them.
+func anyAccess(c choose, at int64) wire.Command {
+	id := oneOf(c, "a", "b", "c")
+	switch c(5) {
+	case 0, 1:
+		return &wire.PutToken{ID: id, Hash: bytes.Repeat([]byte{byte(c(2))}, oneOf(c, 31, 32, 32, 32)), First: c(3) == 0, Record: []byte{byte(c(2))}}
+	case 2:
+		return &wire.RevokeToken{ID: id}
+	case 3:
+		return &wire.RecordAudit{ID: id, At: at, Record: bytes.Repeat([]byte{byte(c(2))}, oneOf(c, 1, 2, maxAudit+1))}
+	}
+	cmd := &wire.ForgetAudit{}
+	for range c(4) {
+		cmd.IDs, cmd.Ats = append(cmd.IDs, oneOf(c, "a", "b", "c", "")), append(cmd.Ats, int64(c(30)))
+	}
+	return cmd
 }
 
 // fitting makes of a command one that is likely not to be refused, most of the
@@ -103,7 +127,7 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 	case *wire.AppendEntries:
 		cmd.Epoch, cmd.First = st.Epoch, max(st.Next, 1)-uint64(c(2))
 	case *wire.FinishRun:
-		cmd.Epoch, cmd.State = st.Epoch, job.Succeeded+job.State(c(3))
+		cmd.Epoch, cmd.State, cmd.First = st.Epoch, job.Succeeded+job.State(c(3)), st.Next
 	case *wire.NoteRun:
 		cmd.Epoch = st.Epoch
 	case *wire.StageEntry:
@@ -111,7 +135,7 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 	case *wire.RewriteEntries:
 		cmd.Seqs, cmd.Entries = nil, nil
 		for seq := range st.Next {
-			_, data, err := readEntry(f.kv, id, seq)
+			_, data, err := readEntry(f.kv, id, st, seq)
 			must(t, err)
 			if c(2) == 0 {
 				cmd.Seqs, cmd.Entries = append(cmd.Seqs, seq), append(cmd.Entries, data[:len(data)/(1+c(2))])
@@ -133,6 +157,7 @@ func anyRun(c choose, id job.RunID, name string, at int64) *wire.CreateRun {
 		Priority: oneOf(c, 0, 1, -100, 100, 1<<40), Created: at, NotBefore: oneOf(c, 0, at+1, at+50),
 		Key: oneOf(c, "", "x", "x", "y"), Epoch: uint64(oneOf(c, 0, 0, 3)),
 		Line: oneOf(c, "", "", "k"), MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
+		Keeps: c(2) == 0, KeepFor: time.Duration(c(2)), KeepRuns: c(3) - 1,
 	}
 	cmd.KeyFor = oneOf[time.Duration](c, 0, 5, 1<<62, -1) // the third is past the end of time
 	if first, n, ok := strings.Cut(string(id), "#"); ok {
@@ -243,6 +268,12 @@ func checkLaw(t testing.TB, f *fsm) {
 	for id, st := range runs {
 		why := fmt.Sprintf("run %q, %+v", id, st)
 		for seq := range st.Next {
+			if len(st.Journal) > 0 {
+				if _, _, err := readEntry(f.kv, id, st, seq); err != nil {
+					t.Fatalf("%s: %v", why, err)
+				}
+				continue
+			}
 			need(entryKey(id, seq), why)
 			for part := 1; part < maxParts; part++ {
 				delete(left, string(partKey(entryKey(id, seq), part)))
@@ -256,7 +287,7 @@ func checkLaw(t testing.TB, f *fsm) {
 			continue
 		}
 		need(recordKey(id), why)
-		for n := st.Happened - min(st.Happened, maxHistory); n < st.Happened; n++ {
+		for n := max(st.Happened-min(st.Happened, maxHistory), told(st)); n < st.Happened; n++ {
 			need(happeningKey(id, n), why)
 		}
 		if (st.Waits != wire.WaitsForNothing) != (st.State == job.Pending) {
@@ -318,7 +349,7 @@ func checkLaw(t testing.TB, f *fsm) {
 	}
 	checkInboxes(t, f, all, left)
 	for key := range left {
-		if !strings.ContainsRune("cvisbyWPNmATSR", rune(key[0])) {
+		if !strings.ContainsRune("cviIsbyWPNmATSRGBp", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}

@@ -111,9 +111,14 @@ func (l *Lines) Close() {
 	l.view.Close()
 }
 
-// oldLayout is the one before lines: all that wait in the order of priority and
-// age, under "p".
-const oldLayout = 2
+const (
+	// oldLayout is the one before lines: all that wait in the order of priority
+	// and age, under "p".
+	oldLayout = 2
+	// lineLayout is the one before short journals: all are records, which this
+	// program reads as well.
+	lineLayout = 3
+)
 
 // migrate makes lines of what waits in the old layout. It may be repeated after
 // a crash in the middle: what is done is not there any more.

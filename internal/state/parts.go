@@ -19,7 +19,7 @@ const maxParts = 255
 // putParts stores head and blob under key, whose last byte is the part's
 // number. The first part begins with the count of all.
 func putParts(b *store.Batch, key, head, blob []byte) error {
-	n := max(1, (len(blob)+partSize-1)/partSize)
+	n := parts(len(blob))
 	if n > maxParts {
 		return fmt.Errorf("state: record %q has %d bytes: %w", key, len(blob), store.ErrTooLarge)
 	}
@@ -37,6 +37,9 @@ func putParts(b *store.Batch, key, head, blob []byte) error {
 	}
 	return nil
 }
+
+// parts returns in how many records a blob of so many bytes is.
+func parts(size int) int { return max(1, (size+partSize-1)/partSize) }
 
 // deleteParts removes what putParts stored, given the first part.
 func deleteParts(b *store.Batch, key, first []byte) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -35,6 +36,7 @@ type proposal struct {
 type flight struct {
 	future    raft.ApplyFuture
 	proposals []*proposal
+	began     telemetry.Stopwatch
 }
 
 // submit hands over commands to be recorded, in one entry. The answer is waited
@@ -129,7 +131,8 @@ func (s *State) gather() {
 		}
 		var batch []*proposal
 		batch, first = s.waiting(first)
-		s.flights <- flight{s.raft.Apply(entryFor(batch), 0), batch}
+		began := s.metrics.Begin(s.link.ctx)
+		s.flights <- flight{s.raft.Apply(entryFor(batch), 0), batch, began}
 	}
 }
 
@@ -172,6 +175,9 @@ func entryFor(batch []*proposal) []byte {
 func (s *State) land() {
 	for f := range s.flights {
 		results, err := landed(f)
+		if err == nil {
+			s.metrics.Committed(s.link.ctx, f.began, len(results))
+		}
 		for _, p := range f.proposals {
 			if err != nil {
 				p.answer <- failed(p.n, err)

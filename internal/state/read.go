@@ -157,6 +157,10 @@ func (s *State) Journal(id job.RunID, from uint64) iter.Seq2[Entry, error] {
 			yield(Entry{}, err)
 			return
 		}
+		if len(st.Journal) > 0 {
+			short(st.Journal, from, yield)
+			return
+		}
 		prefix, next := journalPrefix(id), from
 		for b, err := range joinParts(v.ScanFrom(prefix, entryKey(id, from))) {
 			var e Entry
@@ -181,6 +185,21 @@ func (s *State) Journal(id job.RunID, from uint64) iter.Seq2[Entry, error] {
 	}
 }
 
+// short yields what Journal does of one that is in the status.
+func short(journal []byte, from uint64, yield func(Entry, error) bool) {
+	seq := uint64(0)
+	for it, err := range items(journal) {
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		if seq >= from && !yield(Entry{seq, it.data}, nil) {
+			return
+		}
+		seq++
+	}
+}
+
 // Entry returns one entry of a run's journal, or ErrNoEntry.
 func (s *State) Entry(id job.RunID, seq uint64) ([]byte, error) {
 	v, err := s.view()
@@ -195,7 +214,7 @@ func (s *State) Entry(id job.RunID, seq uint64) ([]byte, error) {
 	if seq >= st.Next {
 		return nil, fmt.Errorf("%w: number %d of the %d of run %q", ErrNoEntry, seq, st.Next, id)
 	}
-	_, data, err := readEntry(v, id, seq)
+	_, data, err := readEntry(v, id, st, seq)
 	return data, err
 }
 
@@ -275,17 +294,21 @@ func composeRun(record []byte, st *wire.RunStatus) (job.Run, error) {
 	if err := wire.DecodeRecord(record, &run); err != nil {
 		return run, err
 	}
+	err := changed(&run, st)
+	return run, err
+}
+
+// changed takes into a run what changed of it since it was created.
+func changed(run *job.Run, st *wire.RunStatus) error {
 	run.Master, run.Epoch, run.State = st.Master, st.Epoch, st.State
 	run.Reason, run.CancelReason = st.Reason, st.Cancel
 	run.Created, run.Fire, run.NotBefore = timeOf(st.Created), utc(run.Fire), utc(run.NotBefore)
 	run.Attempt = max(run.Attempt, 1)
 	run.Finished = timeOf(st.Finished)
-	if len(st.Progress) > 0 {
-		if err := wire.DecodeRecord(st.Progress, &run.Progress); err != nil {
-			return run, err
-		}
+	if len(st.Progress) == 0 {
+		return nil
 	}
-	return run, nil
+	return wire.DecodeRecord(st.Progress, &run.Progress)
 }
 
 // utc makes equal times equal values, the zero time included.

@@ -43,13 +43,6 @@ func (tx *change) forgetRevisions(j jobName, js *wire.JobStatus) error {
 	return errors.Join(errs...)
 }
 
-// keeps reports whether revisions can be kept, which takes that all servers
-// know how.
-func (s *State) keeps() bool {
-	r, err := s.leading()
-	return err == nil && s.understood(r, 2) == nil
-}
-
 // Revisions returns the revisions of a job that are kept, the latest first, or
 // ErrNoJob.
 func (s *State) Revisions(namespace, name string) ([]job.Revision, error) {

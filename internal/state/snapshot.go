@@ -63,37 +63,64 @@ func (im *image) Persist(sink raft.SnapshotSink) error {
 func (im *image) Release() { im.view.Close() }
 
 func writeImage(dst io.Writer, v *store.Snapshot) error {
-	sum := sha256.New()
-	w := io.MultiWriter(dst, sum)
 	at, err := readCursor(v)
 	if err != nil {
 		return err
 	}
-	buf := append([]byte(snapshotMagic), snapshotVersion)
-	buf = append(buf, at.bytes()...)
-	if _, err := w.Write(buf); err != nil {
-		return err
-	}
-	var count uint64
+	w := newImageWriter(dst)
+	w.header(at)
 	for p, err := range v.Scan(nil) {
 		if err != nil {
 			return err
 		}
-		buf = binary.AppendUvarint(buf[:0], uint64(len(p.Key)))
-		buf = append(buf, p.Key...)
-		buf = binary.AppendUvarint(buf, uint64(len(p.Value)))
-		buf = append(buf, p.Value...)
-		if _, err := w.Write(buf); err != nil {
+		if err := w.record(p.Key, p.Value); err != nil {
 			return err
 		}
-		count++
 	}
-	buf = binary.BigEndian.AppendUint64(append(buf[:0], 0), count)
-	if _, err := w.Write(buf); err != nil {
+	return w.trailer()
+}
+
+// imageWriter writes the fields of a snapshot; the first error sticks.
+type imageWriter struct {
+	dst   io.Writer
+	sum   hash.Hash
+	buf   []byte
+	count uint64
+	err   error
+}
+
+func newImageWriter(dst io.Writer) *imageWriter { return &imageWriter{dst: dst, sum: sha256.New()} }
+
+func (w *imageWriter) write() error {
+	if w.err == nil {
+		w.sum.Write(w.buf)
+		_, w.err = w.dst.Write(w.buf)
+	}
+	return w.err
+}
+
+func (w *imageWriter) header(at cursor) {
+	w.buf = append(append(w.buf[:0], snapshotMagic...), snapshotVersion)
+	w.buf = append(w.buf, at.bytes()...)
+	_ = w.write() // it sticks
+}
+
+func (w *imageWriter) record(key, value []byte) error {
+	w.buf = binary.AppendUvarint(w.buf[:0], uint64(len(key)))
+	w.buf = append(w.buf, key...)
+	w.buf = binary.AppendUvarint(w.buf, uint64(len(value)))
+	w.buf = append(w.buf, value...)
+	w.count++
+	return w.write()
+}
+
+func (w *imageWriter) trailer() error {
+	w.buf = binary.BigEndian.AppendUint64(append(w.buf[:0], 0), w.count)
+	if err := w.write(); err != nil {
 		return err
 	}
-	_, err = dst.Write(sum.Sum(nil))
-	return err
+	_, w.err = w.dst.Write(w.sum.Sum(nil))
+	return w.err
 }
 
 // Restore replaces the state by the snapshot in src, which is checked to the
@@ -126,7 +153,7 @@ func (f *fsm) Restore(src io.ReadCloser) error {
 			return err
 		}
 		if st != nil && !st.Staged {
-			if err := f.hub.publish(id, st.State.Done(), loadRun(f.kv, id, st)); err != nil {
+			if err := f.hub.publish(id, st, loadRun(f.kv, id, st)); err != nil {
 				return err
 			}
 		}
@@ -177,8 +204,14 @@ func readImage(file io.ReadSeeker, each func(key, value []byte) error) (cursor, 
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return cursor{}, fmt.Errorf("state: %w", err)
 	}
-	r := newImageReader(file)
-	at := r.header()
+	at, _, err := scanImage(file, each)
+	return at, err
+}
+
+// scanImage is readImage of what is read once. It returns the checksum too.
+func scanImage(src io.Reader, each func(key, value []byte) error) (at cursor, sum []byte, err error) {
+	r := newImageReader(src)
+	at = r.header()
 	var count uint64
 	var key, value []byte
 	for r.err == nil {
@@ -190,8 +223,8 @@ func readImage(file io.ReadSeeker, each func(key, value []byte) error) (cursor, 
 		}
 		count++
 	}
-	r.trailer(count)
-	return at, r.err
+	sum = r.trailer(count)
+	return at, sum, r.err
 }
 
 // maxKey is above what the longest key of keys.go takes.
@@ -267,7 +300,8 @@ func (r *imageReader) uvarint() uint64 {
 	return n
 }
 
-func (r *imageReader) trailer(count uint64) {
+// trailer checks that the snapshot ends as it should, and returns its checksum.
+func (r *imageReader) trailer(count uint64) (sum []byte) {
 	if n := binary.BigEndian.Uint64(r.read(make([]byte, 8))); r.err == nil && n != count {
 		r.corrupt("it has %d records and claims %d", count, n)
 	}
@@ -278,4 +312,5 @@ func (r *imageReader) trailer(count uint64) {
 	if _, err := r.src.ReadByte(); r.err == nil && err != io.EOF {
 		r.corrupt("it goes on after its end")
 	}
+	return want
 }

@@ -48,6 +48,8 @@ type Config struct {
 	// Now is the clock that proposals are stamped with, as in time.Now. It is
 	// required: the package itself reads no clock.
 	Now func() time.Time
+	// Metrics gets how long entries of the log take. Nil means nobody does.
+	Metrics *telemetry.Metrics
 	// Transport is how this server talks to the others. Nil means that there
 	// will never be any.
 	Transport *transport.Transport
@@ -90,6 +92,7 @@ const leastFree = 192 << 20
 type State struct {
 	id      raft.ServerID
 	log     *slog.Logger
+	metrics *telemetry.Metrics
 	now     func() time.Time
 	names   func(id string) string // nil if nodes have no names
 	space   space
@@ -155,7 +158,7 @@ func Open(ctx context.Context, cfg Config) (*State, error) {
 		return nil, fmt.Errorf("state: open: %w", context.Cause(ctx))
 	}
 	s := &State{
-		id: raft.ServerID(cfg.ID), log: cfg.Logger, now: cfg.Now, names: cfg.Called, hub: newHub(),
+		id: raft.ServerID(cfg.ID), log: cfg.Logger, metrics: cfg.Metrics, now: cfg.Now, names: cfg.Called, hub: newHub(),
 		space: cfg.space, reserve: cfg.Reserve,
 		rules: rules{
 			stable:  cmp.Or(cfg.StableAfter, 10*time.Second),
@@ -213,6 +216,7 @@ func (s *State) open(cfg Config) error {
 	if s.fsm, err = newFSM(s.kv, s.hub, cfg.Dir, s.log, s.closing); err != nil {
 		return err
 	}
+	s.fsm.metrics = s.metrics
 	if s.snaps, err = raft.NewFileSnapshotStoreWithLogger(cfg.Dir, 1, newRaftLogger(s.log)); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
@@ -250,13 +254,15 @@ func (s *State) isClosing() bool {
 	return s.closed
 }
 
+// ownerKey is where the log's file has whose the directory is.
+var ownerKey = []byte("muster/node")
+
 // claim refuses a directory that belongs to another node.
 func (s *State) claim(id string) error {
-	key := []byte("muster/node")
-	owner, err := s.raftLog.Value(key)
+	owner, err := s.raftLog.Value(ownerKey)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return s.raftLog.Set(key, []byte(id))
+		return s.raftLog.Set(ownerKey, []byte(id))
 	case err != nil:
 		return err
 	case string(owner) != id:

@@ -30,6 +30,13 @@ func (s *State) understood(r *reign, version byte) error {
 	return nil
 }
 
+// allKnow reports whether commands of a version may be proposed, for what can
+// also be said without them.
+func (s *State) allKnow(version byte) bool {
+	r, err := s.leading()
+	return err == nil && s.understood(r, version) == nil
+}
+
 // least is the version of commands that every server is known to understand.
 func (s *State) least(r *reign) int {
 	return max(int(r.version.Load()), int(s.fsm.agreed.Load()), firstVersion)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -73,12 +74,12 @@ func (h *hub) forget(id job.RunID, e *Ends) {
 }
 
 // publish offers the run that load returns to all who watch id, and tells those
-// who wait for its end if it has ended.
-func (h *hub) publish(id job.RunID, ended bool, load func() (job.Run, error)) error {
+// who wait for its end if it has ended, as st says.
+func (h *hub) publish(id job.RunID, st *wire.RunStatus, load func() (job.Run, error)) error {
 	h.mu.Lock()
-	if ended {
+	if st.State.Done() {
 		for _, e := range h.ends[id] {
-			e.tell(id)
+			e.tell(id, st)
 		}
 		delete(h.ends, id)
 	}

@@ -114,6 +114,9 @@ func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) 
 		Created: run.Created.UnixNano(), Key: hashed(run.Key), KeyFor: run.KeyFor,
 		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire), Overlap: standsFor(run.OverlapKey), Line: LineOf(&run),
 	}
+	if s.allKnow(2) {
+		c.Keeps, c.KeepFor, c.KeepRuns = true, spec.Retain.Age, spec.Retain.Runs
+	}
 	if !run.NotBefore.IsZero() {
 		c.NotBefore = run.NotBefore.UnixNano()
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+	"io/fs"
 )
 
 // shrunk is what the name of a log's file gets while it is written anew.
@@ -47,13 +48,18 @@ func (l *Log) Shrink() error {
 	// From here on the new file has the name, so it is the one to write to.
 	old := l.db
 	l.db = db
-	return l.wrap("shrink", errors.Join(syncDir(filepath.Dir(l.path)), old.Close()))
+	return l.wrap("shrink", errors.Join(SyncDir(filepath.Dir(l.path)), old.Close()))
 }
 
-func syncDir(dir string) error {
+// SyncDir makes the names in dir durable, where the system can do that.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("store: %w", err)
 	}
-	return errors.Join(d.Sync(), d.Close())
+	err = d.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }

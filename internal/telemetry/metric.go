@@ -2,21 +2,28 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
-// The names of the metrics.
+// The names of the metrics that are counted where things happen. Reading has
+// those that are looked up.
 const (
 	MetricAttempts        = "muster.attempts"
 	MetricAttemptDuration = "muster.attempt.duration"
 	MetricTasksPlaced     = "muster.tasks.placed"
 	MetricShuffleIO       = "muster.shuffle.io"
 	MetricAbandoned       = "muster.goroutines.abandoned"
-	MetricMembers         = "muster.members"
+	MetricRunsEnded       = "muster.runs.ended"
+	MetricRunDuration     = "muster.run.duration"
+	MetricFires           = "muster.fires"
+	MetricFireLateness    = "muster.fire.lateness"
+	MetricLeaderChanges   = "muster.leader.changes"
+	MetricCommitDuration  = "muster.state.commit.duration"
+	MetricApplyDuration   = "muster.state.apply.duration"
+	MetricCommands        = "muster.state.commands"
 )
 
 // Outcome is how an attempt ended, as metrics count it.
@@ -58,36 +65,55 @@ var flowNames = [flows]string{"spilled", "served", "fetched"}
 // Metrics is the instruments of one node. All methods may be called at the
 // same time, and those of a nil *Metrics do nothing.
 type Metrics struct {
+	meter metric.Meter
+
 	attempts  metric.Int64Counter
 	duration  metric.Float64Histogram
 	placed    metric.Int64Counter
 	shuffle   metric.Int64Counter
 	abandoned metric.Int64UpDownCounter
-	members   metric.Int64Gauge
 	flow      [flows][]metric.AddOption
+
+	runs     metric.Int64Counter
+	lasted   metric.Float64Histogram
+	fires    metric.Int64Counter
+	lateness metric.Float64Histogram
+	changes  metric.Int64Counter
+
+	commits  metric.Float64Histogram
+	applies  metric.Float64Histogram
+	commands metric.Int64Counter
 }
+
+// The bounds of the histograms, in seconds: of what users wrote, of what waits
+// for a clock, and of what waits for disks.
+var (
+	ofWork  = []float64{0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600}
+	ofRuns  = []float64{0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}
+	ofFires = []float64{0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 3600}
+	ofDisks = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}
+)
 
 // NewMetrics makes the instruments from p. A nil p is the global provider.
 // The error is the provider's, if it refuses one of them.
 func NewMetrics(p metric.MeterProvider) (*Metrics, error) {
-	var m Metrics
-	var errs [6]error
-	meter := Meter(p)
-	m.attempts, errs[0] = meter.Int64Counter(MetricAttempts, metric.WithUnit("{attempt}"),
-		metric.WithDescription("Attempts that ended, by processor and outcome."))
-	m.duration, errs[1] = meter.Float64Histogram(MetricAttemptDuration, metric.WithUnit("s"),
-		metric.WithDescription("How long attempts executed, by processor and outcome."),
-		metric.WithExplicitBucketBoundaries(0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600))
-	m.placed, errs[2] = meter.Int64Counter(MetricTasksPlaced, metric.WithUnit("{task}"),
-		metric.WithDescription("Tasks that masters on this node placed on a member."))
-	m.shuffle, errs[3] = meter.Int64Counter(MetricShuffleIO, metric.WithUnit("By"),
-		metric.WithDescription("Bytes that the shuffle of this node spilled, served and fetched."))
-	m.abandoned, errs[4] = meter.Int64UpDownCounter(MetricAbandoned, metric.WithUnit("{goroutine}"),
-		metric.WithDescription("Goroutines of attempts that were given up and still run."))
-	m.members, errs[5] = meter.Int64Gauge(MetricMembers, metric.WithUnit("{member}"),
-		metric.WithDescription("Members of the cluster, as this node sees it."))
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
+	m := Metrics{meter: Meter(p)}
+	k := maker{meter: m.meter}
+	m.attempts = k.counter(MetricAttempts, "{attempt}", "Attempts that ended, by processor and outcome.")
+	m.duration = k.histogram(MetricAttemptDuration, "How long attempts executed, by processor and outcome.", ofWork)
+	m.placed = k.counter(MetricTasksPlaced, "{task}", "Tasks that masters on this node placed on a member.")
+	m.shuffle = k.counter(MetricShuffleIO, "By", "Bytes that the shuffle of this node spilled, served and fetched.")
+	m.abandoned = k.upDown(MetricAbandoned, "{goroutine}", "Goroutines of attempts that were given up and still run.")
+	m.runs = k.counter(MetricRunsEnded, "{run}", "Runs whose end this node recorded, by state and origin.")
+	m.lasted = k.histogram(MetricRunDuration, "How long runs took from their creation to their end, by state.", ofRuns)
+	m.fires = k.counter(MetricFires, "{fire}", "Fires that this node settled as the leader, by what became of them.")
+	m.lateness = k.histogram(MetricFireLateness, "How long after a fire was due its run was recorded.", ofFires)
+	m.changes = k.counter(MetricLeaderChanges, "{term}", "Terms for which this node has come to lead.")
+	m.commits = k.histogram(MetricCommitDuration, "From when the leader hands over an entry of the log to when it is on a majority's disks and carried out.", ofDisks)
+	m.applies = k.histogram(MetricApplyDuration, "How long this server takes to carry out entries of the log that came together.", ofDisks)
+	m.commands = k.counter(MetricCommands, "{command}", "Commands that the leader has recorded.")
+	if k.err != nil {
+		return nil, k.err
 	}
 	for f := range m.flow {
 		m.flow[f] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("flow", flowNames[f])))}
@@ -114,13 +140,6 @@ func (m *Metrics) Shuffled(ctx context.Context, f Flow, n int64) {
 func (m *Metrics) Abandoned(ctx context.Context, delta int) {
 	if m != nil {
 		m.abandoned.Add(ctx, int64(delta))
-	}
-}
-
-// Members records how many members there are.
-func (m *Metrics) Members(ctx context.Context, n int) {
-	if m != nil {
-		m.members.Record(ctx, int64(n))
 	}
 }
 

@@ -2,100 +2,17 @@ package telemetry
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"strings"
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
+	"github.com/musterhq/muster/internal/telemetry/telemetrytest"
 )
 
-// ledger is a meter that adds up what its instruments are told.
-type ledger struct {
-	noop.Meter
-	sums   map[string]float64
-	refuse string
-}
-
-type ledgers struct {
-	noop.MeterProvider
-	l *ledger
-}
-
-func (p ledgers) Meter(string, ...metric.MeterOption) metric.Meter { return p.l }
-
-func (l *ledger) add(name string, n float64, set attribute.Set) {
-	l.sums[name+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += n
-}
-
-func (l *ledger) made(name string) error {
-	if name == l.refuse {
-		return fmt.Errorf("no %s", name)
-	}
-	return nil
-}
-
-type (
-	counter struct {
-		noop.Int64Counter
-		l    *ledger
-		name string
-	}
-	upDown struct {
-		noop.Int64UpDownCounter
-		l    *ledger
-		name string
-	}
-	gauge struct {
-		noop.Int64Gauge
-		l    *ledger
-		name string
-	}
-	histogram struct {
-		noop.Float64Histogram
-		l    *ledger
-		name string
-	}
-)
-
-func (c counter) Add(_ context.Context, n int64, o ...metric.AddOption) {
-	c.l.add(c.name, float64(n), metric.NewAddConfig(o).Attributes())
-}
-
-func (c upDown) Add(_ context.Context, n int64, o ...metric.AddOption) {
-	c.l.add(c.name, float64(n), metric.NewAddConfig(o).Attributes())
-}
-
-func (c gauge) Record(_ context.Context, n int64, o ...metric.RecordOption) {
-	c.l.add(c.name, float64(n), metric.NewRecordConfig(o).Attributes())
-}
-
-func (c histogram) Record(_ context.Context, n float64, o ...metric.RecordOption) {
-	c.l.add(c.name, n, metric.NewRecordConfig(o).Attributes())
-}
-
-func (l *ledger) Int64Counter(name string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
-	return counter{l: l, name: name}, l.made(name)
-}
-
-func (l *ledger) Int64UpDownCounter(name string, _ ...metric.Int64UpDownCounterOption) (metric.Int64UpDownCounter, error) {
-	return upDown{l: l, name: name}, l.made(name)
-}
-
-func (l *ledger) Int64Gauge(name string, _ ...metric.Int64GaugeOption) (metric.Int64Gauge, error) {
-	return gauge{l: l, name: name}, l.made(name)
-}
-
-func (l *ledger) Float64Histogram(name string, _ ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
-	return histogram{l: l, name: name}, l.made(name)
-}
-
-func TestMetricsAddUpByProcessorAndOutcomeAndNothingElse(t *testing.T) {
-	l := &ledger{sums: map[string]float64{}}
-	m, err := NewMetrics(ledgers{l: l})
+func TestMetricsAddUpByBoundedAttributesAndNothingElse(t *testing.T) {
+	var p telemetrytest.Metrics
+	m, err := NewMetrics(&p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,28 +29,94 @@ func TestMetricsAddUpByProcessorAndOutcomeAndNothingElse(t *testing.T) {
 	m.Shuffled(ctx, Flow(-1), 20)
 	m.Abandoned(ctx, 2)
 	m.Abandoned(ctx, -1)
-	m.Members(ctx, 3)
+	m.RunEnded(ctx, "succeeded", "fire", 2*time.Second)
+	m.RunEnded(ctx, "succeeded", "", -time.Second) // clocks differ
+	m.Late(ctx, 3*time.Second)
+	m.Settled(ctx, 2, "run")
+	m.Settled(ctx, 0, "overlap")
+	m.Led(ctx)
+	m.Committed(ctx, m.Begin(ctx), 7)
+	m.Applied(ctx, m.Begin(ctx))
+	got, err := p.Sums(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{MetricCommitDuration, MetricApplyDuration} {
+		if took, ok := got[name+"{}"]; !ok || took < 0 {
+			t.Errorf("%s: got %v, want it measured", name, took)
+		}
+		delete(got, name+"{}")
+	}
 	want := map[string]float64{
 		"muster.attempts{outcome=succeeded,processor=wordcount}":         2,
 		"muster.attempts{outcome=timed_out,processor=wordcount}":         1,
 		"muster.attempts{outcome=refused,processor=wordcount}":           1,
 		"muster.attempt.duration{outcome=succeeded,processor=wordcount}": 3,
 		"muster.attempt.duration{outcome=timed_out,processor=wordcount}": 1,
-		"muster.tasks.placed{}":           1000,
-		"muster.shuffle.io{flow=spilled}": 10,
-		"muster.shuffle.io{flow=fetched}": 20,
-		"muster.goroutines.abandoned{}":   1,
-		"muster.members{}":                3,
+		"muster.tasks.placed{}":                            1000,
+		"muster.shuffle.io{flow=spilled}":                  10,
+		"muster.shuffle.io{flow=fetched}":                  20,
+		"muster.goroutines.abandoned{}":                    1,
+		"muster.runs.ended{origin=fire,state=succeeded}":   1,
+		"muster.runs.ended{origin=submit,state=succeeded}": 1,
+		"muster.run.duration{state=succeeded}":             2,
+		"muster.fire.lateness{}":                           3,
+		"muster.fires{outcome=run}":                        2,
+		"muster.leader.changes{}":                          1,
+		"muster.state.commands{}":                          7,
 	}
-	if !maps.Equal(l.sums, want) {
-		t.Errorf("got %v, want %v", l.sums, want)
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestANodeIsLookedAtUntilItIsNot(t *testing.T) {
+	var p telemetrytest.Metrics
+	m, err := NewMetrics(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Reading{Members: 3, Waiting: 8, Running: 9, Ahead: -time.Second, Lines: 5, Dropped: 1}
+	stop, err := m.Watch(func() Reading { return r })
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func() map[string]float64 {
+		t.Helper()
+		got, err := p.Sums(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	got := look()
+	if got["muster.members{}"] != 3 || got["muster.clock.skew{}"] != -1 || got["muster.log.lines{}"] != 5 || got["muster.log.lines.dropped{}"] != 1 {
+		t.Errorf("got %v", got)
+	}
+	for _, unknown := range []string{"muster.runs.waiting{}", "muster.runs.running{}", "muster.disk.free{}", "muster.disk.size{}"} {
+		if n, ok := got[unknown]; ok {
+			t.Errorf("got %s %v of a node that does not know", unknown, n)
+		}
+	}
+	r.Leads, r.Free, r.Size = true, 1, 2
+	if got = look(); got["muster.leader{}"] != 1 || got["muster.runs.waiting{}"] != 8 || got["muster.runs.running{}"] != 9 || got["muster.disk.free{}"] != 1 {
+		t.Errorf("got %v of a leader", got)
+	}
+	if err := stop(); err != nil || len(look()) > 0 {
+		t.Errorf("got %v, %v after the end", look(), err)
 	}
 }
 
 func TestAnInstrumentThatIsRefusedIsNamed(t *testing.T) {
-	m, err := NewMetrics(ledgers{l: &ledger{refuse: MetricMembers}})
-	if m != nil || err == nil || !strings.Contains(err.Error(), MetricMembers) {
-		t.Errorf("got %v, %v, want an error about %s", m, err, MetricMembers)
+	m, err := NewMetrics(&telemetrytest.Metrics{Refuse: MetricFires})
+	if m != nil || err == nil || !strings.Contains(err.Error(), MetricFires) {
+		t.Errorf("got %v, %v, want an error about %s", m, err, MetricFires)
+	}
+	if m, err = NewMetrics(&telemetrytest.Metrics{Refuse: MetricMembers}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Watch(func() Reading { return Reading{} }); err == nil || !strings.Contains(err.Error(), MetricMembers) {
+		t.Errorf("got %v, want an error about %s", err, MetricMembers)
 	}
 }
 
@@ -143,7 +126,16 @@ func TestWithoutMetricsNothingHappens(t *testing.T) {
 	m.Placed(t.Context(), 1)
 	m.Shuffled(t.Context(), Served, 1)
 	m.Abandoned(t.Context(), 1)
-	m.Members(t.Context(), 1)
+	m.RunEnded(t.Context(), "failed", "", time.Second)
+	m.Late(t.Context(), time.Second)
+	m.Settled(t.Context(), 1, "run")
+	m.Led(t.Context())
+	m.Committed(t.Context(), m.Begin(t.Context()), 1)
+	m.Applied(t.Context(), m.Begin(t.Context()))
+	stop, err := m.Watch(nil)
+	if err != nil || stop() != nil {
+		t.Error(err)
+	}
 }
 
 func TestEveryOutcomeHasAName(t *testing.T) {

@@ -3,8 +3,10 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -28,11 +30,15 @@ const (
 	keyAttempt   = attribute.Key("muster.attempt")
 	keyProcessor = attribute.Key("muster.processor")
 	keyNode      = attribute.Key("muster.node")
+	keyMember    = attribute.Key("muster.member")
+	keyTasks     = attribute.Key("muster.tasks")
+	keyDue       = attribute.Key("muster.due")
 )
 
-// Spans starts the spans of the story. Where work waits in a queue or crosses
-// to another node, what it came from is not its parent, which would look as if
-// it had waited, but a link; see Inject.
+// Spans starts the spans of the story. Where work waits in a queue, what it came
+// from is not its parent, which would look as if it had waited, but a link: an
+// attempt's, and that of a run which waited for its turn. A run that begins at
+// once has what it came from for its parent. See Inject and AtOnce.
 //
 // What starts a span ends it, with End.
 type Spans struct{ tracer trace.Tracer }
@@ -40,27 +46,33 @@ type Spans struct{ tracer trace.Tracer }
 // NewSpans returns spans of p. A nil p is the global provider.
 func NewSpans(p trace.TracerProvider) Spans { return Spans{Tracer(p)} }
 
-// Fire starts the span of one instant at which a trigger of job was due.
-func (s Spans) Fire(ctx context.Context, job string) (context.Context, trace.Span) {
+// Fire starts the span of one instant, due, at which a trigger of job was due:
+// from when it is settled to when its run is recorded.
+func (s Spans) Fire(ctx context.Context, job, run string, due time.Time) (context.Context, trace.Span) {
 	return s.start(ctx, SpanFire, nil, producer, func() []attribute.KeyValue {
-		return []attribute.KeyValue{keyJob.String(job)}
+		return []attribute.KeyValue{keyJob.String(job), keyRun.String(run), keyDue.String(due.UTC().Format(time.RFC3339Nano))}
 	})
 }
 
-// Run starts the span of a run. A run that is submitted and begun at once has
-// the span in ctx for its parent; from is a link to the fire or the request
-// that left the run in the queue, or nil.
-func (s Spans) Run(ctx context.Context, id, job string, from map[string]string) (context.Context, trace.Span) {
+// Run starts the span of a run at its master, which from came along with: the
+// fire or the request that the run was made for. If it is marked AtOnce that is
+// the parent of the run, for its first master, and else a link.
+func (s Spans) Run(ctx context.Context, id, job string, epoch uint64, from map[string]string) (context.Context, trace.Span) {
+	if _, now := from[atOnce]; now && epoch <= 1 {
+		ctx, from = trace.ContextWithRemoteSpanContext(ctx, Extract(from)), nil
+	}
 	return s.start(ctx, SpanRun, from, consumer, func() []attribute.KeyValue {
 		return []attribute.KeyValue{keyRun.String(id), keyJob.String(job)}
 	})
 }
 
-// Task starts the span of a task at its master, a child of the run's in ctx:
-// from when it is placed to when its outcome counts.
-func (s Spans) Task(ctx context.Context, run string, id fmt.Stringer) (context.Context, trace.Span) {
+// Task starts the span of n tasks, the first of them first, which go from their
+// master to a member in one message: a child of the run's in ctx, from when they
+// are sent to when the member has them. A run has a span of each message up to a
+// bound, and none of each task.
+func (s Spans) Task(ctx context.Context, run string, first fmt.Stringer, n int, member string) (context.Context, trace.Span) {
 	return s.start(ctx, SpanTask, nil, producer, func() []attribute.KeyValue {
-		return []attribute.KeyValue{keyRun.String(run), keyTask.String(id.String())}
+		return []attribute.KeyValue{keyRun.String(run), keyTask.String(first.String()), keyTasks.Int(n), keyMember.String(member)}
 	})
 }
 
@@ -137,6 +149,32 @@ func Inject(ctx context.Context) map[string]string {
 	}
 	carrier := propagation.MapCarrier{}
 	propagator.Inject(ctx, carrier)
+	return carrier
+}
+
+// Link returns ctx as it is for what has no span of its own: spans that are
+// started in it belong to the one that Inject was given on another node.
+func Link(ctx context.Context, carrier map[string]string) context.Context {
+	if from := Extract(carrier); from.IsValid() {
+		return trace.ContextWithRemoteSpanContext(ctx, from)
+	}
+	return ctx
+}
+
+// atOnce is the key in a carrier that says that what goes with it does not wait.
+const atOnce = "muster-at-once"
+
+// AtOnce returns what Inject returned, as it is for a run that begins at once,
+// or that waits for its turn. Older nodes do not see the difference.
+func AtOnce(carrier map[string]string, now bool) map[string]string {
+	if _, is := carrier[atOnce]; len(carrier) == 0 || is == now {
+		return carrier
+	}
+	carrier = maps.Clone(carrier)
+	delete(carrier, atOnce)
+	if now {
+		carrier[atOnce] = "1"
+	}
 	return carrier
 }
 

@@ -5,113 +5,111 @@ import (
 	"errors"
 	"maps"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/musterhq/muster/internal/telemetry/telemetrytest"
 )
 
-// recorder is a tracer that keeps its spans.
-type recorder struct {
-	noop.Tracer
-	deaf  bool // nothing is sampled
-	spans []*recorded
-}
-
-type recorded struct {
-	noop.Span
-	name   string
-	parent trace.SpanContext
-	links  []trace.Link
-	attrs  map[attribute.Key]string
-	err    error
-	status codes.Code
-	ended  bool
-	self   trace.SpanContext
-	deaf   bool
-}
-
-type recorders struct {
-	noop.TracerProvider
-	r *recorder
-}
-
-func (p recorders) Tracer(string, ...trace.TracerOption) trace.Tracer { return p.r }
-
-func (r *recorder) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
-	c := trace.NewSpanStartConfig(options...)
-	s := &recorded{
-		name: name, parent: trace.SpanContextFromContext(ctx), links: c.Links(),
-		attrs: map[attribute.Key]string{}, deaf: r.deaf,
-		self: trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{byte(len(r.spans) + 1)}}),
-	}
-	r.spans = append(r.spans, s)
-	return trace.ContextWithSpan(ctx, s), s
-}
-
-func (s *recorded) IsRecording() bool                             { return !s.deaf }
-func (s *recorded) SpanContext() trace.SpanContext                { return s.self }
-func (s *recorded) RecordError(err error, _ ...trace.EventOption) { s.err = err }
-func (s *recorded) SetStatus(c codes.Code, _ string)              { s.status = c }
-func (s *recorded) End(...trace.SpanEndOption)                    { s.ended = true }
-func (s *recorded) SetAttributes(kvs ...attribute.KeyValue) {
-	for _, kv := range kvs {
-		s.attrs[kv.Key] = kv.Value.AsString()
-	}
-}
-
-func TestAnAttemptIsLinkedToTheTaskOnAnotherNode(t *testing.T) {
-	var r recorder
-	spans := NewSpans(recorders{r: &r})
+func TestAnAttemptIsLinkedToTheTasksOnAnotherNode(t *testing.T) {
+	var all telemetrytest.Spans
+	spans := NewSpans(&all)
 	calls := 0
 
 	// One node ...
-	ctx, _ := spans.Fire(t.Context(), "reports/nightly")
-	ctx, _ = spans.Run(ctx, "reports/nightly@x", "reports/nightly", nil)
-	ctx, _ = spans.Task(ctx, "reports/nightly@x", counting{&calls})
+	ctx, _ := spans.Fire(t.Context(), "nightly", "reports/nightly@x", time.Unix(0, 0))
+	ctx, _ = spans.Run(context.Background(), "reports/nightly@x", "nightly", 1, AtOnce(Inject(ctx), true))
+	ctx, _ = spans.Task(ctx, "reports/nightly@x", counting{&calls}, 100, "n2")
 	message := Inject(ctx)
 
 	// ... and another, that gets the message.
 	_, span := spans.Attempt(context.Background(), counting{&calls}, "wordcount", "n2", message)
 	End(span, errors.New("boom"))
 
-	fire, run, task, attempt := r.spans[0], r.spans[1], r.spans[2], r.spans[3]
-	if !run.parent.Equal(fire.self) || !task.parent.Equal(run.self) {
+	kept := all.All()
+	fire, run, task, attempt := kept[0], kept[1], kept[2], kept[3]
+	if run.Parent.SpanID() != fire.Self.SpanID() || !task.Parent.Equal(run.Self) || len(run.Links) != 0 {
 		t.Error("the story is broken: want fire, run and task each the parent of the next")
 	}
-	if attempt.parent.IsValid() {
+	if attempt.Parent.IsValid() {
 		t.Error("the attempt has a parent, want a link")
 	}
-	if len(attempt.links) != 1 || attempt.links[0].SpanContext.SpanID() != task.self.SpanID() || !attempt.links[0].SpanContext.IsRemote() {
-		t.Errorf("got links %v, want one to the task", attempt.links)
+	if len(attempt.Links) != 1 || attempt.Links[0].SpanContext.SpanID() != task.Self.SpanID() || !attempt.Links[0].SpanContext.IsRemote() {
+		t.Errorf("got links %v, want one to the task", attempt.Links)
 	}
-	want := map[attribute.Key]string{"muster.attempt": "m12", "muster.processor": "wordcount", "muster.node": "n2"}
-	if !maps.Equal(attempt.attrs, want) {
-		t.Errorf("got attributes %v, want %v", attempt.attrs, want)
+	for _, c := range []struct {
+		span *telemetrytest.Span
+		want map[attribute.Key]string
+	}{
+		{fire, map[attribute.Key]string{"muster.job": "nightly", "muster.run": "reports/nightly@x", "muster.due": "1970-01-01T00:00:00Z"}},
+		{run, map[attribute.Key]string{"muster.job": "nightly", "muster.run": "reports/nightly@x"}},
+		{task, map[attribute.Key]string{"muster.run": "reports/nightly@x", "muster.task": "m12", "muster.tasks": "100", "muster.member": "n2"}},
+		{attempt, map[attribute.Key]string{"muster.attempt": "m12", "muster.processor": "wordcount", "muster.node": "n2"}},
+	} {
+		if got := c.span.Attrs(); !maps.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", c.span.Name, got, c.want)
+		}
 	}
-	if attempt.status != codes.Error || attempt.err == nil || !attempt.ended {
+	if ended, err := attempt.Ended(); !attempt.Failed() || err == nil || !ended {
 		t.Error("the failed attempt does not say so")
 	}
 }
 
-func TestARunIsLinkedToWhatQueuedIt(t *testing.T) {
-	var r recorder
-	spans := NewSpans(recorders{r: &r})
-	ctx, span := spans.Fire(t.Context(), "nightly")
-	End(span, nil)
-	if r.spans[0].status != codes.Unset || !r.spans[0].ended {
-		t.Error("a span without error: want it ended and its status unset")
+func TestARunThatWaitedOrHasAnotherMasterIsLinkedToWhatItCameFrom(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		now   bool
+		epoch uint64
+	}{{"waited", false, 1}, {"another master", true, 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			var all telemetrytest.Spans
+			spans := NewSpans(&all)
+			ctx, span := spans.Fire(t.Context(), "nightly", "default/nightly@x", time.Now())
+			End(span, nil)
+			if ended, _ := all.All()[0].Ended(); all.All()[0].Failed() || !ended {
+				t.Error("a span without error: want it ended and its status unset")
+			}
+			spans.Run(context.Background(), "default/nightly@x", "nightly", c.epoch, AtOnce(Inject(ctx), c.now))
+			if got := all.All()[1]; got.Parent.IsValid() || len(got.Links) != 1 {
+				t.Errorf("got parent %v and links %v, want a link only", got.Parent, got.Links)
+			}
+		})
 	}
-	spans.Run(t.Context(), "default/nightly@x", "nightly", Inject(ctx))
-	if got := r.spans[1]; got.parent.IsValid() || len(got.links) != 1 {
-		t.Errorf("got parent %v and links %v, want a link only", got.parent, got.links)
+}
+
+func TestWhetherARunWaitsIsSaidAnew(t *testing.T) {
+	first := map[string]string{"traceparent": "x"}
+	now := AtOnce(first, true)
+	if len(first) != 1 || len(now) != 2 {
+		t.Errorf("got %v of %v, want another map that says so", now, first)
+	}
+	if again := AtOnce(now, false); !maps.Equal(again, first) {
+		t.Errorf("got %v, want %v", again, first)
+	}
+	if none := AtOnce(nil, true); none != nil {
+		t.Errorf("got %v of no span, want none", none)
+	}
+}
+
+func TestWhatHasNoSpanOfItsOwnIsPartOfAnother(t *testing.T) {
+	var all telemetrytest.Spans
+	spans := NewSpans(&all)
+	ctx, _ := spans.Run(t.Context(), "r", "j", 1, nil)
+	there := Link(context.Background(), Inject(ctx))
+	spans.Fire(there, "user", "", time.Now())
+	if got := all.All()[1].Parent; got.SpanID() != all.All()[0].Self.SpanID() || !got.IsRemote() {
+		t.Errorf("got parent %v, want the run", got)
+	}
+	if Link(t.Context(), nil) != t.Context() {
+		t.Error("without a span there is nothing to be part of")
 	}
 }
 
 func TestASpanThatIsNotSampledFormatsNothing(t *testing.T) {
 	calls := 0
-	spans := NewSpans(recorders{r: &recorder{deaf: true}})
+	spans := NewSpans(&telemetrytest.Spans{Deaf: true})
 	_, span := spans.Attempt(t.Context(), counting{&calls}, "p", "n", nil)
 	End(span, errors.New("boom"))
 	if calls != 0 {
@@ -123,7 +121,7 @@ func TestThereIsNothingToInjectWithoutASpan(t *testing.T) {
 	if got := Inject(t.Context()); got != nil {
 		t.Errorf("got %v, want nil", got)
 	}
-	_, span := NewSpans(nil).Run(t.Context(), "r", "j", nil) // the global provider has no SDK here
+	_, span := NewSpans(nil).Run(t.Context(), "r", "j", 1, nil) // the global provider has no SDK here
 	End(span, nil)
 	if span.SpanContext().IsValid() {
 		t.Error("got a span without an SDK")

@@ -147,6 +147,21 @@ func (t *Transport) Silent(id string) (d time.Duration, ok bool) {
 	return d, ok
 }
 
+// Remote returns the address at the other end of the session with a peer that
+// was made last, or "" if there is none.
+func (t *Transport) Remote(id string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.peers[id]; p != nil {
+		for k := range kinds {
+			if s := p.newest(k); s != nil {
+				return s.mux.RemoteAddr().String()
+			}
+		}
+	}
+	return ""
+}
+
 // Drop ends the sessions with a peer that is taken to be gone, and what is in
 // flight over them. The next request dials. A session that packets were lost on
 // for a while would wait about as long again, after they get through, before it

@@ -65,6 +65,11 @@ type CreateRun struct {
 	// Line stands for the keys of the run, of which those that wait for a
 	// master are a line of their own. (Version 2)
 	Line string `msgpack:"ln,omitempty"`
+	// Keeps says that KeepFor and KeepRuns are how long the run is to be kept
+	// once it has ended, as its spec says. (Version 2)
+	Keeps    bool          `msgpack:"rk,omitempty"`
+	KeepFor  time.Duration `msgpack:"rf,omitempty"`
+	KeepRuns int           `msgpack:"rn,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`
@@ -118,8 +123,17 @@ type FinishRun struct {
 	State  job.State `msgpack:"s"`
 	Reason string    `msgpack:"w,omitempty"`
 	At     int64     `msgpack:"a"` // nanoseconds since 1970
+	// First is the number of Last. Plain says that the run had a single task, of
+	// which the journal has an outcome and nothing else that matters: there is
+	// nothing to compact, and who waits for the run needs no more than that.
+	// (Version 2)
+	First uint64 `msgpack:"n,omitempty"`
+	Plain bool   `msgpack:"pl,omitempty"`
 	// Progress is the progress as EncodeRecord wrote it.
 	Progress []byte `msgpack:"-"`
+	// Last is the last entry of the journal, or nil: the run ends with it or not
+	// at all. (Version 2)
+	Last []byte `msgpack:"-"`
 }
 
 // CancelRun records that somebody asked for a run to end.
@@ -163,6 +177,9 @@ type CompactedRun struct {
 type ForgetRun struct {
 	Run job.RunID `msgpack:"r"`
 	At  int64     `msgpack:"a"`
+	// Limit is how many entries of the journal are removed in the same step, as
+	// of a DiscardStaged. (Version 2)
+	Limit uint64 `msgpack:"l,omitempty"`
 }
 
 // FreeKey removes the key of a run that has ended once its time is over.
@@ -239,7 +256,6 @@ func (*DiscardStaged) blobs() [][]byte    { return nil }
 func (*AdmitRun) blobs() [][]byte         { return nil }
 func (*AssignRun) blobs() [][]byte        { return nil }
 func (c *AppendEntries) blobs() [][]byte  { return c.Entries }
-func (c *FinishRun) blobs() [][]byte      { return [][]byte{c.Progress} }
 func (*CancelRun) blobs() [][]byte        { return nil }
 func (*KillRun) blobs() [][]byte          { return nil }
 func (*NoteRun) blobs() [][]byte          { return nil }
@@ -251,6 +267,13 @@ func (c *PutJob) blobs() [][]byte         { return append([][]byte{c.Record}, c.
 func (*DeleteJob) blobs() [][]byte        { return nil }
 func (*PauseJob) blobs() [][]byte         { return nil }
 func (*ResumeJob) blobs() [][]byte        { return nil }
+
+func (c *FinishRun) blobs() [][]byte {
+	if c.Last == nil {
+		return [][]byte{c.Progress}
+	}
+	return [][]byte{c.Progress, c.Last}
+}
 
 func (c *CreateRun) take(b [][]byte) error {
 	if len(b) == 0 {
@@ -266,6 +289,13 @@ func (c *RewriteEntries) take(b [][]byte) error {
 	}
 	c.Entries = b
 	return nil
+}
+
+func (c *FinishRun) take(b [][]byte) error {
+	if len(b) < 2 {
+		return only(b, &c.Progress)
+	}
+	return only(b, &c.Progress, &c.Last)
 }
 
 func (c *PutJob) take(b [][]byte) error {
@@ -284,7 +314,6 @@ func (c *StageEntry) take(b [][]byte) error    { return only(b, &c.Entry) }
 func (*DiscardStaged) take(b [][]byte) error   { return only(b) }
 func (*AdmitRun) take(b [][]byte) error        { return only(b) }
 func (*AssignRun) take(b [][]byte) error       { return only(b) }
-func (c *FinishRun) take(b [][]byte) error     { return only(b, &c.Progress) }
 func (*CancelRun) take(b [][]byte) error       { return only(b) }
 func (*KillRun) take(b [][]byte) error         { return only(b) }
 func (*NoteRun) take(b [][]byte) error         { return only(b) }
@@ -457,6 +486,14 @@ func newCommand(kind byte) Command {
 		return &KeepRates{}
 	case 'S':
 		return &PutNamespace{}
+	case 'G':
+		return &PutToken{}
+	case 'H':
+		return &RevokeToken{}
+	case 'A':
+		return &RecordAudit{}
+	case 'F':
+		return &ForgetAudit{}
 	}
 	return nil
 }

@@ -55,6 +55,14 @@ func commands() []Command {
 		&CreateRun{Run: "a/b@1", Line: "0f", Record: []byte("run"), Entries: [][]byte{}},
 		&KeepRates{Windows: []RateWindow{{Of: "1/1s a/b/", Window: []byte{7}}, {Of: "x"}}},
 		&PutNamespace{Name: "a", Record: []byte("limits")},
+		&FinishRun{Run: "a/b@1", Epoch: 3, State: job.Succeeded, First: 1, Plain: true, Progress: []byte("p"), Last: []byte("x")},
+		&FinishRun{Run: "a/b@1", Epoch: 3, State: job.Succeeded, Progress: []byte("p"), Last: []byte{}},
+		&PutToken{ID: "t", Hash: []byte{7}, First: true, Record: []byte("token")},
+		&RevokeToken{ID: "t"},
+		&RecordAudit{ID: "r", At: 5, Record: []byte("who")},
+		&ForgetAudit{IDs: []string{"r"}, Ats: []int64{5}},
+		&CreateRun{Run: "a/b@1", Keeps: true, KeepFor: 5, KeepRuns: -1, Record: []byte("run"), Entries: [][]byte{}},
+		&ForgetRun{Run: "a/b@1", At: 5, Limit: 64},
 	}
 }
 
@@ -124,6 +132,12 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000003d01541b88a16ea161a16aa162a17203a17104a16305a17706a165c3a16107011d0000001901631183a172a5612f624031a26669c3a2647505010372756e",
 		"0000001502630d82a172a5612f624031a26f7603010372756e",
 		"0000001702630f82a172a5612f624031a26c6ea23066010372756e", "0000001f026c1b81a1779282a16fa9312f317320612f622fa162c4010781a16fa17800", "0000001002530581a16ea16101066c696d697473",
+		"0000002102661986a172a5612f624031a16503a17302a16100a16e01a2706cc30201700178",
+		"0000001902661284a172a5612f624031a16503a17302a1610002017000",
+		"0000001702470d83a169a174a168c40107a166c30105746f6b656e", "0000000902480581a169a17400",
+		"0000001002410882a169a172a16105010377686f", "0000000e02460a82a16991a172a161910500",
+		"0000001d02631584a172a5612f624031a2726bc3a2726605a2726eff010372756e",
+		"0000001302670f83a172a5612f624031a16105a16c4000",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)

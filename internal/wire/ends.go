@@ -23,7 +23,8 @@ type Ends struct {
 	Lost []job.RunID `msgpack:"l,omitempty"`
 }
 
-// End is a run that has ended.
+// End is a run that has ended. Of one that the crowd of its master conducted to
+// its end, Run has neither spec nor plan, but what its end says.
 type End struct {
 	Run job.Run `msgpack:"r"`
 	// Few says that Outcomes is all the entries of its journal that hold

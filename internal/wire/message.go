@@ -59,6 +59,15 @@ const (
 	MethodPutNamespace = "state.put-namespace" // job.Namespace -> Nothing
 	MethodNamespaces   = "state.namespaces"    // Nothing -> []job.Namespace
 
+	MethodPutToken     = "state.put-token"    // NewToken -> job.Token
+	MethodTokens       = "state.tokens"       // Nothing -> []job.Token
+	MethodRevokeToken  = "state.revoke-token" // TokenRef -> Nothing
+	MethodAuthenticate = "state.authenticate" // Proof -> job.Token
+	MethodRecord       = "state.record"       // job.Audit -> Nothing
+	MethodAudit        = "state.audit"        // job.AuditQuery -> job.AuditPage
+
+	MethodBackup = "state.backup" // stream: nothing -> a backup
+
 	MethodPause  = "state.pause"  // JobRef -> Nothing
 	MethodResume = "state.resume" // JobRef -> Nothing
 	MethodRemove = "state.remove" // Renew -> Nothing
@@ -82,6 +91,8 @@ type Describe struct {
 	Abandoned  int         `msgpack:"a"` // goroutines that ignored their end
 	Masters    int         `msgpack:"ma"`
 	Servers    int         `msgpack:"s,omitempty"` // Config.Servers
+	Name       string      `msgpack:"nm,omitempty"`
+	Client     bool        `msgpack:"cl,omitempty"` // it only asks
 	// Ahead is how far the node's wall clock is ahead of the leader's, as it
 	// has measured, and Within how far off that may be.
 	Ahead  time.Duration `msgpack:"ah,omitempty"`
@@ -198,6 +209,7 @@ type RunRef struct {
 // Dispatch hands tasks to a worker.
 type Dispatch struct {
 	Run     job.Run  `msgpack:"r"`
+	Lost    bool     `msgpack:"l,omitempty"` // they were lost with a member, and go ahead
 	Before  []byte   `msgpack:"b,omitempty"`
 	Sources []Source `msgpack:"s,omitempty"`
 	N       int      `msgpack:"n"`

@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/musterhq/muster/pkg/job"
+import (
+	"time"
+
+	"github.com/musterhq/muster/pkg/job"
+)
 
 // RunStatus is what changes of a run, and what the state itself has to know of
 // it, as it is stored beside the run as it was created. Times are nanoseconds
@@ -42,8 +46,20 @@ type RunStatus struct {
 	Rewritten bool `msgpack:"rw,omitempty"`
 	// Compacted says that nobody is going to rewrite the journal any more.
 	Compacted bool `msgpack:"cd,omitempty"`
+	// Plain is as FinishRun has it.
+	Plain bool `msgpack:"pl,omitempty"`
+	// Size is how many bytes the run was created with, if that is known.
+	Size int `msgpack:"sz,omitempty"`
+	// Keeps, KeepFor and KeepRuns are as CreateRun has them.
+	Keeps    bool          `msgpack:"rk,omitempty"`
+	KeepFor  time.Duration `msgpack:"rf,omitempty"`
+	KeepRuns int           `msgpack:"rn,omitempty"`
 	// Line is where the run waits for a master, within its job.
 	Line string `msgpack:"ln,omitempty"`
+	// Journal is the entries of a journal that is short, and History the first
+	// happenings, as the state lists them.
+	Journal []byte `msgpack:"jn,omitempty"`
+	History []byte `msgpack:"hy,omitempty"`
 }
 
 // Waits is what a run waits for before it begins.

@@ -20,10 +20,18 @@ func VersionOf(c Command) byte {
 	case *Agree:
 		return byte(max(c.Version, 1))
 	case *CreateRun:
-		if c.Overlap != 0 || c.Line != "" {
+		if c.Overlap != 0 || c.Line != "" || c.Keeps {
 			return 2
 		}
-	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode:
+	case *ForgetRun:
+		if c.Limit > 0 {
+			return 2
+		}
+	case *FinishRun:
+		if c.Last != nil || c.Plain {
+			return 2
+		}
+	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit:
 		return 2
 	case *PutJob:
 		if len(c.Listens) > 0 || c.Keep {

@@ -121,11 +121,31 @@ func (a *attempt) begin() {
 		a.free = func() { stop(); cancel() }
 		ctx = timed
 	}
-	if s := a.w.cfg.Spans; s != nil && telemetry.Heed(&a.w.untraced) {
-		ctx, a.span = s.Attempt(ctx, a.id(), a.batch.processor.name, a.w.cfg.Node, r.Trace)
-		telemetry.Heeded(&a.w.untraced, a.span)
-	}
+	ctx = a.trace(ctx)
 	a.ctx = mapreduce.WithTask(ctx, &a.task)
+}
+
+// maxTraced bounds of how many attempts of a run a worker makes spans: the
+// first, and as many of those that are tried again.
+const maxTraced = 128
+
+// trace starts the attempt's span. What has none is part of the span that its
+// task came with.
+func (a *attempt) trace(ctx context.Context) context.Context {
+	s, from := a.w.cfg.Spans, a.batch.Run.Trace
+	if s == nil || !telemetry.Heed(&a.w.untraced) {
+		return ctx
+	}
+	traced := &a.run.traced[min(a.what.Attempt-1, 1)]
+	if traced.Load() >= maxTraced {
+		return telemetry.Link(ctx, from)
+	}
+	ctx, a.span = s.Attempt(ctx, a.id(), a.batch.processor.name, a.w.cfg.Node, from)
+	telemetry.Heeded(&a.w.untraced, a.span)
+	if a.span.SpanContext().IsSampled() {
+		traced.Add(1)
+	}
+	return ctx
 }
 
 // finish completes what a processor that has returned began: what it emitted

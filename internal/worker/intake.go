@@ -115,33 +115,32 @@ func (w *Worker) admitLocked(r *job.Run) (now, old *run, why string) {
 // enqueueLocked queues the tasks of b, which it may rearrange.
 func (w *Worker) enqueueLocked(r *run, p *processor, b job.Batch) (refused []job.Outcome) {
 	r.limit = w.limit(b.Run)
-	fresh, again := b.Tasks[:0], []job.Task(nil)
+	by := [ranks][]job.Task{fresh: b.Tasks[:0]}
+	queued := r.queued
 	for i := range b.Tasks {
 		t := &b.Tasks[i]
 		key := attemptKey{t.ID, t.Attempt}
 		if _, ok := r.taken[key]; ok {
 			continue
 		}
-		if r.queued+len(again)+len(fresh) >= maxQueued {
+		if queued >= maxQueued {
 			o := refusal(t, fmt.Sprintf("worker: node %s has %d tasks of the run already: keep to its window", w.cfg.Node, maxQueued))
 			o.Failure.After = time.Second
 			refused = append(refused, o)
 			continue
 		}
 		r.taken[key] = struct{}{}
-		if t.Attempt > 1 {
-			again = append(again, *t)
-		} else {
-			fresh = append(fresh, *t)
-		}
+		queued++
+		as := rankOf(t, b.Lost)
+		by[as] = append(by[as], *t)
 	}
 	bounds := ranges(b.Before)
-	for i, tasks := range [][]job.Task{again, fresh} {
+	for as, tasks := range by {
 		if len(tasks) == 0 {
 			continue
 		}
 		b.Tasks = tasks
-		r.add(&batch{Batch: b, again: i == 0, processor: p, ranges: bounds})
+		r.add(&batch{Batch: b, rank: rank(as), processor: p, ranges: bounds})
 		w.queued += len(tasks)
 	}
 	w.ready.push(r)

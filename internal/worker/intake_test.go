@@ -207,31 +207,41 @@ func TestASlowHostHoldsBackTheRun(t *testing.T) {
 	})
 }
 
-// TestWhatIsTriedAgainGoesAhead hands over tasks whose node was lost when a
-// queue of fresh ones is there already.
+// TestWhatIsTriedAgainGoesAhead hands over tasks that were tried before when a
+// queue of fresh ones is there already, and others that were lost with their
+// worker: those go ahead of another run as well.
 func TestWhatIsTriedAgainGoesAhead(t *testing.T) {
 	var mu sync.Mutex
 	var made []string
-	gate := make(chan struct{})
+	began, gate := make(chan struct{}, 11), make(chan struct{})
 	w, h := start(t, Config{Slots: 1, Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
+		began <- struct{}{}
 		<-gate
 		mu.Lock()
 		defer mu.Unlock()
-		made = append(made, task.ID)
+		made = append(made, task.Run[:1]+task.ID)
 		return nil, nil
 	})}, nil)
-	r := newTestRun("default/again@1", "p")
 	again := mapTasks(7, 3)
 	for i := range again {
 		again[i].Attempt = 2
 	}
 	again = append(again, mapTasks(4, 1)...)
+	lost := mapTasks(20, 2)
+	lost[0].Attempt = 2
+	r, other := newTestRun("r", "p"), newTestRun("other", "p")
 	take(t, w, r, again[2:])
+	<-began
 	take(t, w, r, mapTasks(0, 3))
 	take(t, w, r, again[:2])
+	take(t, w, other, mapTasks(0, 2))
+	for _, o := range w.Take(job.Batch{Run: other, Tasks: lost, Lost: true}) {
+		t.Errorf("%v was refused: %s", o.Task, o.Failure.Reason)
+	}
 	close(gate)
 	h.await(r.ID, 7)
-	if want := []string{"m9", "m7", "m8", "m4", "m0", "m1", "m2"}; !slices.Equal(made, want) {
+	h.await(other.ID, 4)
+	if want := []string{"rm9", "om20", "om21", "om0", "rm7", "om1", "rm8", "rm4", "rm0", "rm1", "rm2"}; !slices.Equal(made, want) {
 		t.Errorf("got %v, want %v", made, want)
 	}
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -9,14 +10,14 @@ import (
 )
 
 // run is what the worker has of one run, in one epoch. All of it is guarded by
-// the worker's mu except for what never changes.
+// the worker's mu except for what never changes, and traced.
 type run struct {
 	id      job.RunID
 	epoch   uint64
 	created time.Time
 
 	limit  int      // attempts at a time
-	queue  []*batch // what is tried again, then the rest, as they came; none is empty
+	queue  []*batch // by rank, and then as they came; none is empty
 	queued int      // tasks in it
 	active []*attempt
 	strays int // attempts that were abandoned and have not returned
@@ -32,11 +33,13 @@ type run struct {
 	reporting  bool  // whether there is a reporter
 	sizes      int   // how many outcomes the last report had
 
+	traced [2]atomic.Int32 // attempts that have a span: first ones, and later ones
+
 	pace  time.Duration // how long an attempt takes, lately
 	total Totals
 
-	next   *run // in the ring
-	inRing bool
+	next   [lanes]*run // in the lanes of the ring
+	inLane [lanes]bool
 }
 
 // attemptKey names an attempt within its run and epoch.
@@ -48,10 +51,32 @@ type attemptKey struct {
 // batch is a job.Batch that is being worked off.
 type batch struct {
 	job.Batch
-	again     bool // its tasks were tried before
+	rank      rank
 	processor *processor
 	// ranges returns where the partitions of a sorted run are cut.
 	ranges func() (sharding.Ranges, error)
+}
+
+// rank says which tasks go ahead of which. What was lost with another worker had
+// a slot there and goes ahead of other runs as well; what is tried again goes
+// ahead of the tasks of its run that nobody has waited for yet.
+type rank uint8
+
+const (
+	lost rank = iota
+	again
+	fresh
+	ranks = iota
+)
+
+func rankOf(t *job.Task, wasLost bool) rank {
+	switch {
+	case wasLost:
+		return lost
+	case t.Attempt > 1:
+		return again
+	}
+	return fresh
 }
 
 func newRun(id job.RunID, epoch uint64, created time.Time) *run {
@@ -70,12 +95,11 @@ func (r *run) startable() int {
 	return min(r.queued, r.limit-len(r.active))
 }
 
-// add queues a batch. Tasks that are tried again go ahead of those of their run
-// that nobody has waited for yet.
+// add queues a batch.
 func (r *run) add(b *batch) {
 	at := len(r.queue)
-	if first := slices.IndexFunc(r.queue, func(b *batch) bool { return !b.again }); b.again && first >= 0 {
-		at = first
+	if behind := slices.IndexFunc(r.queue, func(o *batch) bool { return o.rank > b.rank }); behind >= 0 {
+		at = behind
 	}
 	r.queue = slices.Insert(r.queue, at, b)
 	r.queued += len(b.Tasks)
@@ -94,33 +118,53 @@ func (r *run) first() (*batch, *job.Task) {
 }
 
 // ring is the runs that could start an attempt, in the order of their turns.
-type ring struct{ head, tail *run }
+// Those with tasks that were lost have a lane of their own, which goes first. A
+// run may be in both: what it starts when it has a turn is the first it has.
+type ring [lanes]struct{ head, tail *run }
 
-// push gives r the last turn, if it could use one and has none.
+const (
+	ahead = iota
+	behind
+	lanes
+)
+
+func (q *ring) empty() bool { return q[ahead].head == nil && q[behind].head == nil }
+
+// push gives r the last turn of its lane, if it could use one and has none.
 func (q *ring) push(r *run) {
-	if r.inRing || r.startable() < 1 {
+	if r.startable() < 1 {
 		return
 	}
-	r.inRing, r.next = true, nil
-	if q.tail == nil {
-		q.head = r
-	} else {
-		q.tail.next = r
+	n := behind
+	if r.queue[0].rank == lost {
+		n = ahead
 	}
-	q.tail = r
+	if r.inLane[n] {
+		return
+	}
+	r.inLane[n], r.next[n] = true, nil
+	if q[n].tail == nil {
+		q[n].head = r
+	} else {
+		q[n].tail.next[n] = r
+	}
+	q[n].tail = r
 }
 
 // pop returns the run whose turn it is, or nil.
 func (q *ring) pop() *run {
-	r := q.head
-	if r == nil {
-		return nil
+	for n := range q {
+		r := q[n].head
+		if r == nil {
+			continue
+		}
+		if q[n].head = r.next[n]; q[n].head == nil {
+			q[n].tail = nil
+		}
+		r.inLane[n], r.next[n] = false, nil
+		return r
 	}
-	if q.head = r.next; q.head == nil {
-		q.tail = nil
-	}
-	r.inRing, r.next = false, nil
-	return r
+	return nil
 }
 
 // startLocked makes a the attempt at the next task that has its turn, and

@@ -11,7 +11,7 @@ import (
 // hireLocked counts up to n runners more, as far as there are slots and any
 // work, and returns how many hire is to start.
 func (w *Worker) hireLocked(n int) int {
-	if w.ready.head == nil {
+	if w.ready.empty() {
 		return 0
 	}
 	n = max(min(n, w.cfg.Slots-w.runners), 0)

@@ -9,6 +9,7 @@
 package gateway
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 
@@ -31,6 +32,10 @@ type Config struct {
 	// refused: with one that leads here, a page that somebody's browser shows
 	// could do so too.
 	Hosts []string
+	// Tokens lets in only who shows a token of the cluster, as node.CreateToken
+	// makes them, and has a record kept of what they change. Without it
+	// everybody who reaches the API may do everything.
+	Tokens bool
 	// Metrics is mounted under /metrics, if it is not nil.
 	Metrics http.Handler
 	// Logger receives what fails by a fault of the server. Nil means
@@ -40,7 +45,11 @@ type Config struct {
 
 // Handler returns the API of the cluster that n is a member of.
 func Handler(n *node.Node, cfg Config) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{
+	c := httpapi.Config{
 		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Hosts: cfg.Hosts, Metrics: cfg.Metrics, Log: cfg.Logger,
-	})
+	}
+	if cfg.Tokens {
+		c.Access = &tokens{n, cmp.Or(cfg.Logger, slog.Default())}
+	}
+	return httpapi.New(c)
 }

@@ -15,7 +15,8 @@ type Declared struct {
 	Saved time.Time `msgpack:"t"`
 	// Fires is what became of its trigger.
 	Fires Fires `msgpack:"f,omitempty"`
-	// Cluster is the ID of the cluster, on which the jitter of fires depends.
+	// Cluster is the ID of the cluster, on which the jitter of fires depends,
+	// or of the one that it was restored from.
 	Cluster string `msgpack:"cl,omitempty"`
 	// Missing are the jobs that it is due after and that are not declared. It
 	// is left out where jobs are listed.

@@ -26,6 +26,9 @@ type Shard struct {
 type Batch struct {
 	Run   *Run
 	Tasks []Task
+	// Lost says that the tasks were lost with a worker that had them. They go
+	// ahead of all that waits for a slot, of whatever run: they had their turn.
+	Lost bool
 	// Before is the result of the task that ran before all others, if any.
 	Before []byte
 	// Sources says where the pairs are that reduce tasks of a keyed run read.

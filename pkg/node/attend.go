@@ -15,7 +15,7 @@ import (
 
 const (
 	// attendEvery is how often this node looks who has said nothing.
-	attendEvery = 500 * time.Millisecond
+	attendEvery = 250 * time.Millisecond
 	// silence is after how long without a word somebody is asked. Nodes let
 	// their leader hear of them as often.
 	silence = renewEvery
@@ -36,9 +36,9 @@ func (n *Node) attend() {
 			// the masters that it took over.
 			switch quiet, ok := n.transport.Silent(id); {
 			case ok && quiet > 3*silence:
-				n.peers.doubt(id, 1)
+				n.peers.doubt(id, curt)
 			case !ok || quiet > silence:
-				n.peers.doubt(id, probes)
+				n.peers.doubt(id, patient)
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
@@ -132,7 +134,7 @@ func (c *clock) settle(namespace, name string) error {
 	if d.Spec.Schedule.When == "" { // it is looked at when it is resumed, and never due
 		return c.fire(state.Firing{Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq, Cursor: d.Fires.Cursor})
 	}
-	table, err := c.tables.of(&d, c.l.state.Cluster(), c.l.n.cfg.Calendars)
+	table, err := c.tables.of(&d, c.l.state.Origin(), c.l.n.cfg.Calendars)
 	if err != nil { // it was accepted once, by a node that knew more
 		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
 	}
@@ -189,8 +191,11 @@ func (c *clock) prepareAll(runs []job.Run) []state.FiringRun {
 // fire records a settlement and does what follows from it. Runs that may begin
 // at once have their master from the beginning.
 func (c *clock) fire(f state.Firing) error {
-	reserved := c.reserve(f.Runs)
+	reserved, spans := c.reserve(f.Runs), c.trace(f.Runs)
 	fired, err := c.record(f)
+	for _, span := range spans {
+		telemetry.End(span, err)
+	}
 	for i := range fired.Begun {
 		run := &fired.Begun[i]
 		c.l.note(run)
@@ -209,6 +214,7 @@ func (c *clock) fire(f state.Firing) error {
 	if err != nil {
 		return err
 	}
+	c.count(&f, &fired)
 	for _, id := range fired.Canceled {
 		if run, err := c.l.state.Run(id); err == nil && !run.State.Done() {
 			grace := cmp.Or(run.Spec.Schedule.OverlapGrace, 30*time.Second)
@@ -223,20 +229,46 @@ func (c *clock) fire(f state.Firing) error {
 	return nil
 }
 
+// count counts what became of fires.
+func (c *clock) count(f *state.Firing, fired *state.Fired) {
+	m, now := c.l.n.metrics, c.l.n.wall()
+	if fired.Made > 0 { // else an answer was lost, and they were counted
+		for i := range f.Runs {
+			m.Late(c.l.ctx, now.Sub(f.Runs[i].Run.Fire))
+		}
+	}
+	m.Settled(c.l.ctx, fired.Made, "run")
+	m.Settled(c.l.ctx, fired.Overlapped, job.CauseOverlap)
+	for i := range f.Skipped {
+		m.Settled(c.l.ctx, f.Skipped[i].Count, f.Skipped[i].Cause)
+	}
+}
+
+// trace starts the spans of fires, and lets the runs that are made of them say
+// so: which begin at once, if they have a master.
+func (c *clock) trace(runs []state.FiringRun) []trace.Span {
+	spans := make([]trace.Span, len(runs))
+	for i := range runs {
+		var ctx context.Context
+		run := &runs[i].Run
+		ctx, spans[i] = c.l.n.spans.Fire(c.l.ctx, run.Spec.Name, string(run.ID), run.Fire)
+		run.Trace = telemetry.AtOnce(telemetry.Inject(ctx), run.Master != "")
+	}
+	return spans
+}
+
 // reserve counts the runs as begun that may begin at once, and names their
 // masters.
 func (c *clock) reserve(runs []state.FiringRun) map[job.RunID]bool {
-	reserved := map[job.RunID]bool{}
-	var choose func() string
+	all := make([]*job.Run, len(runs))
 	for i := range runs {
-		run := &runs[i].Run
-		if !c.l.mayBegin(run) {
-			continue
+		all[i] = &runs[i].Run
+	}
+	reserved := map[job.RunID]bool{}
+	for i, begins := range c.l.reserveAll(all) {
+		if begins {
+			reserved[all[i].ID] = true
 		}
-		if choose == nil {
-			choose = c.l.chooser("")
-		}
-		run.Master, reserved[run.ID] = choose(), true
 	}
 	return reserved
 }

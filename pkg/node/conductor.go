@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -56,6 +57,7 @@ type conductor struct {
 	works    *works              // those that have one
 	files    []winner            // what successful attempts created
 	notes    chan string         // for the run's history
+	traced   atomic.Int32        // messages with tasks that have a span
 }
 
 func newConductor(m *masters, run job.Run, s *started) *conductor {
@@ -73,7 +75,7 @@ func newConductor(m *masters, run job.Run, s *started) *conductor {
 		c.span, c.placed, c.there = s.span, s.placed, s.there
 		return c
 	}
-	spanned, span := m.n.spans.Run(c.ctx, string(run.ID), run.Spec.Name, run.Trace)
+	spanned, span := m.n.spans.Run(c.ctx, string(run.ID), run.Spec.Name, run.Epoch, run.Trace)
 	c.span = span
 	c.run.Trace = telemetry.Inject(spanned)
 	return c

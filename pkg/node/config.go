@@ -120,6 +120,12 @@ type Config struct {
 	// refused. Zero means 10,000,000.
 	MaxQueued int
 
+	// AuditRecords bounds how many records of who changed what the cluster
+	// keeps, and AuditFor how old they get: the oldest go first. Zero means
+	// 100,000 and 90 days. What counts is the configuration of the leader.
+	AuditRecords int
+	AuditFor     time.Duration
+
 	// Calendars are those that schedules may name. Every node that may lead
 	// needs the same.
 	Calendars trigger.Calendars
@@ -180,6 +186,12 @@ func (c Config) withDefaults() Config {
 	if c.MaxQueued == 0 {
 		c.MaxQueued = 10_000_000
 	}
+	if c.AuditRecords == 0 {
+		c.AuditRecords = 100_000
+	}
+	if c.AuditFor == 0 {
+		c.AuditFor = 90 * 24 * time.Hour
+	}
 	if c.Slots == 0 {
 		c.Slots = runtime.GOMAXPROCS(0)
 	}
@@ -239,6 +251,12 @@ func (c Config) validate() error {
 	}
 	if c.MaxQueued < 0 {
 		return fmt.Errorf("node: MaxQueued %d: want at least 1, or 0 for 10000000", c.MaxQueued)
+	}
+	if c.AuditRecords < 0 {
+		return fmt.Errorf("node: AuditRecords %d: want at least 1, or 0 for 100000", c.AuditRecords)
+	}
+	if c.AuditFor < 0 {
+		return fmt.Errorf("node: AuditFor %v: want a positive duration, or 0 for 90 days", c.AuditFor)
 	}
 	if c.Memory < 0 {
 		return fmt.Errorf("node: Memory %d: want a number of bytes, or 0 for 256 MiB", c.Memory)

@@ -100,7 +100,7 @@ func (c *crowd) takeLocked(run *job.Run) bool {
 	}
 	c.watch()
 	s := &small{run: *run, began: time.Now()}
-	ctx, span := c.m.n.spans.Run(c.m.ctx, string(run.ID), run.Spec.Name, run.Trace)
+	ctx, span := c.m.n.spans.Run(c.m.ctx, string(run.ID), run.Spec.Name, run.Epoch, run.Trace)
 	s.span, s.run.Trace = span, telemetry.Inject(ctx)
 	c.runs[run.ID] = s
 	k := code{run.Spec.Processor, run.Plan.Version}

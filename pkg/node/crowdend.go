@@ -211,7 +211,11 @@ func (c *crowd) recorded(group []*small, ended wire.Ended) {
 	}
 	c.m.mu.Unlock()
 	for i, s := range group {
-		if _, no := refused[i]; !no && tell {
+		if _, no := refused[i]; no {
+			continue
+		}
+		c.m.n.ended(&s.run, job.Succeeded)
+		if tell {
 			c.m.n.log.Info("run ended", telemetry.Run(s.run.ID), telemetry.State(job.Succeeded), slog.String("reason", ""),
 				slog.Int("tasks", 1), slog.Int("attempts", 1), telemetry.Took(time.Since(s.began)))
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/trigger"
@@ -144,7 +145,7 @@ func (n *Node) RunJob(ctx context.Context, namespace, name string, options ...Op
 	namespace = cmp.Or(namespace, "default")
 	now := n.wall().UTC()
 	run := job.Run{Spec: job.Spec{Namespace: namespace, Name: name}, Fire: now, Created: now, Origin: trigger.ReasonManual}
-	run.ID = newID(run.Spec, now)
+	run.ID, run.Trace = newID(run.Spec, now), telemetry.Inject(ctx)
 	for _, o := range options {
 		o(&run)
 	}

@@ -47,6 +47,7 @@ func (n *Node) memberCalled(name string) (id string, err error) {
 		switch {
 		case m.ID == name:
 			return m.ID, nil
+		case len(m.Roles) == 0: // it has no work, and may be named after the same host
 		case m.Name == name && id != "":
 			return "", fmt.Errorf("%w: two are called %q: give the ID of the one that is meant, %s or %s", ErrNoNode, name, id, m.ID)
 		case m.Name == name:
@@ -69,12 +70,15 @@ func (n *Node) nameOf(id string) string {
 
 // serveDrain answers those who want this node to work less.
 func (n *Node) serveDrain() {
-	handle(n, wire.MethodDrain, func(ctx context.Context, _ string, d wire.Drain) (wire.Nothing, error) {
-		if !d.Off {
-			return wire.Nothing{}, n.giveUpWork(ctx)
+	handle(n, wire.MethodDrain, func(ctx context.Context, from string, d wire.Drain) (none wire.Nothing, err error) {
+		if d.Off {
+			n.worker.Resume()
+			err = n.setDraining(false)
+		} else {
+			err = n.giveUpWork(ctx)
 		}
-		n.worker.Resume()
-		return wire.Nothing{}, n.setDraining(false)
+		n.witness(from, wire.MethodDrain, d, err)
+		return none, err
 	})
 }
 

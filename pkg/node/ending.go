@@ -33,6 +33,7 @@ func (c *conductor) end(f master.Finish) {
 	}
 	c.log.Info("run ended", telemetry.State(f.State), slog.String("reason", f.Reason),
 		slog.Int("tasks", p.Tasks), slog.Int("attempts", p.Attempts), telemetry.Took(time.Since(c.began)))
+	c.n.ended(&c.run, f.State)
 	c.forget()
 	if f.State == job.Succeeded {
 		telemetry.End(c.span, nil)

@@ -296,9 +296,9 @@ func (s *server) ends(ctx context.Context, fresh <-chan struct{}, take func(all 
 				return idleIsEnd(err)
 			}
 		}
-		for ids := ends.Take(); len(ids) > 0; {
+		for over := ends.Take(); len(over) > 0; {
 			var news wire.Ends
-			if news, ids, err = s.readEnds(ids); err != nil {
+			if news, over, err = s.readEnds(over); err != nil {
 				return err
 			}
 			if err := tell(news); err != nil {
@@ -332,19 +332,20 @@ const (
 
 // readEnds reads how runs have ended, as many as one message is to hold, and
 // returns those that are left.
-func (s *server) readEnds(ids []job.RunID) (news wire.Ends, left []job.RunID, err error) {
-	for i, size := 0, 0; i < len(ids); i++ {
+func (s *server) readEnds(over []state.End) (news wire.Ends, left []state.End, err error) {
+	for i, size := 0, 0; i < len(over); i++ {
 		if i == maxTogether || size > maxDispatch {
-			return news, ids[i:], nil
+			return news, over[i:], nil
 		}
-		run, entries, err := s.state.Outcome(ids[i], fewEntries)
+		id := over[i].ID
+		run, entries, err := s.state.Outcome(over[i], fewEntries)
 		if is(err, state.ErrNoRun) { // it was forgotten meanwhile
-			news.Lost = append(news.Lost, ids[i])
+			news.Lost = append(news.Lost, id)
 			news.Unknown = append(news.Unknown, refusal(len(news.Lost)-1, err))
 			continue
 		}
 		if err != nil {
-			return news, nil, fmt.Errorf("node: end of run %s: %w", ids[i], err)
+			return news, nil, fmt.Errorf("node: end of run %s: %w", id, err)
 		}
 		end := wire.End{Run: run, Few: entries != nil}
 		bytes := 0

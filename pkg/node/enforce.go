@@ -66,6 +66,7 @@ func (l *leader) enforce(run job.Run, after time.Duration) {
 // master, and tells that one.
 func (l *leader) endedAlone(run job.Run) {
 	l.ended(run.ID)
+	l.n.ended(&run, run.State)
 	if run.Master != "" {
 		l.wg.Go(func() { l.dismiss(&run) })
 	}

@@ -250,7 +250,7 @@ func (n *Node) serveWorker(h *host) {
 				t.Shard = job.Shard{Index: t.ID.N, Total: d.Run.Plan.Roots}
 			}
 		}
-		b := job.Batch{Run: &d.Run, Tasks: tasks, Before: d.Before}
+		b := job.Batch{Run: &d.Run, Tasks: tasks, Lost: d.Lost, Before: d.Before}
 		for _, s := range d.Sources {
 			b.Sources = append(b.Sources, job.Source{Node: s.Node, Maps: s.Maps})
 		}

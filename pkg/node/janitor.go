@@ -238,7 +238,7 @@ func (l *leader) sweep() error {
 			return err
 		}
 	}
-	return l.state.Sweep(l.ctx)
+	return errors.Join(l.forgetAudit(), l.state.Sweep(l.ctx))
 }
 
 // retain forgets those of the n ended runs of a job that are too old or too
@@ -254,14 +254,17 @@ func (l *leader) retain(namespace, name string, n int, thorough bool) error {
 		var over []job.RunID
 		kept := false
 		for _, e := range ended {
-			run, err := l.state.Run(e.ID)
-			if is(err, state.ErrNoRun) {
-				continue
+			if !e.Keeps { // it was made by an older server
+				run, err := l.state.Run(e.ID)
+				if is(err, state.ErrNoRun) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				e.Retain = run.Spec.Retain
 			}
-			if err != nil {
-				return err
-			}
-			keep := run.Spec.Retain.WithDefaults()
+			keep := e.Retain.WithDefaults()
 			old := keep.Age >= 0 && l.n.wall().Sub(e.At) > keep.Age
 			many := keep.Runs >= 0 && n > keep.Runs
 			if !old && !many {

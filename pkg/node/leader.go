@@ -2,10 +2,10 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/internal/scheduler"
@@ -28,6 +28,8 @@ type leader struct {
 	began  time.Time
 	poke   chan struct{} // holds one if a run may begin that could not before
 	litter chan struct{} // holds one if a run has ended since it was cleared away
+
+	audited atomic.Int64 // how much of what was asked for this leader has recorded
 
 	retries chan struct{} // holds one while the next attempt of a run is written
 
@@ -115,74 +117,11 @@ func (l *leader) confirm(master string, runs []job.Run) {
 	}
 }
 
-// create records a run, and has it begun if there is room. It goes on when
-// the caller has given up: what was proposed may be recorded all the same, and
-// then somebody has to see to it.
-func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
-	return outlive(ctx, l, func() (job.Run, error) { return l.admitRun(c) })
-}
-
-// outlive returns what do returns, which goes on when ctx ends.
-func outlive[T any](ctx context.Context, l *leader, do func() (T, error)) (none T, err error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	answers := make(chan answer, 1)
-	l.wg.Go(func() {
-		v, err := do()
-		answers <- answer{v, err}
-	})
-	select {
-	case a := <-answers:
-		return a.value, a.err
-	case <-ctx.Done():
-		return none, fmt.Errorf("%w: %w", state.ErrUncertain, context.Cause(ctx))
-	}
-}
-
-// admitRun records a run and, if it may begin, makes its master begin it.
-func (l *leader) admitRun(c wire.Create) (job.Run, error) {
-	run := c.Run
-	run.Master = ""
-	reserved := l.mayBegin(&run)
-	if reserved {
-		run.Master = l.choose("")
-	}
-	made, err := l.recordRun(run, c.Chunks)
-	switch {
-	case err == nil && made.ID == run.ID && made.Master != "" && !made.State.Done():
-		// It may be an answer that was lost to a caller who asks again, and the
-		// master may know the run. Telling it twice is harmless.
-		l.note(&made)
-		l.wg.Go(func() { l.tell(made) })
-		return made, nil
-	case err == nil && made.State == job.Pending:
-		defer l.came(&made)
-	}
-	if reserved {
-		l.release(run.ID)
-	}
-	return made, err
-}
-
-// recordRun records a run. While it is not known whether that happened it does so
-// again, for as long as this node leads: then the next leader finds out.
-func (l *leader) recordRun(run job.Run, chunks [][]byte) (job.Run, error) {
-	limits := state.Limits{Job: run.Spec.MaxQueued, Cluster: l.n.cfg.MaxQueued}
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		made, err := l.state.CreateWithin(l.ctx, limits, run, chunks)
-		if !is(err, state.ErrUncertain) || !pause(l.ctx, wait) {
-			return made, l.overloaded(&run, err)
-		}
-	}
-}
-
 // appoint gives a run that has begun another master, in the next epoch.
 func (l *leader) appoint(id job.RunID, not, why string) {
 	l.wg.Go(func() {
 		if run, ok := l.assign(id, not, why); ok {
-			l.tell(run)
+			l.teller.tell(run)
 		}
 	})
 }
@@ -216,30 +155,6 @@ func (l *leader) assign(id job.RunID, not, why string) (run job.Run, news bool) 
 		}
 		if !pause(l.ctx, wait) {
 			return run, false
-		}
-	}
-}
-
-// tell makes a run's master begin, and finds another if it can't. A run may
-// have ended before its master hears of it, and the word of that come first.
-func (l *leader) tell(run job.Run) {
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
-		_, err := call[wire.Nothing](ctx, l.n, run.Master, wire.MethodConduct, wire.Conduct{Runs: []job.Run{run}})
-		cancel()
-		if now, failed := l.state.Run(run.ID); err == nil && failed == nil && now.State.Done() {
-			l.dismiss(&now)
-		}
-		if err == nil || l.ctx.Err() != nil {
-			return
-		}
-		l.n.log.Warn("a master did not take its run", telemetry.Run(run.ID), telemetry.Member(l.n.nameOf(run.Master)), telemetry.Err(err))
-		if !pause(l.ctx, wait) {
-			return
-		}
-		var ok bool
-		if run, ok = l.assign(run.ID, run.Master, "its master "+l.n.nameOf(run.Master)+" did not take it"); !ok {
-			return
 		}
 	}
 }

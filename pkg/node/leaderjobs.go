@@ -73,7 +73,7 @@ func (l *leader) acyclic(spec *job.Spec) error {
 
 // declared adds to a job what only the leader knows.
 func (l *leader) declared(d job.Declared) job.Declared {
-	d.Cluster = l.state.Cluster()
+	d.Cluster = l.state.Origin()
 	return d
 }
 
@@ -135,7 +135,7 @@ func (l *leader) backfill(ctx context.Context, b wire.Backfill) (wire.Backfilled
 	if err != nil {
 		return wire.Backfilled{}, err
 	}
-	table, err := l.clock.tables.of(&d, l.state.Cluster(), l.n.cfg.Calendars)
+	table, err := l.clock.tables.of(&d, l.state.Origin(), l.n.cfg.Calendars)
 	if err != nil {
 		return wire.Backfilled{}, err
 	}

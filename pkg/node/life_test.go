@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -248,4 +249,15 @@ func TestADrainedNodeHandsItsWorkOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(t, c.Node(0).Drain(t.Context(), "nobody"), `"nobody"`, "see Members")
+}
+
+func TestAClientIsNotTakenForTheNodeOfItsName(t *testing.T) {
+	n := start(t, node.Config{Name: "host", Logger: quiet})
+	client := start(t, node.Config{Name: "host", Logger: quiet, Client: true, Join: []string{n.Gossip()}})
+	if err := client.Drain(t.Context(), "host"); err != nil {
+		t.Error(err)
+	}
+	if err := client.Undrain(t.Context(), "nobody"); err == nil || !strings.Contains(err.Error(), `"nobody"`) {
+		t.Errorf("got %v, want that nobody is called so", err)
+	}
 }

@@ -58,6 +58,7 @@ type Node struct {
 	log       *slog.Logger
 	spans     telemetry.Spans
 	metrics   *telemetry.Metrics
+	unwatch   func() error // has nobody look at the node any more
 
 	transport *transport.Transport
 	state     *state.State // nil unless the node holds it
@@ -72,6 +73,7 @@ type Node struct {
 	ends      *ends
 	server    *server // nil unless the node holds the state
 	skew      skew
+	proofs    proofs
 	keys      scheduler.Keys                                             // the values of expressions on the input of runs
 	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
 
@@ -216,7 +218,7 @@ func (n *Node) closeTransport(context.Context) error {
 func (n *Node) lost(id string) {
 	select {
 	case <-n.ready:
-		n.peers.doubt(id, probes)
+		n.peers.doubt(id, patient)
 	default:
 	}
 }
@@ -316,11 +318,15 @@ func (n *Node) closeMembership(ctx context.Context) error {
 	if ctx.Err() != nil { // no time for goodbyes
 		return n.members.Close()
 	}
-	return n.members.Leave(ctx)
+	if err := n.members.Leave(ctx); err != nil {
+		// The node is gone all the same: perhaps nobody is left to hear it.
+		n.log.Warn("not all members have heard that this node leaves", telemetry.Err(err))
+	}
+	return nil
 }
 
 // open lets other nodes in.
-func (n *Node) open(ctx context.Context) error {
+func (n *Node) open(ctx context.Context) (err error) {
 	close(n.ready)
 	n.wg.Go(n.renew)
 	n.wg.Go(n.attend)
@@ -328,7 +334,13 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.checkCluster(ctx); err != nil {
 		return err
 	}
-	return n.meet(ctx)
+	if err := n.meet(ctx); err != nil {
+		return err
+	}
+	if n.unwatch, err = n.metrics.Watch(n.reading); err != nil {
+		return fmt.Errorf("node: MeterProvider: %w", err)
+	}
+	return nil
 }
 
 // meetTimeout bounds how long a start waits for what the members of the pool
@@ -353,7 +365,7 @@ func (n *Node) drain(ctx context.Context) error {
 	n.mu.Lock()
 	n.stopping = true
 	n.mu.Unlock()
-	err := n.setDraining(true) // others need not find out by being refused
+	err := errors.Join(n.unwatch(), n.setDraining(true)) // others need not find out by being refused
 	n.masters.handOver()
 	n.masters.wait(ctx)
 	err = errors.Join(err, n.worker.Drain(ctx))

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/musterhq/muster/internal/master"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
@@ -130,7 +132,7 @@ func (o *outbox) recall(ctx context.Context, r master.Recall) {
 // send delivers an assignment in as many messages as it takes. If one does not
 // arrive it returns the tasks in that, and those that were to follow.
 func (o *outbox) send(ctx context.Context, a master.Assign) (missed, rest []master.Placed, err error) {
-	d := wire.Dispatch{Run: o.c.run, Before: a.Before}
+	d := wire.Dispatch{Run: o.c.run, Lost: a.Lost, Before: a.Before}
 	for _, s := range a.Sources {
 		d.Sources = append(d.Sources, wire.Source{Node: s.Node, Maps: s.Maps})
 	}
@@ -145,7 +147,7 @@ func (o *outbox) send(ctx context.Context, a master.Assign) (missed, rest []mast
 			d.Tasks = wire.AppendTask(d.Tasks, &t)
 			d.N++
 		}
-		answer, err := call[wire.Dispatched](ctx, o.c.n, o.member, wire.MethodDispatch, d)
+		answer, err := o.dispatch(ctx, a.Tasks[from].ID, d)
 		if err != nil {
 			return a.Tasks[from:at], a.Tasks[at:], err
 		}
@@ -154,6 +156,22 @@ func (o *outbox) send(ctx context.Context, a master.Assign) (missed, rest []mast
 		o.delivered(answer)
 	}
 	return nil, nil, nil
+}
+
+// maxTraced bounds of how many messages with tasks of a run there are spans.
+const maxTraced = 1024
+
+// dispatch sends tasks, the first of them first, in one message. It has a span,
+// which the attempts are linked to, unless there are enough of these.
+func (o *outbox) dispatch(ctx context.Context, first job.TaskID, d wire.Dispatch) (wire.Dispatched, error) {
+	if d.Run.Trace == nil || o.c.traced.Add(1) > maxTraced {
+		return call[wire.Dispatched](ctx, o.c.n, o.member, wire.MethodDispatch, d)
+	}
+	ctx, span := o.c.n.spans.Task(trace.ContextWithSpan(ctx, o.c.span), string(d.Run.ID), first, d.N, o.c.n.nameOf(o.member))
+	d.Run.Trace = telemetry.Inject(ctx)
+	answer, err := call[wire.Dispatched](ctx, o.c.n, o.member, wire.MethodDispatch, d)
+	telemetry.End(span, err)
+	return answer, err
 }
 
 // task puts the payload of a task to its name.

@@ -116,10 +116,15 @@ func (p *peers) replace(m membership.Member) {
 }
 
 const (
-	// probeTimeout and probes are how often, and how long each time, a member
-	// is asked whether it is there after the last session with it broke.
-	probeTimeout = 700 * time.Millisecond
-	probes       = 2
+	// patient and curt are how long a member may take to say whether it is
+	// there: one that there is only a session's end or a second's silence
+	// against, and one that more speaks against.
+	patient = time.Second
+	curt    = 700 * time.Millisecond
+	// A call may fail at once because a session broke, so it is asked more than
+	// once, and that long after it.
+	probes     = 2
+	probeAgain = 50 * time.Millisecond
 	// askEvery is how often a member is asked that gossip says is gone and that
 	// says itself that it is not.
 	askEvery = time.Second
@@ -127,14 +132,14 @@ const (
 
 // doubt is told that there is no session with a member any more. Gossip takes
 // seconds to notice that a node is gone; whoever had a session knows at once
-// that something happened. A member that does not answer when it is asked so
-// many times is taken to be gone until it does.
-func (p *peers) doubt(id string, times int) {
+// that something happened. A member that does not answer within the time is taken
+// to be gone until it does.
+func (p *peers) doubt(id string, within time.Duration) {
 	p.mu.Lock()
 	k := p.known[id]
 	p.mu.Unlock()
 	if k != nil {
-		p.ifGone(k, times)
+		p.ifGone(k, within)
 	}
 }
 
@@ -146,14 +151,14 @@ func (p *peers) rumour(m membership.Member) {
 	k := p.known[m.ID]
 	p.mu.Unlock()
 	if k != nil && k.member.Incarnation == m.Incarnation {
-		p.ifGone(k, 1) // gossip has asked it several times
+		p.ifGone(k, curt) // gossip has asked it several times
 	}
 }
 
-// ifGone asks a member so many times whether it is there, unless that is being
-// done, and forgets it if it does not answer. As long as gossip does not have
+// ifGone asks a member whether it is there, unless that is being done, and forgets
+// it if it does not answer within the time. As long as gossip does not have
 // it, it is asked again and again: nothing else would tell.
-func (p *peers) ifGone(k *peer, times int) {
+func (p *peers) ifGone(k *peer, within time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of := life{k.member.ID, k.member.Incarnation}
@@ -167,7 +172,7 @@ func (p *peers) ifGone(k *peer, times int) {
 			delete(p.doubted, of)
 			p.mu.Unlock()
 		}()
-		for p.answers(k, times) {
+		for p.answers(k, within) {
 			if p.listed(k.member) || !pause(p.ctx, askEvery) || !p.isKnown(k) {
 				return
 			}
@@ -186,20 +191,17 @@ func (p *peers) ifGone(k *peer, times int) {
 	})
 }
 
-// answers reports whether a member answers one of so many calls.
-func (p *peers) answers(k *peer, times int) bool {
-	for i := range times {
-		if i > 0 && !pause(p.ctx, 50*time.Millisecond) {
-			return false
-		}
-		ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
+// answers reports whether a member answers within a time.
+func (p *peers) answers(k *peer, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(p.ctx, within)
+	defer cancel()
+	for range probes {
 		_, err := call[wire.Describe](ctx, p.n, k.member.ID, wire.MethodDescribe, wire.Nothing{})
-		cancel()
 		if err == nil {
 			return true
 		}
-		if is(err, ErrStopped) {
-			return false
+		if is(err, ErrStopped) || !pause(ctx, probeAgain) {
+			break
 		}
 	}
 	return false
@@ -313,7 +315,6 @@ func (p *peers) address(id string) (string, bool) {
 }
 
 func (p *peers) changedLocked(news func(*watcher)) {
-	p.n.metrics.Members(p.n.ctx, len(p.known))
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.news = append(p.news, news)
@@ -403,6 +404,7 @@ func (n *Node) serveDescribe() {
 		d := wire.Describe{
 			CPU: runtime.NumCPU(), Memory: freeMemory(), Disk: freeDisk(n.cfg.Dir),
 			Running: s.Running, Queued: s.Queued, Abandoned: s.Abandoned, Masters: n.masters.count(), Servers: n.cfg.Servers,
+			Name: n.cfg.Name, Client: n.cfg.Client,
 		}
 		d.Ahead, d.Within = n.skew.last()
 		for _, name := range slices.Sorted(maps.Keys(n.cfg.Processors)) {

@@ -25,13 +25,6 @@ const queuePage = 256
 // jobOf names the job of a run in its namespace.
 func jobOf(run *job.Run) string { return run.Spec.Namespace + "/" + run.Spec.Name }
 
-// mayBegin counts a new run as begun if it may begin at once: it must not
-// overtake those that wait. How often a rate lets runs begin is recorded before
-// they do, so those of one wait in any case.
-func (l *leader) mayBegin(run *job.Run) bool {
-	return !run.NotBefore.After(l.n.wall()) && !l.isPaused(run.Spec.Namespace, run.Spec.Name) && !l.behind(run) && l.reserve(run)
-}
-
 // behind reports whether runs wait that should begin before a new one.
 func (l *leader) behind(run *job.Run) bool {
 	ofJob, all, err := l.state.Queued(run.Spec.Namespace, run.Spec.Name)

@@ -98,7 +98,7 @@ func TestANewRunDoesNotOvertakeThoseThatWait(t *testing.T) {
 	accept(t, n, job.Spec{Name: "a", MaxRuns: 1})
 	may := func(name string) bool {
 		run := &job.Run{ID: job.RunID("default/" + name + "@new"), Spec: job.Spec{Namespace: "default", Name: name}}
-		begins := l.mayBegin(run)
+		begins := l.reserveAll([]*job.Run{run})[0]
 		if begins {
 			l.release(run.ID)
 		}
@@ -223,7 +223,7 @@ func TestAMasterThatHearsOfARunTooLateLetsGoOfIt(t *testing.T) {
 	}
 	stopRun(t, r)
 	n.masters.wait(t.Context())
-	l.tell(run)
+	l.tell(run.Master, []job.Run{run})
 	n.masters.wait(t.Context())
 }
 

@@ -94,7 +94,7 @@ func next(old *job.Run, now time.Time) job.Run {
 	first, attempt := cmp.Or(old.Of, old.ID), max(old.Attempt, 1)+1
 	return job.Run{
 		ID: job.Again(first, attempt), Of: first, Attempt: attempt, Origin: trigger.ReasonRetry, Revision: old.Revision,
-		Spec: old.Spec, Plan: old.Plan, Fire: old.Fire, Key: old.Key, KeyFor: old.KeyFor, LimitKey: old.LimitKey, Extra: old.Extra, Trace: old.Trace,
+		Spec: old.Spec, Plan: old.Plan, Fire: old.Fire, Key: old.Key, KeyFor: old.KeyFor, LimitKey: old.LimitKey, Extra: old.Extra, Trace: telemetry.AtOnce(old.Trace, false),
 		Epoch: old.Epoch, Created: now,
 	}
 }

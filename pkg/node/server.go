@@ -46,7 +46,7 @@ func (n *Node) openState(ctx context.Context) (err error) {
 		return nil
 	}
 	n.state, err = state.Open(ctx, state.Config{
-		Dir: n.stateDir(), ID: n.id, Logger: n.log, Now: n.wall, Transport: n.transport, Called: n.nameOf,
+		Dir: n.stateDir(), ID: n.id, Logger: n.log, Metrics: n.metrics, Now: n.wall, Transport: n.transport, Called: n.nameOf,
 	})
 	if err != nil {
 		return err
@@ -159,6 +159,7 @@ func (s *server) reclaim(ctx context.Context) {
 func (s *server) term(ctx context.Context) {
 	st := s.state.Status()
 	s.n.log.Info("this node leads the cluster", telemetry.Term(st.Term), telemetry.Cluster(st.Cluster))
+	s.n.metrics.Led(ctx)
 	l := newLeader(ctx, s)
 	for {
 		err := l.establish()
@@ -204,12 +205,14 @@ func (s *server) lead() (*leader, error) {
 
 // answer makes f answer a method while this node leads.
 func answer[Req, Resp any](s *server, method string, f func(l *leader, ctx context.Context, req Req) (Resp, error)) {
-	handle(s.n, method, func(ctx context.Context, _ string, req Req) (resp Resp, err error) {
+	handle(s.n, method, func(ctx context.Context, from string, req Req) (resp Resp, err error) {
 		l, err := s.lead()
 		if err != nil {
 			return resp, err
 		}
-		return f(l, ctx, req)
+		resp, err = f(l, ctx, req)
+		s.n.witness(from, method, req, err)
+		return resp, err
 	})
 }
 
@@ -261,6 +264,8 @@ func (s *server) serve() {
 	answer(s, wire.MethodPutNamespace, (*leader).putNamespace)
 	confirmed(s, wire.MethodNamespaces, func(*leader, wire.Nothing) ([]job.Namespace, error) { return s.state.Namespaces() })
 	answer(s, wire.MethodSend, (*leader).send)
+	s.serveAccess()
+	s.serveBackup()
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRevisions, (*leader).revisions)

@@ -1,15 +1,19 @@
 package node
 
 import (
+	"context"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// teller makes masters begin runs that were recorded one by one and begin at
-// about the same time: while a master is told of some, those that come wait,
-// and it is told of them together.
+// teller makes masters begin runs. Those of one master reach it together: while
+// it is told of some, those that come wait, and it is told of all of them next.
 type teller struct {
 	l *leader
 
@@ -23,11 +27,12 @@ func newTeller(l *leader) *teller { return &teller{l: l, waits: map[string][]job
 func (t *teller) tell(runs ...job.Run) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, run := range runs {
-		_, busy := t.waits[run.Master]
-		t.waits[run.Master] = append(t.waits[run.Master], run)
+	for i := range runs {
+		master := runs[i].Master
+		_, busy := t.waits[master]
+		t.waits[master] = append(t.waits[master], runs[i])
 		if !busy {
-			t.l.wg.Go(func() { t.tellAll(run.Master) })
+			t.l.wg.Go(func() { t.tellAll(master) })
 		}
 	}
 }
@@ -44,8 +49,107 @@ func (t *teller) tellAll(master string) {
 		}
 		t.waits[master] = []job.Run{}
 		t.mu.Unlock()
-		t.l.tellAll(master, runs)
+		t.l.tell(master, runs)
 	}
+}
+
+// tell makes a master begin runs, in as few messages as they fit into. Those of
+// a message that it does not take are a matter each, and one that it does not take
+// alone gets another master.
+func (l *leader) tell(master string, runs []job.Run) {
+	for len(runs) > 0 {
+		n := cutRuns(runs)
+		group := runs[:n:n]
+		runs = runs[n:]
+		err := l.conduct(master, group)
+		switch {
+		case l.ctx.Err() != nil:
+			return
+		case err == nil:
+			l.dismissEnded(group)
+		case n == 1:
+			l.wg.Go(func() { l.insist(group[0]) })
+		default:
+			for i := range group {
+				l.wg.Go(func() { l.tell(master, group[i:i+1]) })
+			}
+		}
+	}
+}
+
+// conduct tells a master once to begin runs.
+func (l *leader) conduct(master string, runs []job.Run) error {
+	ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
+	defer cancel()
+	_, err := call[wire.Nothing](ctx, l.n, master, wire.MethodConduct, wire.Conduct{Runs: runs})
+	if err != nil && l.ctx.Err() == nil {
+		l.n.log.Warn("a master did not take what it is to conduct", telemetry.Run(runs[0].ID), slog.Int("runs", len(runs)),
+			telemetry.Member(l.n.nameOf(master)), telemetry.Err(err))
+	}
+	return err
+}
+
+// insist gives a run that its master did not take another one, until one takes it.
+func (l *leader) insist(run job.Run) {
+	for wait := 20 * time.Millisecond; pause(l.ctx, wait); wait = min(2*wait, time.Second) {
+		var ok bool
+		if run, ok = l.assign(run.ID, run.Master, "its master "+l.n.nameOf(run.Master)+" did not take it"); !ok {
+			return
+		}
+		if l.conduct(run.Master, []job.Run{run}) == nil {
+			l.dismissEnded([]job.Run{run})
+			return
+		}
+	}
+}
+
+// dismissEnded tells the master of runs which of them were ended while it was
+// told to begin them: the word of that may have come first.
+func (l *leader) dismissEnded(runs []job.Run) {
+	l.mu.Lock()
+	var over []job.RunID
+	for i := range runs {
+		if _, begun := l.runs[runs[i].ID]; !begun {
+			over = append(over, runs[i].ID)
+		}
+	}
+	l.mu.Unlock()
+	for _, id := range over {
+		if run, err := l.state.Run(id); err == nil && run.State.Done() && run.State != job.Succeeded {
+			l.dismiss(&run)
+		}
+	}
+}
+
+const (
+	// maxTogether is how many runs one message is about at most.
+	maxTogether = 1024
+	// aboutRun is what a run takes in a message beyond what its caller made
+	// large, about.
+	aboutRun = 512
+)
+
+// cutRuns returns how many of runs one message is to hold: at least one.
+func cutRuns(runs []job.Run) int {
+	size := 0
+	for i := range runs {
+		if size += sizeOf(&runs[i]); i > 0 && size > maxDispatch || i == maxTogether {
+			return i
+		}
+	}
+	return len(runs)
+}
+
+// sizeOf returns about how many bytes a run takes in a message.
+func sizeOf(run *job.Run) int {
+	size := aboutRun + len(run.Spec.Params) + len(run.Key) + len(run.Plan.Sample)
+	for name, value := range run.Extra {
+		size += len(name) + len(value)
+	}
+	for _, id := range run.Plan.Nodes {
+		size += len(id)
+	}
+	return size
 }
 
 // assignAll gives runs that wait, and were counted as begun, their first

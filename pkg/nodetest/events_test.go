@@ -3,6 +3,9 @@ package nodetest_test
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -52,6 +55,18 @@ func send(t *testing.T, n *node.Node, id string) {
 	}
 }
 
+// over waits until runs have succeeded, which is a moment after what their tasks
+// saw. The nodes that are left stop after that: the first one in peace, the next
+// with no majority to record anything.
+func over(t *testing.T, n *node.Node, runs iter.Seq[string]) {
+	t.Helper()
+	for id := range runs {
+		if _, err := n.Run(job.RunID(id)).Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // killLeader takes the leader away and returns two that are left.
 func killLeader(t *testing.T, c *nodetest.Cluster) (*node.Node, *node.Node) {
 	t.Helper()
@@ -88,6 +103,7 @@ func TestEachEventMakesOneRunWhateverBecomesOfTheLeader(t *testing.T) {
 		}
 		runs[r.id] = r.run
 	}
+	over(t, a, maps.Values(runs))
 	d, err := a.Job(t.Context(), "", "hear")
 	if err != nil || d.Fires.Runs != all || len(d.Fires.Skipped) > 0 || len(d.Fires.Refused) > 0 {
 		t.Errorf("%d events have made %d runs, skipped %v, refused %v, %v", all, d.Fires.Runs, d.Fires.Skipped, d.Fires.Refused, err)
@@ -120,6 +136,7 @@ func TestDebouncedEventsOutliveTheLeader(t *testing.T) {
 			t.Fatalf("%s is of %s, and of %s events; that makes %d of 4, %v", r.run, r.id, r.count, told, err)
 		}
 	}
+	over(t, a, maps.Keys(runs))
 	if told != 4 {
 		t.Errorf("the runs are of %d events, want 4", told)
 	}
@@ -144,4 +161,5 @@ func TestABatchOutlivesTheLeader(t *testing.T) {
 			t.Errorf("a task of %s saw %+v", run, r)
 		}
 	}
+	over(t, a, slices.Values([]string{run}))
 }
