@@ -144,7 +144,7 @@ func greet(ctx context.Context, t *mapreduce.Task) (any, error) {
 		g.Lines = 3
 	}
 	for i := range g.Lines {
-		t.Log.Info("hello "+g.Name, slog.Int("line", i+1), slog.Int("of", g.Lines))
+		t.Log.Info("hello", slog.String("to", g.Name), slog.Int("line", i+1), slog.Int("of", g.Lines))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

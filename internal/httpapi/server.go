@@ -190,7 +190,7 @@ func (a *server) recovered(h http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
 			a.log.Error("a request made the server panic", slog.String("path", r.URL.Path), slog.Any("panic", v))

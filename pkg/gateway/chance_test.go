@@ -175,7 +175,11 @@ func (g *gambler) spoil(v any) any {
 
 func (g *gambler) junk() any {
 	return []any{
-		nil, -1, 1 << 40, -(1 << 62), 0.5, 1e300, true, g.pick(strange), []any{}, map[string]any{}, []any{nil, nil}, map[string]any{"": ""},
+		nil, -1, 1 << 40, -(1 << 62), 0.5, 1e300, true, g.pick(strange),
+		[]any{},
+		map[string]any{},
+		[]any{nil, nil},
+		map[string]any{"": ""},
 		strings.Repeat("[", 100),
 	}[g.IntN(13)]
 }

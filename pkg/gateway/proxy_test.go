@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -124,7 +125,7 @@ func TestLargeAnswersComeSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(z)
-	if err != nil || string(got) != string(want.body) {
+	if err != nil || !bytes.Equal(got, want.body) {
 		t.Errorf("got %d bytes, %v, want the same %d", len(got), err, len(want.body))
 	}
 	a = s.do("GET", jobs, "", "Accept-Encoding: gzip").is(200)
