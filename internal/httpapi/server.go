@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,11 @@ type Config struct {
 	// TrustProxy believes X-Forwarded-Prefix, which any caller can send unless a
 	// proxy in front sets it.
 	TrustProxy bool
+	// Hosts are the names under which the API is reached, besides addresses and
+	// localhost. While everybody may do everything requests to other names are
+	// refused: with one that leads here, a page that somebody's browser shows
+	// could do so too.
+	Hosts []string
 	// Metrics is mounted under /metrics, if it is not nil.
 	Metrics http.Handler
 	// Timeout bounds how long a request takes that does not wait for something.
@@ -62,6 +68,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	a := newServer(&cfg)
 	h := traced(a.routed(cfg.Metrics))
+	h = a.sameOrigin(cfg.Hosts, h)
 	h = zipped(h)
 	h = below(base, cfg.TrustProxy, h)
 	return a.recovered(h), nil
@@ -146,6 +153,8 @@ func (a *server) routed(metrics http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := a.mux.Handler(r)
 		switch {
+		case pattern != "" && !readable(r):
+			writeProblem(w, problem(http.StatusUnsupportedMediaType, "media-type", "Content-Type "+strconv.Quote(r.Header.Get("Content-Type"))+": want application/json, as curl --json says, or application/yaml"))
 		case pattern != "" && path.Clean(r.URL.Path) == r.URL.Path: // else it is a way to somewhere outside of a base path
 			a.mux.ServeHTTP(w, r)
 		case pattern == "":
@@ -184,7 +193,7 @@ func (a *server) recovered(h http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
 			a.log.Error("a request made the server panic", slog.String("path", r.URL.Path), slog.Any("panic", v))
