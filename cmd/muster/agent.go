@@ -99,7 +99,7 @@ sleep; to run your own, start a node in your program.`,
 				return err
 			}
 			cfg.Processors = processors()
-			w, err := watch.begin(c.Context(), &cfg)
+			w, err := watch.begin(c.Context(), &cfg, web.addr != none)
 			if err != nil {
 				return err
 			}
@@ -108,7 +108,7 @@ sleep; to run your own, start a node in your program.`,
 				return errors.Join(err, w.stop(c.Context()))
 			}
 			w.node.Store(n)
-			s, err := web.serve(c.Context(), n, cfg.Logger)
+			s, err := web.serve(c.Context(), n, w.exporters.metrics(), cfg.Logger)
 			if err != nil {
 				w.node.Store(nil)
 				return errors.Join(err, n.Stop(c.Context()), w.stop(c.Context()))

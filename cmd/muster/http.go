@@ -21,6 +21,7 @@ import (
 type httpFlags struct {
 	addr, base string
 	proxy      bool
+	hosts      []string
 	access     string
 	cert, key  string
 }
@@ -35,6 +36,7 @@ const (
 func (f *httpFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.addr, "http", "127.0.0.1:0", "address for the HTTP API; port 0 picks a free one; none serves no API")
 	c.Flags().StringVar(&f.base, "http-base", "", "path that the API is under from outside, as in /muster, if a proxy has it under one")
+	c.Flags().StringSliceVar(&f.hosts, "http-host", nil, "name under which the API is reached, besides addresses and localhost; repeat for more")
 	c.Flags().StringVar(&f.access, "http-access", accessAuto, "who is let in: tokens, only who shows one, see muster token; open, everybody; auto is open on loopback without --tls, where whoever reaches it could join the pool as well, and else tokens")
 	c.Flags().StringVar(&f.cert, "http-cert", "", "file with the certificate of the HTTP API, which it needs beyond loopback")
 	c.Flags().StringVar(&f.key, "http-key", "", "file with the key of --http-cert")
@@ -101,11 +103,13 @@ type apiServer struct {
 }
 
 // serve begins to serve the API of a node.
-func (f *httpFlags) serve(ctx context.Context, n *node.Node, log *slog.Logger) (*apiServer, error) {
+func (f *httpFlags) serve(ctx context.Context, n *node.Node, metrics http.Handler, log *slog.Logger) (*apiServer, error) {
 	if f.addr == none {
 		return nil, nil
 	}
-	h, err := gateway.Handler(n, gateway.Config{Tokens: f.access == accessTokens, BasePath: f.base, TrustProxy: f.proxy, Logger: log})
+	h, err := gateway.Handler(n, gateway.Config{
+		Tokens: f.access == accessTokens, BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Metrics: metrics, Logger: log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("--http-base: %w: %w", err, errUsage)
 	}

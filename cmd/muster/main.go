@@ -58,7 +58,7 @@ func command() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
-	root.AddCommand(agentCommand(), demoCommand(), submitCommand(), nodeCommand(), runCommand(), jobCommand(), namespaceCommand(),
+	root.AddCommand(agentCommand(), devCommand(), demoCommand(), submitCommand(), nodeCommand(), runCommand(), jobCommand(), namespaceCommand(),
 		eventCommand(), triggerCommand(), tlsCommand(), tokenCommand(), auditCommand(), backupCommand(), restoreCommand(),
 		doctorCommand(), configCommand(), readyCommand(), benchCommand(), versionCommand())
 	return root

@@ -82,7 +82,7 @@ func (g *guard) Record(_ context.Context, c Caller, n Need, from string, status 
 }
 
 func ask(h http.Handler, method, path, token string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, path, nil)
+	r := httptest.NewRequest(method, "http://localhost"+path, nil)
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -34,7 +34,8 @@ func (a *server) bulkJobs() {
 func (a *server) validateJob(ctx context.Context, in *struct {
 	InNamespace
 	Body api.Spec
-}) (*reply[api.Validated], error) {
+},
+) (*reply[api.Validated], error) {
 	spec, err := specIn(in.Namespace, "", &in.Body)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,8 @@ func (a *server) importJobs(ctx context.Context, in *struct {
 	InNamespace
 	DryRun bool `query:"dry_run" doc:"Only check."`
 	Body   api.Specs
-}) (*reply[api.Imported], error) {
+},
+) (*reply[api.Imported], error) {
 	specs := make([]job.Spec, len(in.Body.Jobs))
 	wrong := problem(http.StatusUnprocessableEntity, "invalid", "nothing was declared: see the fields that are wrong")
 	for i := range in.Body.Jobs {

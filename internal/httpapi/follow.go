@@ -25,7 +25,8 @@ func (a *server) watched() {
 func (a *server) watchRun(ctx context.Context, in *struct {
 	OfRun
 	Resume
-}) (*streamed, error) {
+},
+) (*streamed, error) {
 	first, err := a.run(ctx, in.id())
 	if err != nil {
 		return nil, err

@@ -56,7 +56,8 @@ func (a *server) listJobs(ctx context.Context, in *struct {
 	InNamespace
 	Cursor string `query:"cursor" maxLength:"1000" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
-}) (*reply[api.Jobs], error) {
+},
+) (*reply[api.Jobs], error) {
 	after, err := placeOf(in.Cursor)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,8 @@ func tagged(d *job.Declared, status int) *withTag {
 func (a *server) createJob(ctx context.Context, in *struct {
 	InNamespace
 	Body api.Spec
-}) (*withTag, error) {
+},
+) (*withTag, error) {
 	spec, err := specIn(in.Namespace, "", &in.Body)
 	if err != nil {
 		return nil, err
@@ -126,7 +128,8 @@ func (a *server) putJob(ctx context.Context, in *struct {
 	OfJob
 	IfMatch string `header:"If-Match" doc:"The revision that the job must be at, in quotes."`
 	Body    api.Spec
-}) (*withTag, error) {
+},
+) (*withTag, error) {
 	expect, err := expected(in.IfMatch)
 	if err != nil {
 		return nil, err
@@ -175,7 +178,8 @@ func (a *server) deleteJob(ctx context.Context, in *OfJob) (*none, error) {
 func (a *server) pauseJob(ctx context.Context, in *struct {
 	OfJob
 	Body *api.Reason
-}) (*none, error) {
+},
+) (*none, error) {
 	if _, err := a.pool.Job(ctx, in.Namespace, in.Job); err != nil {
 		return nil, err // else a name that is mistyped would be paused
 	}
@@ -208,7 +212,8 @@ func (a *server) listRevisions(ctx context.Context, in *OfJob) (*reply[api.Revis
 func (a *server) nextFires(ctx context.Context, in *struct {
 	OfJob
 	N int `query:"n" minimum:"1" maximum:"1000" default:"10" doc:"How many."`
-}) (*reply[api.NextFires], error) {
+},
+) (*reply[api.NextFires], error) {
 	d, err := a.pool.Job(ctx, in.Namespace, in.Job)
 	if err != nil {
 		return nil, err
@@ -232,7 +237,8 @@ func inWords(when string) string {
 func (a *server) backfillJob(ctx context.Context, in *struct {
 	OfJob
 	Body api.Backfill
-}) (*reply[api.Backfilled], error) {
+},
+) (*reply[api.Backfilled], error) {
 	if !in.Body.Until.After(in.Body.From) {
 		return nil, invalid("body.until", "want an instant after from", in.Body.Until)
 	}

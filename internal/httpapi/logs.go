@@ -53,7 +53,8 @@ func (a *server) listLogs(ctx context.Context, in *struct {
 	Order  string `query:"order" enum:"asc,desc" default:"asc" doc:"asc is from the first line on, desc from the last."`
 	Cursor string `query:"cursor" maxLength:"500" doc:"The cursor of a line, to go on behind it."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
-}) (*reply[api.LogLines], error) {
+},
+) (*reply[api.LogLines], error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -91,7 +92,8 @@ func (a *server) followLogs(ctx context.Context, in *struct {
 	Lines
 	Resume
 	Last int `query:"last" minimum:"0" maximum:"1000" doc:"Begin with so many of the latest lines. 0 means with all."`
-}) (*streamed, error) {
+},
+) (*streamed, error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err

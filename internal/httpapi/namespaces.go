@@ -92,7 +92,8 @@ func (a *server) putNamespace(ctx context.Context, in *struct {
 	Body struct {
 		Limits []job.Limit `json:"limits" maxItems:"10" doc:"How many of its runs go on at a time, and how often they begin, beside the limits of each job."`
 	}
-}) (*reply[api.Namespace], error) {
+},
+) (*reply[api.Namespace], error) {
 	ns := job.Namespace{Name: in.Namespace, Limits: in.Body.Limits}
 	if err := a.pool.PutNamespace(ctx, ns); err != nil {
 		return nil, err

@@ -131,7 +131,8 @@ func (a *server) sendEvent(ctx context.Context, in *struct {
 	InNamespace
 	Once
 	Body api.Event
-}) (*reply[api.Sent], error) {
+},
+) (*reply[api.Sent], error) {
 	if in.IdempotencyKey != "" && in.Body.ID != "" && in.IdempotencyKey != in.Body.ID {
 		return nil, invalid("header.Idempotency-Key", "want either it or body.id, which says the same", in.IdempotencyKey)
 	}

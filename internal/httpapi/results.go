@@ -49,7 +49,8 @@ func (a *server) listTasks(ctx context.Context, in *struct {
 	OfRun
 	Tasks
 	State string `query:"state" enum:"succeeded,failed" doc:"Only tasks that ended so."`
-}) (*reply[api.Attempts], error) {
+},
+) (*reply[api.Attempts], error) {
 	q := in.query(in.State)
 	q.Final = true
 	return a.attempts(ctx, in.id(), q)
@@ -59,7 +60,8 @@ func (a *server) listAttempts(ctx context.Context, in *struct {
 	OfRun
 	Tasks
 	State string `query:"state" enum:"succeeded,failed" doc:"Only attempts that ended so. Those that were followed by another have failed, too."`
-}) (*reply[api.Attempts], error) {
+},
+) (*reply[api.Attempts], error) {
 	return a.attempts(ctx, in.id(), in.query(in.State))
 }
 
@@ -94,7 +96,8 @@ func (a *server) getResult(ctx context.Context, in *struct {
 	OfRun
 	Cursor string `query:"cursor" pattern:"^[0-9]{0,12}$" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
-}) (*reply[api.Result], error) {
+},
+) (*reply[api.Result], error) {
 	skip := 0
 	if in.Cursor != "" {
 		var err error

@@ -62,7 +62,8 @@ func (a *server) listRuns(ctx context.Context, in *struct {
 	Order  string    `query:"order" enum:"asc,desc" default:"asc" doc:"asc is by job, the oldest run of each first; desc the other way round."`
 	Cursor string    `query:"cursor" maxLength:"2000" doc:"The next of the page before."`
 	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most. A page may have fewer, and not be the last."`
-}) (*reply[api.Runs], error) {
+},
+) (*reply[api.Runs], error) {
 	after, err := placeOf(in.Cursor)
 	if err != nil {
 		return nil, err
@@ -94,7 +95,8 @@ func (a *server) submitRun(ctx context.Context, in *struct {
 	InNamespace
 	Once
 	Body api.Submit
-}) (*madeRun, error) {
+},
+) (*madeRun, error) {
 	spec, err := specIn(in.Namespace, "", &in.Body.Spec)
 	if err != nil {
 		return nil, err
@@ -114,7 +116,8 @@ func (a *server) runJob(ctx context.Context, in *struct {
 	OfJob
 	Once
 	Body *api.RunNow
-}) (*madeRun, error) {
+},
+) (*madeRun, error) {
 	if in.Body == nil {
 		in.Body = &api.RunNow{}
 	}
@@ -194,7 +197,8 @@ const maxWait = time.Minute
 func (a *server) waitRun(ctx context.Context, in *struct {
 	OfRun
 	Timeout string `query:"timeout" default:"30s" maxLength:"20" doc:"How long at most, up to 1m." example:"30s"`
-}) (*reply[api.Run], error) {
+},
+) (*reply[api.Run], error) {
 	wait, err := time.ParseDuration(in.Timeout)
 	if err != nil || wait < 0 || wait > maxWait {
 		return nil, invalid("query.timeout", "want a duration up to 1m, as in 30s", in.Timeout)
@@ -215,7 +219,8 @@ func (a *server) waitRun(ctx context.Context, in *struct {
 func (a *server) cancelRun(ctx context.Context, in *struct {
 	OfRun
 	Body *api.Reason
-}) (*reply[api.Run], error) {
+},
+) (*reply[api.Run], error) {
 	if err := a.pool.Cancel(ctx, in.id(), reason(in.Body)); err != nil {
 		return nil, err
 	}
@@ -225,7 +230,8 @@ func (a *server) cancelRun(ctx context.Context, in *struct {
 func (a *server) stopRun(ctx context.Context, in *struct {
 	OfRun
 	Body *api.Reason
-}) (*reply[api.Run], error) {
+},
+) (*reply[api.Run], error) {
 	if err := a.pool.Stop(ctx, in.id(), reason(in.Body)); err != nil {
 		return nil, err
 	}
@@ -235,7 +241,8 @@ func (a *server) stopRun(ctx context.Context, in *struct {
 func (a *server) retryRun(ctx context.Context, in *struct {
 	OfRun
 	Body *api.RetryRun
-}) (*madeRun, error) {
+},
+) (*madeRun, error) {
 	id, err := a.pool.Retry(ctx, in.id(), in.Body != nil && in.Body.All)
 	if err != nil {
 		return nil, err

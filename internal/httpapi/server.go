@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,11 @@ type Config struct {
 	// TrustProxy believes X-Forwarded-Prefix, which any caller can send unless a
 	// proxy in front sets it.
 	TrustProxy bool
+	// Hosts are the names under which the API is reached, besides addresses and
+	// localhost. While everybody may do everything requests to other names are
+	// refused: with one that leads here, a page that somebody's browser shows
+	// could do so too.
+	Hosts []string
 	// Metrics is mounted under /metrics, if it is not nil.
 	Metrics http.Handler
 	// Timeout bounds how long a request takes that does not wait for something.
@@ -61,7 +67,8 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: BasePath %q: want a path as in /muster", cfg.BasePath)
 	}
 	a := newServer(&cfg)
-	h := a.routed(cfg.Metrics)
+	h := traced(a.routed(cfg.Metrics))
+	h = a.sameOrigin(cfg.Hosts, h)
 	h = zipped(h)
 	h = below(base, cfg.TrustProxy, h)
 	return a.recovered(h), nil
@@ -141,11 +148,13 @@ const durationPattern = `^-?(0|([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6})
 func (a *server) routed(metrics http.Handler) http.Handler {
 	a.health()
 	if metrics != nil {
-		a.mux.Handle("GET /metrics", metrics)
+		a.mux.Handle("GET /metrics", a.guarded(metrics))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := a.mux.Handler(r)
 		switch {
+		case pattern != "" && !readable(r):
+			writeProblem(w, problem(http.StatusUnsupportedMediaType, "media-type", "Content-Type "+strconv.Quote(r.Header.Get("Content-Type"))+": want application/json, as curl --json says, or application/yaml"))
 		case pattern != "" && path.Clean(r.URL.Path) == r.URL.Path: // else it is a way to somewhere outside of a base path
 			a.mux.ServeHTTP(w, r)
 		case pattern == "":
@@ -184,7 +193,7 @@ func (a *server) recovered(h http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
 			a.log.Error("a request made the server panic", slog.String("path", r.URL.Path), slog.Any("panic", v))

@@ -77,7 +77,10 @@ func (s *stream) send(id, name string, v any) bool {
 	if err != nil {
 		return false
 	}
-	return s.put(fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", id, name, b))
+	if id != "" { // an empty one would have who comes back begin anew
+		id = "id: " + id + "\n"
+	}
+	return s.put(fmt.Sprintf("%sevent: %s\ndata: %s\n\n", id, name, b))
 }
 
 func (s *stream) put(text string) bool {

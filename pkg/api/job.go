@@ -18,7 +18,7 @@ type Job struct {
 
 // Fires is what became of a job's trigger: see job.Fires.
 type Fires struct {
-	Next    time.Time      `json:"next,omitzero" doc:"When the next fire is settled."`
+	Next    time.Time      `json:"next,omitzero" doc:"When it is due next, or looked at next. Left out for a moment after a change."`
 	Ended   bool           `json:"ended,omitempty" doc:"There will be no fires any more."`
 	Paused  bool           `json:"paused,omitempty" doc:"No runs begin until it is resumed."`
 	Runs    int            `json:"runs" doc:"How many runs the trigger has made."`
@@ -33,10 +33,14 @@ type Fires struct {
 // JobOf returns a declared job as it is said over HTTP.
 func JobOf(d *job.Declared) Job {
 	f := &d.Fires
+	next := f.Wake
+	if !next.After(d.Saved) { // nobody has worked it out yet
+		next = time.Time{}
+	}
 	return Job{
 		Spec: SpecOf(&d.Spec), Revision: d.Revision, Saved: d.Saved, Missing: d.Missing,
 		Fires: Fires{
-			Next: f.Wake, Ended: f.Ended, Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
+			Next: next, Ended: f.Ended, Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
 			Runs: f.Runs, Active: f.Active, Last: f.Last, Skipped: f.Skipped, Recent: f.Recent, Waiting: f.Waiting, Refused: f.Refused,
 		},
 	}

@@ -78,7 +78,7 @@ func TestFieldsAreCalledAsInGo(t *testing.T) {
 		for i := range typ.NumField() {
 			f := typ.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if got := strings.ReplaceAll(name, "_", ""); got != strings.ToLower(f.Name) || strings.ContainsFunc(name, unicode.IsUpper) {
+			if got := strings.ReplaceAll(name, "_", ""); !strings.EqualFold(got, f.Name) || strings.ContainsFunc(name, unicode.IsUpper) {
 				t.Errorf("%v.%s is %q in JSON", typ, f.Name, name)
 			}
 			if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == typ.PkgPath() {

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -140,4 +141,19 @@ func TestTokensAreMadeAndRevokedOverHTTP(t *testing.T) {
 		t.Errorf("got %+v, want that root revoked it, and tried again", page.Records)
 	}
 	s.do("GET", "/audit?cursor=x", "", root).refuses(422, "invalid", "")
+}
+
+func TestMetricsTellOnlyThoseWhoMaySeeAllNamespaces(t *testing.T) {
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("runs 1\n")) })
+	s := serve(t, gateway.Config{Tokens: true, Metrics: metrics})
+	path := strings.TrimSuffix(s.url, api.Prefix) + "/metrics"
+	all, _ := s.as("prometheus", map[string]job.Role{job.AllNamespaces: job.Viewer})
+	one, _ := s.as("watch", map[string]job.Role{"reports": job.Viewer})
+	if a := s.do("GET", path, ""); a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("got %d and %v without a token", a.status, a.header)
+	}
+	if a := s.do("GET", path, "", one); a.status != 403 && a.status != 404 {
+		t.Errorf("got %d with the token of one namespace", a.status)
+	}
+	equal(t, "metrics", string(s.do("GET", path, "", all).is(200).body), "runs 1\n")
 }

@@ -126,7 +126,7 @@ func (g *gambler) number(s *schema, kind string) any {
 }
 
 func (g *gambler) text(name string, s *schema) string {
-	if words := g.known[name]; len(words) > 0 && g.IntN(4) > 0 {
+	if words := g.known[name]; len(words) > 0 && g.IntN(8) > 0 {
 		return g.pick(words)
 	}
 	switch {
@@ -179,7 +179,11 @@ func (g *gambler) spoil(v any) any {
 
 func (g *gambler) junk() any {
 	return []any{
-		nil, -1, 1 << 40, -(1 << 62), 0.5, 1e300, true, g.pick(strange), []any{}, map[string]any{}, []any{nil, nil}, map[string]any{"": ""},
+		nil, -1, 1 << 40, -(1 << 62), 0.5, 1e300, true, g.pick(strange),
+		[]any{},
+		map[string]any{},
+		[]any{nil, nil},
+		map[string]any{"": ""},
 		strings.Repeat("[", 100),
 	}[g.IntN(13)]
 }

@@ -19,7 +19,7 @@ type event struct{ id, name, data string }
 // events reads a stream until it ends, or until each has had enough.
 func (s *server) events(path string, each func(event) bool, headers ...string) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+path, nil)
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func (s *server) events(path string, each func(event) bool, headers ...string) {
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Content-Encoding") != "" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Content-Encoding") != "" {
 		s.t.Fatalf("%s: got %d %v, want a stream of events", path, resp.StatusCode, resp.Header)
 	}
 	var e event
@@ -122,7 +122,7 @@ func TestLogsArePagedFollowedAndDownloaded(t *testing.T) {
 	}, "Last-Event-ID: "+followed[2])
 	equal(t, "lines that were missed", rest, followed[3:])
 
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", s.url+path+"/logs/download", nil)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path+"/logs/download", nil)
 	a := s.do("GET", path+"/logs/download", "").is(200)
 	sum := sha256.Sum256(a.body)
 	resp, err := s.http.Do(req)

@@ -27,6 +27,11 @@ type Config struct {
 	// TrustProxy believes X-Forwarded-Prefix, which any caller can send unless a
 	// proxy in front sets it. Links are relative and need neither.
 	TrustProxy bool
+	// Hosts are the names under which the API is reached, besides addresses and
+	// localhost. While everybody may do everything requests to other names are
+	// refused: with one that leads here, a page that somebody's browser shows
+	// could do so too.
+	Hosts []string
 	// Tokens lets in only who shows a token of the cluster, as node.CreateToken
 	// makes them, and has a record kept of what they change. Without it
 	// everybody who reaches the API may do everything.
@@ -41,7 +46,7 @@ type Config struct {
 // Handler returns the API of the cluster that n is a member of.
 func Handler(n *node.Node, cfg Config) (http.Handler, error) {
 	c := httpapi.Config{
-		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Metrics: cfg.Metrics, Log: cfg.Logger,
+		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Hosts: cfg.Hosts, Metrics: cfg.Metrics, Log: cfg.Logger,
 	}
 	if cfg.Tokens {
 		c.Access = &tokens{n, cmp.Or(cfg.Logger, slog.Default())}

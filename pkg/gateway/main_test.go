@@ -115,6 +115,9 @@ func (s *server) do(method, path, body string, headers ...string) *answer {
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
+		if name == "Host" {
+			req.Host = value
+		}
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {

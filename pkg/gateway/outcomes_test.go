@@ -28,8 +28,16 @@ func TestTasksAndAttemptsComePageByPage(t *testing.T) {
 		query string
 		want  int
 	}{
-		{"/tasks?", 2500}, {"/tasks?state=failed&", 1250}, {"/tasks?state=succeeded&", 1250}, {"/tasks?task=m7&", 1}, {"/tasks?task=r&", 0},
-		{"/attempts?", 3750}, {"/attempts?state=failed&", 2500}, {"/attempts?task=m7&", 2}, {"/attempts?node=" + s.node.ID() + "&", 3750}, {"/attempts?node=x&", 0},
+		{"/tasks?", 2500},
+		{"/tasks?state=failed&", 1250},
+		{"/tasks?state=succeeded&", 1250},
+		{"/tasks?task=m7&", 1},
+		{"/tasks?task=r&", 0},
+		{"/attempts?", 3750},
+		{"/attempts?state=failed&", 2500},
+		{"/attempts?task=m7&", 2},
+		{"/attempts?node=" + s.node.ID() + "&", 3750},
+		{"/attempts?node=x&", 0},
 	} {
 		for _, limit := range []int{1000, 333} {
 			seen := map[string]int{}

@@ -45,7 +45,7 @@ func TestEveryRefusalIsAProblemThatNamesTheField(t *testing.T) {
 		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"0 0 30 2 *"}}`, 422, "invalid", "body.schedule.when"},
 		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"every 1m","zone":"Mars/Olympus"}}`, 422, "invalid", "body.schedule.zone"},
 		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"every 1m","blackout":[{"from":"25:00","to":"26:00"}]}}`, 422, "invalid", "body.schedule.blackout[0]"},
-		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"after a"}}`, 422, "invalid", "body.schedule.when"},
+		{"PUT", jobs + "/a", `{"processor":"echo","schedule":{"when":"upstream all of a"}}`, 422, "invalid", "body.schedule.when"},
 		{"PUT", jobs + "/" + long, `{"processor":"echo"}`, 422, "", "path.job"},
 		{"PUT", jobs + "/a%20b", `{"processor":"echo"}`, 422, "invalid", "body.name"},
 		{"PUT", jobs + "/a", `{"processor":`, 400, "", "body"},
@@ -74,7 +74,12 @@ func TestEveryRefusalIsAProblemThatNamesTheField(t *testing.T) {
 		s.do(c.method, c.path, c.body).refuses(c.status, c.code, c.location)
 	}
 	s.do("PUT", jobs+"/a", "processor: [", "Content-Type: application/yaml").refuses(400, "", "body")
-	s.do("PUT", jobs+"/a", "processor=echo", "Content-Type: application/x-www-form-urlencoded").refuses(415, "", "")
+	s.do("PUT", jobs+"/a", "processor=echo", "Content-Type: application/x-www-form-urlencoded").refuses(415, "media-type", "").says("curl --json")
+	for header, code := range map[string]string{"Origin: http://evil.example": "cross-origin", "Sec-Fetch-Site: cross-site": "cross-origin", "Host: evil.example": "host"} {
+		s.do("POST", jobs+"/a/pause", "", header).refuses(403, code, "")
+	}
+	s.do("GET", jobs, "", "Host: evil.example").refuses(403, "host", "")
+	s.do("GET", jobs, "", "Host: localhost:8080").is(200)
 	if got := s.do("PATCH", jobs, "").header.Get("Allow"); !strings.Contains(got, "GET") {
 		t.Errorf("got Allow %q, want the methods there are", got)
 	}

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -49,34 +50,46 @@ func TestEverythingWorksBelowAPath(t *testing.T) {
 			defer p.Close()
 			s.url, s.http = p.URL+"/some/prefix"+api.Prefix, p.Client()
 
-			if doc := s.do("GET", "/openapi.json", "").is(200); !strings.Contains(string(doc.body), `"url": "`+c.doc+`"`) {
-				t.Errorf("the document does not say that the API is at %s", c.doc)
-			}
-			s.do("GET", "/openapi.yaml", "").is(200).says("url: " + c.doc + "\n")
-			at := s.url + jobs
-			a := s.do("POST", at, `{"name":"nightly","processor":"log"}`).is(201)
-			at = follow(t, at, a.header.Get("Location"))
-			s.do("GET", at, "").is(200)
-			at += "/runs"
-			a = s.do("POST", at, "").is(201)
-			at = follow(t, at, a.header.Get("Location"))
-			s.do("GET", at, "").is(200)
-			path := strings.TrimPrefix(at, s.url)
-			s.over(path)
-			lines := 0
-			s.events(path+"/logs/follow", func(e event) bool {
-				lines++
-				return true
-			})
-			equal(t, "lines and an end", lines, 6)
-			if body := s.do("GET", path+"/logs/download", "").is(200).body; strings.Count(string(body), "\n") != 5 {
-				t.Errorf("got %q, want five lines", body)
-			}
-			s.do("GET", path+"/result/download", "").is(200)
-			s.do("GET", "/nowhere", "").refuses(404, "no-path", "")
-			s.do("GET", jobs+"/", "").refuses(404, "no-path", "") // and is not sent to a place outside
+			walk(t, s, c.doc)
 		})
 	}
+}
+
+// walk goes from the description of the API to the result of a run, by the links
+// that it is given. The description says where the API is.
+func walk(t *testing.T, s *server, doc string) {
+	t.Helper()
+	if a := s.do("GET", "/openapi.json", "").is(200); !strings.Contains(string(a.body), `"url": "`+doc+`"`) {
+		t.Errorf("the document does not say that the API is at %s", doc)
+	}
+	s.do("GET", "/openapi.yaml", "").is(200).says("url: " + doc + "\n")
+	at := s.url + jobs
+	a := s.do("POST", at, `{"name":"nightly","processor":"log"}`).is(201)
+	at = follow(t, at, a.header.Get("Location"))
+	s.do("GET", at, "").is(200)
+	at += "/runs"
+	a = s.do("POST", at, "").is(201)
+	at = follow(t, at, a.header.Get("Location"))
+	s.do("GET", at, "").is(200)
+	path := strings.TrimPrefix(at, s.url)
+	s.over(path)
+	lines := 0
+	s.events(path+"/logs/follow", func(e event) bool {
+		lines++
+		return true
+	})
+	equal(t, "lines and an end", lines, 6)
+	if body := s.do("GET", path+"/logs/download", "").is(200).body; strings.Count(string(body), "\n") != 5 {
+		t.Errorf("got %q, want five lines", body)
+	}
+	s.do("GET", path+"/result/download", "").is(200)
+	s.do("GET", "/nowhere", "").refuses(404, "no-path", "")
+	s.do("GET", jobs+"/", "").refuses(404, "no-path", "") // and is not sent to a place outside
+	waits := s.run("wait", "")
+	s.events(waits+"/watch", func(e event) bool { // which comes while the run goes on
+		s.do("POST", waits+"/stop", "").is(200)
+		return !strings.Contains(e.data, `"canceled"`)
+	})
 }
 
 // follow returns where a link leads.
@@ -112,7 +125,7 @@ func TestLargeAnswersComeSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(z)
-	if err != nil || string(got) != string(want.body) {
+	if err != nil || !bytes.Equal(got, want.body) {
 		t.Errorf("got %d bytes, %v, want the same %d", len(got), err, len(want.body))
 	}
 	a = s.do("GET", jobs, "", "Accept-Encoding: gzip").is(200)

@@ -108,7 +108,7 @@ func (c *clock) settleAll(wakes []state.Wake) error {
 	for range min(settlers, len(wakes)) {
 		wg.Go(func() {
 			for w := range jobs {
-				if err := c.settle(w.Namespace, w.Name); err != nil {
+				if err := c.settle(w.Namespace, w.Name); err != nil && !is(err, state.ErrNoJob) { // deleted meanwhile
 					once.Do(func() { first = err })
 				}
 			}

@@ -15,7 +15,7 @@ const head = `# The HTTP API of a cluster, as every node serves it under /api/v1
 func main() {
 	if err := write(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "describe:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 
