@@ -53,14 +53,18 @@ func fileCount(size int64) int { return int(min(max(size>>22, 4), 64)) }
 
 const (
 	minSplit = 64 << 10
-	maxSplit = 16 << 20
+	ample    = 16 << 20
 )
 
 // splitBytes is how much of an input one map task gets: what makes as many
-// tasks as o asks for, or a few for every slot.
+// tasks as o asks for, or a few for every slot, or what muster makes of it (0)
+// where the input is large enough for that.
 func splitBytes(o benchmarks.Options, size int64) int64 {
 	if o.Tasks > 0 {
 		return max(size/int64(o.Tasks), 1)
 	}
-	return min(max(size/int64(4*o.Nodes*o.Slots), minSplit), maxSplit)
+	if split := size / int64(4*o.Nodes*o.Slots); split < ample {
+		return max(split, minSplit)
+	}
+	return 0
 }

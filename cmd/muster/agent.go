@@ -33,6 +33,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	s.StringSliceVar(&f.keys, "key", nil, "key that encrypts gossip, 32, 48 or 64 hex digits; the first encrypts, all decrypt; --tls brings its own")
 	s.StringVar(&f.tls, "tls", "", "directory with the node's certificate and the keys of gossip; see muster tls")
 	s.BoolVar(&f.cfg.Insecure, "insecure", false, "listen beyond loopback without certificates and keys")
+	s.String("config", "", "file with settings in YAML, named as these flags are, which count for more (default: MUSTER_CONFIG)")
 	s.StringVar(&f.log, "log", "info", "least level of log lines: debug, info, warn or error")
 }
 
@@ -84,7 +85,8 @@ sleep; to run your own, start a node in your program.`,
   muster agent --name b --servers 3 --join 127.0.0.1:7946 --dir ./b
   muster agent --name c --servers 3 --join 127.0.0.1:7946 --dir ./c
   muster submit fanout --join 127.0.0.1:7946 --params '{"tasks":100000}'`,
-		Args: args(0, 0),
+		Args:        args(0, 0),
+		Annotations: map[string]string{settingsKey: "all"},
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.config()
 			if err != nil {
@@ -97,7 +99,7 @@ sleep; to run your own, start a node in your program.`,
 				return err
 			}
 			cfg.Processors = processors()
-			w, err := watch.begin(c.Context(), &cfg)
+			w, err := watch.begin(c.Context(), &cfg, web.addr != none)
 			if err != nil {
 				return err
 			}
@@ -106,7 +108,7 @@ sleep; to run your own, start a node in your program.`,
 				return errors.Join(err, w.stop(c.Context()))
 			}
 			w.node.Store(n)
-			s, err := web.serve(c.Context(), n, cfg.Logger)
+			s, err := web.serve(c.Context(), n, w.exporters.metrics(), cfg.Logger)
 			if err != nil {
 				w.node.Store(nil)
 				return errors.Join(err, n.Stop(c.Context()), w.stop(c.Context()))
@@ -132,6 +134,8 @@ sleep; to run your own, start a node in your program.`,
 	c.Flags().StringSliceVar(&f.cfg.Tags, "tag", nil, "tag that jobs may ask for; repeat for more")
 	c.Flags().Int64Var(&f.cfg.LogSpace, "log-space", 0, "bytes on a server's disk for what runs log (default: 1 GiB)")
 	c.Flags().Int64Var(&f.cfg.Memory, "memory", 0, "bytes of pairs to hold in memory (default: 256 MiB)")
+	c.Flags().IntVar(&f.cfg.AuditRecords, "audit-records", 0, "records of who changed what that the cluster keeps (default: 100000)")
+	c.Flags().DurationVar(&f.cfg.AuditFor, "audit-for", 0, "how long it keeps them (default: 2160h, 90 days)")
 	c.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a stop waits for what is in progress")
 	return c
 }

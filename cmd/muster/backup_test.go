@@ -68,10 +68,14 @@ func TestADamagedBackupIsRefusedByName(t *testing.T) {
 	if err := os.WriteFile(file, []byte("muster backup 1\n and then something else"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"restore", file, "--check"}, {"restore", file, "--dir", filepath.Join(t.TempDir(), "a")}} {
+	dir := filepath.Join(t.TempDir(), "a")
+	for _, args := range [][]string{{"restore", file, "--check"}, {"restore", file, "--dir", dir}} {
 		if _, _, err := execute(t, args...); err == nil || errors.Is(err, errUsage) || !strings.Contains(err.Error(), "backup") {
 			t.Errorf("%q: got %v, want that the backup is damaged", args, err)
 		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a damaged backup left a directory")
 	}
 	for args, want := range map[string]string{
 		"restore":                     "FILE",

@@ -83,7 +83,7 @@ func (d *dev) run(ctx context.Context, w io.Writer, up func(url string)) (err er
 			}
 		}
 	}
-	if s, err = d.web.serve(ctx, n, d.log); err != nil {
+	if s, err = d.web.serve(ctx, n, nil, d.log); err != nil {
 		return err
 	}
 	d.welcome(w, n, s)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ func doctorCommand() *cobra.Command {
 	var l listing
 	var dir string
 	c := &cobra.Command{
-		Use: "doctor", Short: "check what a node needs, and how a cluster is", Args: args(0, 0),
+		Use: "doctor", Short: "check what a node needs, and how a cluster is", Args: args(0, 0), Annotations: map[string]string{settingsKey: "all"},
 		Long: `Doctor looks at this machine as an agent with the same flags would find it: the
 data directory in --dir, certificates and keys in --tls, limits and addresses. With
 --join it looks at the cluster too: whether it has a leader, the versions and
@@ -85,9 +86,12 @@ check has failed; a warning is no failure.`,
 			case err == nil:
 				found.pool(c.Context(), cfg)
 			}
-			if err := l.show(found, "CHECK\tHEALTH\tFOUND\tREMEDY", func(put func(...any)) {
+			if err := l.show(found, "CHECK\tHEALTH\tFOUND", func(put func(...any)) {
 				for _, f := range found {
-					put(f.Check, f.Health, f.Found, f.Remedy)
+					put(f.Check, f.Health, f.Found)
+					if f.Remedy != "" {
+						put("", "", "  remedy: "+f.Remedy)
+					}
 				}
 			}); err != nil {
 				return err
@@ -106,6 +110,7 @@ func (f *findings) pool(ctx context.Context, cfg node.Config) {
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
 	cfg.Client, cfg.Name = true, cmp.Or(cfg.Name, visitor())
+	cfg.Gossip, cfg.RPC = freePort(cfg.Gossip), freePort(cfg.RPC)
 	n, err := node.Start(ctx, cfg)
 	if err != nil {
 		f.add("pool", failed, "check that an agent runs at an address of --join, that its ports are open, UDP too, and that --tls and --cluster are its own", "%v", err)
@@ -123,16 +128,21 @@ func (f *findings) pool(ctx context.Context, cfg node.Config) {
 		}
 	}
 	f.add("pool", healthy, "", "%d nodes", len(all))
-	leader, err := n.Leader(ctx)
-	switch {
-	case err != nil:
-		f.add("leader", failed, "start the servers that are missing; if their disks are gone for good see docs/OPERATING.md, When most servers are lost", "%v", err)
-	default:
-		f.add("leader", healthy, "", "%s leads", cmp.Or(leader.Name, leader.ID))
-	}
+	c, err := n.Cluster(ctx)
+	f.quorum(&c, err)
 	f.servers(all)
 	f.versions(all)
 	f.clocks(all)
 	f.reached(ctx, all)
 	f.disks(all)
+}
+
+// freePort returns an address with the same host and any port: an agent may have
+// that which it was.
+func freePort(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return net.JoinHostPort(host, "0")
 }

@@ -46,7 +46,7 @@ func TestTheDoctorLooksAtAMachineAndACluster(t *testing.T) {
 	}
 	judged(t, f, "configuration", healthy, "")
 	judged(t, f, "pool", healthy, "1 nodes")
-	judged(t, f, "leader", healthy, "alice")
+	judged(t, f, "quorum", healthy, "alice leads, and 0 of 1 voters")
 	judged(t, f, "servers", warning, "alice alone")
 	judged(t, f, "versions", healthy, node.Version)
 	judged(t, f, "clocks", healthy, "")
@@ -55,7 +55,7 @@ func TestTheDoctorLooksAtAMachineAndACluster(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the doctor has made the directory")
 	}
-	shows(t, muster(t, n, "doctor"), "CHECK", "REMEDY", "alice leads")
+	shows(t, muster(t, n, "doctor"), "CHECK", "remedy: give three nodes", "alice leads")
 }
 
 func TestTheDoctorFailsIfACheckDoes(t *testing.T) {
@@ -84,7 +84,7 @@ func TestTheDoctorLooksAtCertificates(t *testing.T) {
 		judged(t, f, "certificate", health, "20")
 		judged(t, f, "secrets", healthy, "")
 	}
-	if err := os.Chmod(certs.InDir(dir).Key, 0o644); err != nil { //nolint:gosec // that is what is wrong with it
+	if err := os.Chmod(certs.InDir(dir).Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var f findings
@@ -133,6 +133,13 @@ func TestTheDoctorJudges(t *testing.T) {
 	all[0].RPC = "127.0.0.1:1"
 	f.reached(t.Context(), all[:1])
 	judged(t, f, "addresses", failed, "a at 127.0.0.1:1")
+	three := node.Cluster{Leader: "1", Voters: []node.Voter{{ID: "1", Name: "a", InPool: true}, {ID: "2", Name: "b", InPool: true}, {ID: "3", Name: "c"}}, Why: []string{"server c is not in the pool"}}
+	f = nil
+	f.quorum(&three, nil)
+	judged(t, f, "quorum", warning, "a leads, 2 of 3 voters are there, and 0 more may be lost: server c")
+	f = nil
+	f.quorum(&node.Cluster{}, node.ErrNoLeader)
+	judged(t, f, "quorum", failed, "no leader")
 	f = nil
 	f.servers(nil)
 	judged(t, f, "servers", failed, "no member")

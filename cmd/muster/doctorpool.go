@@ -12,6 +12,29 @@ import (
 	"github.com/musterhq/muster/pkg/node"
 )
 
+// quorum looks at whether somebody leads, and how many voters may yet be lost.
+func (f *findings) quorum(c *node.Cluster, err error) {
+	if err != nil {
+		f.add("quorum", failed, "start the servers that are missing; if their disks are gone for good see docs/OPERATING.md, When most servers are lost", "%v", err)
+		return
+	}
+	there, leader := 0, c.Leader
+	for _, v := range c.Voters {
+		if v.InPool {
+			there++
+		}
+		if v.ID == c.Leader {
+			leader = v.Name
+		}
+	}
+	spare := there - len(c.Voters)/2 - 1
+	if len(c.Why) > 0 {
+		f.add("quorum", warning, "start the servers that are missing, or others in their place", "%s leads, %d of %d voters are there, and %d more may be lost: %s", leader, there, len(c.Voters), max(spare, 0), strings.Join(c.Why, "; "))
+		return
+	}
+	f.add("quorum", healthy, "", "%s leads, and %d of %d voters may be lost", leader, spare, len(c.Voters))
+}
+
 // servers looks at how many hold the state.
 func (f *findings) servers(all []node.About) {
 	var names []string

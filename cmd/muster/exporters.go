@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	prometheusexporter "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -73,7 +74,9 @@ func newExporters(ctx context.Context, name string, show bool, endpoint string, 
 		readers = append(readers, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
 	}
 	if len(readers) > 0 {
-		e.meters = sdkmetric.NewMeterProvider(append(readers, sdkmetric.WithResource(about))...)
+		// Exemplars would need a span where something is counted, and cost more
+		// than the counting.
+		e.meters = sdkmetric.NewMeterProvider(append(readers, sdkmetric.WithResource(about), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))...)
 	}
 	if to.spans {
 		exporter, err := otlptracehttp.New(ctx, to.spanOptions()...)
@@ -100,8 +103,11 @@ func (e *exporters) show() (sdkmetric.Reader, error) {
 }
 
 // metrics answers with the metrics as Prometheus reads them, whatever path it is
-// mounted under.
+// mounted under. It is nil if they are not kept for that.
 func (e *exporters) metrics() http.Handler {
+	if e.shown == nil {
+		return nil
+	}
 	return promhttp.HandlerFor(e.shown, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
 		MaxRequestsInFlight: 8, Timeout: 10 * time.Second, EnableOpenMetrics: true,

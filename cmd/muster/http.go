@@ -103,11 +103,11 @@ type apiServer struct {
 }
 
 // serve begins to serve the API of a node.
-func (f *httpFlags) serve(ctx context.Context, n *node.Node, log *slog.Logger) (*apiServer, error) {
+func (f *httpFlags) serve(ctx context.Context, n *node.Node, metrics http.Handler, log *slog.Logger) (*apiServer, error) {
 	if f.addr == none {
 		return nil, nil
 	}
-	h, err := gateway.Handler(n, gateway.Config{Tokens: f.access == accessTokens, BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Logger: log})
+	h, err := gateway.Handler(n, gateway.Config{Tokens: f.access == accessTokens, BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Metrics: metrics, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("--http-base: %w: %w", err, errUsage)
 	}

@@ -48,6 +48,8 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
+
+		PersistentPreRunE: settle,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("there is no command %q: %w", args[0], errUsage)
@@ -58,7 +60,7 @@ func command() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
 	root.AddCommand(agentCommand(), devCommand(), demoCommand(), submitCommand(), nodeCommand(), runCommand(), jobCommand(), namespaceCommand(),
 		eventCommand(), triggerCommand(), tlsCommand(), tokenCommand(), auditCommand(), backupCommand(), restoreCommand(),
-		doctorCommand(), readyCommand(), benchCommand(), versionCommand())
+		doctorCommand(), configCommand(), readyCommand(), benchCommand(), versionCommand())
 	return root
 }
 

@@ -50,7 +50,8 @@ func materials(w io.Writer, info *debug.BuildInfo) error {
 	for _, s := range info.Settings {
 		program.Properties = append(program.Properties, property{"go:build:" + s.Key, s.Value})
 	}
-	all := []material{module("library", "std", strings.TrimPrefix(about.Go, "go"), "")}
+	all := make([]material, 0, 1+len(info.Deps))
+	all = append(all, module("library", "std", strings.TrimPrefix(about.Go, "go"), ""))
 	for _, m := range info.Deps {
 		if m.Replace != nil {
 			m = m.Replace

@@ -149,7 +149,7 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 }
 
 func rolesText(roles map[string]job.Role) string {
-	var all []string
+	all := make([]string, 0, len(roles))
 	for _, namespace := range slices.Sorted(maps.Keys(roles)) {
 		all = append(all, namespace+"="+string(roles[namespace]))
 	}

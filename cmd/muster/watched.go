@@ -63,14 +63,15 @@ type watchman struct {
 	done      chan error // nil if nobody can ask
 }
 
-// begin begins to watch over the node that cfg is going to be.
-func (f *watchFlags) begin(ctx context.Context, cfg *node.Config) (*watchman, error) {
+// begin begins to watch over the node that cfg is going to be, whose metrics are
+// shown elsewhere too if api says so.
+func (f *watchFlags) begin(ctx context.Context, cfg *node.Config, api bool) (*watchman, error) {
 	addr, err := f.addr(cfg.Insecure)
 	if err != nil {
 		return nil, err
 	}
 	w := &watchman{}
-	if w.exporters, err = newExporters(ctx, cmp.Or(cfg.Name, hostname()), addr != "", f.otlp, cfg.Logger); err != nil {
+	if w.exporters, err = newExporters(ctx, cmp.Or(cfg.Name, hostname()), addr != "" || api, f.otlp, cfg.Logger); err != nil {
 		return nil, err
 	}
 	w.exporters.provide(cfg)

@@ -91,8 +91,9 @@ var doors = []door{
 	{"github.com/panjf2000/ants", "internal/worker", "attempts are all that needs a pool"},
 	{"github.com/bmatcuk/doublestar", "pkg/node", "which files a glob means is settled once, when a run is planned"},
 	{"github.com/spf13/cobra", "cmd/muster", "flags are the binary's"},
+	{"github.com/spf13/pflag", "cmd/muster", "flags are the binary's, and cobra's are of it"},
 	{"github.com/danielgtaylor/huma", "internal/httpapi", "who embeds a node and mounts no API links none of it"},
-	{"go.yaml.in/yaml", "internal/httpapi", "what people write by hand is read in one place"},
+	{"go.yaml.in/yaml", "internal/httpapi cmd/muster", "what people write by hand is read where it comes in: bodies and job files, and settings"},
 
 	{"go.opentelemetry.io/otel/sdk", "cmd/muster", "an embedder brings an SDK of his own, or none"},
 	{"go.opentelemetry.io/otel/exporters", "cmd/muster", "an embedder brings exporters of his own, or none"},

@@ -119,18 +119,47 @@ func bearer(header string) string {
 
 // refuse answers with the problem that an error is.
 func (a *server) refuse(ctx huma.Context, err error) {
+	p := refusal(err)
+	if p.Status == http.StatusUnauthorized {
+		ctx.SetHeader("WWW-Authenticate", "Bearer")
+	}
+	ctx.SetHeader("Content-Type", "application/problem+json")
+	ctx.SetStatus(p.Status)
+	_ = huma.DefaultJSONFormat.Marshal(ctx.BodyWriter(), p)
+}
+
+// refusal returns the problem that an error is.
+func refusal(err error) *huma.ErrorModel {
 	code := codeOf(err)
 	status, known := statuses[code]
 	if !known {
 		status, code = http.StatusInternalServerError, "internal"
 	}
-	if status == http.StatusUnauthorized {
-		ctx.SetHeader("WWW-Authenticate", "Bearer")
+	return problem(status, code, said(err))
+}
+
+// guarded lets those at what is no operation of the API who may look at all
+// namespaces: it tells of all of them.
+func (a *server) guarded(h http.Handler) http.Handler {
+	if a.access == nil {
+		return h
 	}
-	p := problem(status, code, said(err))
-	ctx.SetHeader("Content-Type", "application/problem+json")
-	ctx.SetStatus(status)
-	_ = huma.DefaultJSONFormat.Marshal(ctx.BodyWriter(), p)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		need := Need{Operation: "metrics", Target: r.URL.Path, Namespace: All, Role: Viewer}
+		caller, err := a.access.Authenticate(r.Context(), bearer(r.Header.Get("Authorization")))
+		if err == nil {
+			err = decided(a.access.Decide(caller, need), &need)
+		}
+		if err == nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		p := refusal(err)
+		if p.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		writeProblem(w, p)
+	})
 }
 
 type (

@@ -21,6 +21,7 @@ type Pool interface {
 	Namespaces
 	Nodes
 	Events
+	Tokens
 }
 
 // Jobs are declared jobs.
@@ -83,4 +84,12 @@ type Nodes interface {
 // Events are things that have happened, told to the cluster.
 type Events interface {
 	Send(ctx context.Context, e job.Event) (api.Sent, error)
+}
+
+// Tokens are who may come in, and who changed what.
+type Tokens interface {
+	CreateToken(ctx context.Context, t job.Token) (made job.Token, text string, err error)
+	Tokens(ctx context.Context) ([]job.Token, error)
+	RevokeToken(ctx context.Context, id string) error
+	Audit(ctx context.Context, q job.AuditQuery) (job.AuditPage, error)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/musterhq/muster/pkg/api"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // Config says how the API is served.
@@ -66,8 +67,8 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: BasePath %q: want a path as in /muster", cfg.BasePath)
 	}
 	a := newServer(&cfg)
-	h := a.routed(cfg.Metrics)
-	h = a.guarded(cfg.Hosts, h)
+	h := traced(a.routed(cfg.Metrics))
+	h = a.ownPages(cfg.Hosts, h)
 	h = zipped(h)
 	h = below(base, cfg.TrustProxy, h)
 	return a.recovered(h), nil
@@ -87,6 +88,7 @@ func newServer(cfg *Config) *server {
 	a.outcomes()
 	a.logs()
 	a.cluster()
+	a.tokens()
 	alsoYAML(a.api.OpenAPI())
 	a.document()
 	return a
@@ -97,6 +99,7 @@ func described() huma.Config {
 	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[api.Problem]())
 	schemas.RegisterTypeAlias(reflect.TypeFor[api.Duration](), reflect.TypeFor[duration]())
+	schemas.RegisterTypeAlias(reflect.TypeFor[job.Role](), reflect.TypeFor[role]())
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -145,7 +148,7 @@ const durationPattern = `^-?(0|([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6})
 func (a *server) routed(metrics http.Handler) http.Handler {
 	a.health()
 	if metrics != nil {
-		a.mux.Handle("GET /metrics", metrics)
+		a.mux.Handle("GET /metrics", a.guarded(metrics))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := a.mux.Handler(r)

@@ -97,25 +97,25 @@ func writeBackup(dst io.Writer, m job.Manifest, v *store.Snapshot) error {
 // store.ErrCorrupt if any byte is not as it was written, and ErrBroken if a
 // newer version of the program wrote it.
 func CheckBackup(src io.Reader) (job.Manifest, error) {
-	return scanBackup(src, func(_, _ []byte) error { return nil })
-}
-
-// scanBackup calls each for every record of a backup, valid during the call. It
-// is known whether the backup is whole once it returns.
-func scanBackup(src io.Reader, each func(key, value []byte) error) (job.Manifest, error) {
 	m, err := readManifest(src)
 	if err != nil {
 		return m, err
 	}
+	return m, scanState(src, &m, func(_, _ []byte) error { return nil })
+}
+
+// scanState calls each for every record of what comes behind the manifest, valid
+// during the call. It is known whether the backup is whole once it returns.
+func scanState(src io.Reader, m *job.Manifest, each func(key, value []byte) error) error {
 	at, sum, err := scanImage(src, each)
 	switch {
 	case err != nil:
-		return m, fmt.Errorf("state: backup: %w", err)
+		return fmt.Errorf("state: backup: %w", err)
 	case at.Index != m.Index:
-		return m, fmt.Errorf("state: backup: it says that it ends with entry %d, and ends with %d: %w", m.Index, at.Index, store.ErrCorrupt)
+		return fmt.Errorf("state: backup: it says that it ends with entry %d, and ends with %d: %w", m.Index, at.Index, store.ErrCorrupt)
 	}
 	m.SHA256 = hex.EncodeToString(sum)
-	return m, nil
+	return nil
 }
 
 // readManifest reads what comes before the snapshot.
@@ -147,7 +147,10 @@ func readManifest(src io.Reader) (m job.Manifest, err error) {
 		return damaged("it ends early")
 	}
 	body, sum := rest[:n], rest[n:]
-	if want := sha256.Sum256(append(head, body...)); !bytes.Equal(sum, want[:]) {
+	want := sha256.New()
+	want.Write(head)
+	want.Write(body)
+	if !bytes.Equal(sum, want.Sum(nil)) {
 		return damaged("the checksum of its manifest does not hold")
 	}
 	if err := json.Unmarshal(body, &m); err != nil {

@@ -26,27 +26,25 @@ const restoring = ".restoring"
 
 // Restore makes dir, which must not be there, the directory of a server id that
 // is the only voter of a new cluster with the state that a backup holds. The
-// backup is checked to its last byte first. At is when this is, by which the new
-// cluster is told from others. A crash leaves nothing, or all.
-func Restore(dir, id string, backup io.ReadSeeker, at time.Time, log *slog.Logger) (m job.Manifest, cluster string, err error) {
+// backup is checked to its last byte before the directory has its name. At is when
+// this is, by which the new cluster is told from others. A crash leaves nothing
+// that counts, or all.
+func Restore(dir, id string, backup io.Reader, at time.Time, log *slog.Logger) (m job.Manifest, cluster string, err error) {
 	if err := checkName("server", id); err != nil {
 		return m, "", err
 	}
 	if err := vacant(dir); err != nil {
 		return m, "", err
 	}
-	if m, err = CheckBackup(backup); err != nil {
+	if m, err = readManifest(backup); err != nil {
 		return m, "", err
-	}
-	if _, err := backup.Seek(0, io.SeekStart); err != nil {
-		return m, "", fmt.Errorf("state: restore: %w", err)
 	}
 	tmp := dir + restoring
 	if err := os.RemoveAll(tmp); err != nil {
 		return m, "", fmt.Errorf("state: restore: %w", err)
 	}
 	cluster = mint(m.Cluster, id, m.Index, at)
-	if err := lay(tmp, id, cluster, backup, log); err != nil {
+	if err := lay(tmp, id, cluster, &m, backup, log); err != nil {
 		return m, "", errors.Join(fmt.Errorf("state: restore: %w", err), os.RemoveAll(tmp))
 	}
 	if err := os.Rename(tmp, dir); err != nil {
@@ -66,13 +64,10 @@ func vacant(dir string) error {
 	return nil
 }
 
-// lay writes what a server finds that has a snapshot and no log behind it.
-func lay(dir, id, cluster string, backup io.Reader, log *slog.Logger) error {
+// lay writes what a server finds that has a snapshot and no log behind it. What
+// is left to read of the backup is its snapshot.
+func lay(dir, id, cluster string, m *job.Manifest, backup io.Reader, log *slog.Logger) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	m, err := readManifest(backup)
-	if err != nil {
 		return err
 	}
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(dir, 1, newRaftLogger(log))
@@ -104,12 +99,13 @@ func lay(dir, id, cluster string, backup io.Reader, log *slog.Logger) error {
 	)
 }
 
-// reword copies the snapshot of a backup and gives it the ID of the new cluster.
-func reword(dst io.Writer, src io.Reader, m job.Manifest, cluster string) error {
+// reword copies the snapshot of a backup, which it checks, and gives it the ID of
+// the new cluster.
+func reword(dst io.Writer, src io.Reader, m *job.Manifest, cluster string) error {
 	w := newImageWriter(dst)
 	w.header(cursor{m.Index, allDone})
 	done := false // the origin is there
-	_, _, err := scanImage(src, func(key, value []byte) error {
+	err := scanState(src, m, func(key, value []byte) error {
 		switch string(key) {
 		case string(cursorKey):
 			value = cursor{m.Index, allDone}.bytes()

@@ -194,6 +194,7 @@ type Processor struct {
 	Name     string `msgpack:"n"`
 	Version  string `msgpack:"v,omitempty"`
 	Keyed    bool   `msgpack:"k,omitempty"`
+	Combines bool   `msgpack:"c,omitempty"` // keyed, and values of a key become one before they leave
 	Prepares bool   `msgpack:"b,omitempty"`
 	Reduces  bool   `msgpack:"r,omitempty"`
 }

@@ -52,7 +52,7 @@ type Input struct {
 	Values     []any    `json:"values,omitempty" doc:"Inline inputs, one record each. They are not shown again: what is declared with them is to be declared with them again."`
 	Globs      []string `json:"globs,omitempty" doc:"Names of files that every node sees, with * and **."`
 	Whole      bool     `json:"whole,omitempty" doc:"Makes each file one record instead of each line."`
-	SplitBytes int64    `json:"split_bytes,omitempty" minimum:"0" doc:"How much of the files one map task gets. 0 means 16 MiB."`
+	SplitBytes int64    `json:"split_bytes,omitempty" minimum:"0" doc:"How much of the files one map task gets. 0 means 16 MiB, and up to 128 MiB of large files where values are combined."`
 }
 
 // UnmarshalJSON reads an input whose values are what they are in Go: a number

@@ -132,6 +132,11 @@ func callAll(t *testing.T, c *client.Client) {
 	must(c.ListNamespaces(ctx))
 	must(c.PutNamespace(ctx, ns, []job.Limit{{Running: 10}}))
 	must(c.GetNamespace(ctx, ns))
+	tok, err := c.CreateToken(ctx, api.NewToken{Name: "ci", Roles: map[string]job.Role{ns: job.Viewer}, Expires: now.Add(time.Hour)})
+	must(tok, err)
+	must(c.ListTokens(ctx))
+	must(nil, c.RevokeToken(ctx, tok.ID))
+	must(c.ListAudit(ctx, job.AuditQuery{Who: "x", Verb: "job.put", Namespace: ns, Object: "j", Since: now.Add(-time.Hour), Until: now, Cursor: strings.Repeat("0", 24), Limit: 1}))
 	must(c.SendEvent(ctx, ns, api.Event{Name: "order.paid", Data: json.RawMessage(`{"amount":5}`)}))
 
 	must(c.CreateJob(ctx, ns, spec))

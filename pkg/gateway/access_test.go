@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/gateway"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -104,4 +106,54 @@ func TestWritesLeaveRecords(t *testing.T) {
 	if page, err := s.node.Audit(t.Context(), job.AuditQuery{}); err != nil || len(page.Records) != 2 {
 		t.Errorf("got %+v, %v, want no records of others", page, err)
 	}
+}
+
+// TestTokensAreMadeAndRevokedOverHTTP has an admin let somebody in and out again,
+// and see who did it.
+func TestTokensAreMadeAndRevokedOverHTTP(t *testing.T) {
+	s := serve(t, gateway.Config{Tokens: true})
+	root, _ := s.as("root", map[string]job.Role{job.AllNamespaces: job.Admin})
+	reports, _ := s.as("boss", map[string]job.Role{"reports": job.Admin}) // of a namespace, not of tokens
+	for _, path := range []string{"/tokens", "/audit"} {
+		s.do("GET", path, "", reports).refuses(403, "forbidden", "")
+	}
+	s.do("POST", "/tokens", `{"name":"x","roles":{"*":"admin"}}`, reports).refuses(403, "forbidden", "")
+	s.do("POST", "/tokens", `{"name":"x","roles":{}}`, root).is(422)
+	s.do("POST", "/tokens", `{"name":"x","roles":{"reports":"king"}}`, root).is(422)
+	s.do("POST", "/tokens", `{"name":"x","roles":{"reports":"viewer"},"expires":"2020-01-01T00:00:00Z"}`, root).refuses(422, "invalid", "body.expires")
+
+	made := into[api.MadeToken](s.do("POST", "/tokens", `{"name":"ci","roles":{"reports":"viewer"}}`, root).is(201))
+	if made.By != "root" || made.Text == "" {
+		t.Errorf("got %+v, want it by root, with its text", made)
+	}
+	ci := "Authorization: Bearer " + made.Text
+	s.do("GET", "/namespaces/reports/jobs", "", ci).is(200)
+	list := s.do("GET", "/tokens", "", root).is(200).says(made.ID)
+	if strings.Contains(string(list.body), made.Text) {
+		t.Errorf("the list has a secret in it: %s", list.body)
+	}
+	s.do("DELETE", "/tokens/"+made.ID, "", root).is(204)
+	s.do("DELETE", "/tokens/"+made.ID, "", root).refuses(404, "no-token", "")
+	s.do("GET", "/namespaces/reports/jobs", "", ci).is(401)
+
+	page := into[job.AuditPage](s.do("GET", "/audit?who=root&verb=token.revoke", "", root).is(200))
+	if len(page.Records) != 2 || page.Records[1].Object != "tokens/"+made.ID || page.Records[1].Outcome != "" || page.Records[0].Outcome != "404 Not Found" {
+		t.Errorf("got %+v, want that root revoked it, and tried again", page.Records)
+	}
+	s.do("GET", "/audit?cursor=x", "", root).refuses(422, "invalid", "")
+}
+
+func TestMetricsTellOnlyThoseWhoMaySeeAllNamespaces(t *testing.T) {
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("runs 1\n")) })
+	s := serve(t, gateway.Config{Tokens: true, Metrics: metrics})
+	path := strings.TrimSuffix(s.url, api.Prefix) + "/metrics"
+	all, _ := s.as("prometheus", map[string]job.Role{job.AllNamespaces: job.Viewer})
+	one, _ := s.as("watch", map[string]job.Role{"reports": job.Viewer})
+	if a := s.do("GET", path, ""); a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("got %d and %v without a token", a.status, a.header)
+	}
+	if a := s.do("GET", path, "", one); a.status != 403 && a.status != 404 {
+		t.Errorf("got %d with the token of one namespace", a.status)
+	}
+	equal(t, "metrics", string(s.do("GET", path, "", all).is(200).body), "runs 1\n")
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/gateway"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // TestNothingThatIsSentBreaksTheServer sends requests by chance, as the
@@ -37,6 +38,10 @@ func TestNothingThatIsSentBreaksTheServer(t *testing.T) {
 	ended, failed, going := s.run("log", ""), s.run("fail", ""), s.run("wait", "")
 	s.over(ended)
 	s.over(failed)
+	token, _, err := s.node.CreateToken(t.Context(), job.Token{Name: "ci", Roles: map[string]job.Role{"default": job.Viewer}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	name := func(path string) string {
 		n, _ := url.PathUnescape(path[strings.LastIndex(path, "/")+1:])
 		return n
@@ -45,6 +50,7 @@ func TestNothingThatIsSentBreaksTheServer(t *testing.T) {
 		"namespace": {"default"}, "job": {"nightly"}, "name": {"nightly", "order.paid", "j"}, "node": {"n0", s.node.ID()},
 		"run": {name(ended), name(failed), name(going)}, "processor": {"echo", "fail", "log", "double"},
 		"when":    {"30 2 * * *", "every 1h", "event order.paid", "upstream all of nightly", "at 2030-01-01T00:00:00Z", "never ever"},
+		"token":   {token.ID},
 		"zone":    {"Europe/Berlin", "UTC"},
 		"cursor":  {"", "YQ", "0.1"},
 		"timeout": {"0s", "1ms", "20ms", "-1s", "1h"},

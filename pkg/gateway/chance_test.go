@@ -100,7 +100,11 @@ func (g *gambler) object(s *schema, depth int) any {
 		}
 	}
 	if extra, ok := s.Additional.(map[string]any); ok && extra["type"] == "string" {
-		out[g.pick(strange)] = g.pick(strange)
+		if words, ok := extra["enum"].([]any); ok {
+			out[g.pick(strange)] = words[g.IntN(len(words))]
+		} else {
+			out[g.pick(strange)] = g.pick(strange)
+		}
 	}
 	return out
 }

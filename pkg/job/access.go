@@ -64,17 +64,17 @@ const (
 // chooses: the field, the value, and what would be right.
 func (t *Token) Validate() error {
 	if t.Name == "" || len(t.Name) > maxTokenName || strings.ContainsFunc(t.Name, isControl) {
-		return fmt.Errorf("job: token Name %.20q: want 1 to %d bytes that say whose it is", t.Name, maxTokenName)
+		return fmt.Errorf("job: Name %.20q of a token: want 1 to %d bytes that say whose it is", t.Name, maxTokenName)
 	}
 	if len(t.Roles) == 0 || len(t.Roles) > maxTokenRoles {
-		return fmt.Errorf("job: token %s has %d Roles: want 1 to %d, as in reports=viewer, or *=admin", t.Name, len(t.Roles), maxTokenRoles)
+		return fmt.Errorf("job: Roles of token %s: %d: want 1 to %d, as in reports=viewer, or *=admin", t.Name, len(t.Roles), maxTokenRoles)
 	}
 	for namespace, role := range t.Roles {
 		if !slices.Contains(Roles, role) {
-			return fmt.Errorf("job: token %s: role %q of namespace %s: want viewer, operator, developer or admin", t.Name, role, namespace)
+			return fmt.Errorf("job: Roles of token %s: %q in namespace %.20q: want viewer, operator, developer or admin", t.Name, role, namespace)
 		}
 		if namespace == "" || len(namespace) > maxTokenName || strings.ContainsFunc(namespace, isControl) {
-			return fmt.Errorf("job: token %s: namespace %.20q: want the name of one, or * for all", t.Name, namespace)
+			return fmt.Errorf("job: Roles of token %s: namespace %.20q: want the name of one, or * for all", t.Name, namespace)
 		}
 	}
 	return nil

@@ -72,12 +72,12 @@ func TestTheFirstTokenIsMadeOnce(t *testing.T) {
 func TestTokensThatMakeNoSenseAreRefused(t *testing.T) {
 	n := start(t, node.Config{Logger: quiet})
 	for text, tok := range map[string]job.Token{
-		"Name":          {Roles: viewer.Roles},
-		"0 Roles":       {Name: "ci"},
-		`role "king"`:   {Name: "ci", Roles: map[string]job.Role{"reports": "king"}},
-		"namespace":     {Name: "ci", Roles: map[string]job.Role{"": job.Viewer}},
-		"in the past":   {Name: "ci", Roles: viewer.Roles, Expires: time.Now().Add(-time.Second)},
-		"say whose it ": {Name: "a\nb", Roles: viewer.Roles},
+		"Name":                          {Roles: viewer.Roles},
+		"ci: 0: want 1":                 {Name: "ci"},
+		`"king" in namespace "reports"`: {Name: "ci", Roles: map[string]job.Role{"reports": "king"}},
+		"namespace":                     {Name: "ci", Roles: map[string]job.Role{"": job.Viewer}},
+		"in the past":                   {Name: "ci", Roles: viewer.Roles, Expires: time.Now().Add(-time.Second)},
+		"say whose it ":                 {Name: "a\nb", Roles: viewer.Roles},
 	} {
 		_, _, err := n.CreateToken(t.Context(), tok)
 		says(t, err, text)
@@ -183,4 +183,20 @@ func TestRecordsAreReadByPages(t *testing.T) {
 	if all != "edcba" {
 		t.Errorf("got %q, want the latest first", all)
 	}
+}
+
+func TestATokenExpires(t *testing.T) {
+	c := nodetest.Start(t, 1, func(_ int, cfg *node.Config) { cfg.Logger = quiet })
+	tok := viewer
+	tok.Expires = time.Now().Add(time.Hour)
+	_, text := created(t, c.Node(0), tok)
+	if _, err := c.Node(0).Authenticate(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	c.Skew(0, 2*time.Hour)
+	_, err := c.Node(0).Authenticate(t.Context(), text)
+	if !errors.Is(err, node.ErrToken) {
+		t.Errorf("got %v, want %v", err, node.ErrToken)
+	}
+	says(t, err, "expired")
 }

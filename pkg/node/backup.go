@@ -93,6 +93,12 @@ type Restored struct {
 // now are those that were missed, for which jobs have their misfire policy.
 func Restore(dir string, backup io.ReadSeeker) (Restored, error) {
 	var r Restored
+	if _, err := CheckBackup(backup); err != nil { // before anything is made
+		return r, err
+	}
+	if _, err := backup.Seek(0, io.SeekStart); err != nil {
+		return r, fmt.Errorf("node: backup: %w", err)
+	}
 	err := inDir(dir, func() (err error) {
 		if r.ID, err = membership.Identity(dir); err != nil {
 			return err
@@ -131,7 +137,7 @@ func inDir(dir string, do func() error) error {
 	}
 	unlock, err := lock(filepath.Join(dir, "lock"))
 	if err != nil {
-		return fmt.Errorf("Dir %q: %w", dir, err)
+		return fmt.Errorf("node: Dir %q: %w", dir, err)
 	}
 	return errors.Join(do(), unlock())
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"os"
@@ -11,9 +12,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/pkg/node"
 )
 
 // plant makes files with the given contents, those called .gz compressed.
@@ -114,6 +117,45 @@ func TestATreeIsNotLeftByItsLinks(t *testing.T) {
 	for _, glob := range []string{"empty/**", "tree/a.txt/**"} {
 		_, err := n.Submit(t.Context(), job.Spec{Processor: "wordcount", Input: job.Lines(filepath.Join(dir, glob))})
 		says(t, err, "Input.Globs", "looked for "+filepath.Join(dir, glob), "correct the pattern")
+	}
+}
+
+// combining counts, and combines what it has counted.
+type combining struct{ wordCount }
+
+func (combining) Combine(a, b int) int { return a + b }
+
+// TestSplitsAreLargeWhereValuesAreCombined looks at how many map tasks there are
+// to be, of runs that have yet to begin.
+func TestSplitsAreLargeWhereValuesAreCombined(t *testing.T) {
+	dir := plant(t, map[string]string{"small.txt": "a b"})
+	for name, size := range map[string]int64{"large": 320 << 20, "huge": 2 << 30} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size)); err != nil { // of nothing but holes
+			t.Fatal(err)
+		}
+	}
+	n := start(t, node.Config{Slots: 2, Processors: mapreduce.Registry{"plain": mapreduce.Of(wordCount{}), "combining": mapreduce.Of(combining{})}})
+	for _, c := range []struct {
+		processor, file string
+		split           int64
+		want            int
+	}{
+		{"plain", "large", 0, 20},
+		{"combining", "large", 0, 8}, // four for each slot
+		{"combining", "huge", 0, 16}, // of 128 MiB
+		{"combining", "large", 32 << 20, 10},
+		{"combining", "small.txt", 0, 1},
+	} {
+		in := job.Lines(filepath.Join(dir, c.file))
+		in.SplitBytes = c.split
+		r, err := n.Submit(t.Context(), job.Spec{Processor: c.processor, Input: in}, node.NotBefore(time.Now().Add(time.Hour)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run, err := r.Get(t.Context()); err != nil || run.Plan.Roots != c.want {
+			t.Errorf("%s of %s: got %d map tasks, %v, want %d", c.processor, c.file, run.Plan.Roots, err, c.want)
+		}
 	}
 }
 

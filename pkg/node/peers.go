@@ -14,7 +14,6 @@ import (
 	"github.com/musterhq/muster/internal/master"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
-	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/membership"
 	"github.com/musterhq/muster/sharding"
 )
@@ -408,11 +407,7 @@ func (n *Node) serveDescribe() {
 		}
 		d.Ahead, d.Within = n.skew.last()
 		for _, name := range slices.Sorted(maps.Keys(n.cfg.Processors)) {
-			powers := mapreduce.PowersOf(n.cfg.Processors[name])
-			d.Processors = append(d.Processors, wire.Processor{
-				Name: name, Version: powers.Version, Keyed: powers.Keyed != nil,
-				Prepares: powers.Before != nil, Reduces: powers.Reduce != nil,
-			})
+			d.Processors = append(d.Processors, describe(name, n.cfg.Processors[name]))
 		}
 		return d, nil
 	})

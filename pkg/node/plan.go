@@ -24,9 +24,13 @@ type planner struct {
 }
 
 const (
-	splitBytes     = 16 << 20 // of input for a map task
-	mapsPerSlot    = 4        // that inline values are spread over
-	maxSample      = 16       // payloads in the sample of a sorted run
+	splitBytes = 16 << 20 // of files for a map task, at least
+	// mostCombined is the same at most, where the values of a key become one
+	// before they leave a task: then few tasks have less to sort, to send and to
+	// merge than many.
+	mostCombined   = 128 << 20
+	mapsPerSlot    = 4  // that an input is spread over
+	maxSample      = 16 // payloads in the sample of a sorted run
 	defaultMaxPart = 256
 )
 
@@ -131,7 +135,7 @@ func (p *planner) tasks(info wire.Processor) error {
 	case job.Broadcast:
 		return p.everywhere()
 	}
-	return p.keyed()
+	return p.keyed(info)
 }
 
 func (p *planner) shards() error {
@@ -166,7 +170,7 @@ func (p *planner) everywhere() error {
 }
 
 // keyed packs the map tasks of a keyed run.
-func (p *planner) keyed() error {
+func (p *planner) keyed(info wire.Processor) error {
 	spec, slots := &p.run.Spec, 0
 	p.run.Plan.Keyed = true
 	fit, _ := p.n.eligible(p.run) // none is no reason to refuse: the run waits
@@ -181,8 +185,10 @@ func (p *planner) keyed() error {
 	switch {
 	case none(spec.Input):
 		err = p.add(nil)
+	case len(spec.Input.Globs) > 0 && info.Combines:
+		err = p.files(max(slots, 1)*mapsPerSlot, mapreduce.SplitPayload)
 	case len(spec.Input.Globs) > 0:
-		err = p.files(mapreduce.SplitPayload)
+		err = p.files(0, mapreduce.SplitPayload)
 	default:
 		err = p.values(max(slots, 1) * mapsPerSlot)
 	}
@@ -236,7 +242,7 @@ func (p *planner) values(n int) error {
 func (p *planner) input() error {
 	in := &p.run.Spec.Input
 	if len(in.Globs) > 0 {
-		return p.files(func(s mapreduce.Split) ([]byte, error) { return mapreduce.Encode(s) })
+		return p.files(0, func(s mapreduce.Split) ([]byte, error) { return mapreduce.Encode(s) })
 	}
 	for i, v := range in.Values {
 		b, err := encodeValue(i, v, wire.MaxPayload)
@@ -265,8 +271,9 @@ func encodeValue(i int, v any, limit int) ([]byte, error) {
 	return b, nil
 }
 
-// files packs one task per split of the files that the globs match.
-func (p *planner) files(payload func(mapreduce.Split) ([]byte, error)) error {
+// files packs one task per split of the files that the globs match: some n tasks,
+// as far as splits may be so large, or as many as it takes if n is 0.
+func (p *planner) files(n int, payload func(mapreduce.Split) ([]byte, error)) error {
 	in := &p.run.Spec.Input
 	paths, sizes, err := expand(in.Globs)
 	if err != nil {
@@ -275,6 +282,13 @@ func (p *planner) files(payload func(mapreduce.Split) ([]byte, error)) error {
 	target := in.SplitBytes
 	if target == 0 {
 		target = splitBytes
+		if n > 0 {
+			var all int64
+			for _, size := range sizes {
+				all += size
+			}
+			target = min(max(all/int64(n), splitBytes), mostCombined)
+		}
 	}
 	whole := func(i int) bool { return in.Whole || strings.HasSuffix(paths[i], ".gz") }
 	for _, pieces := range sharding.Split(sizes, target, whole) {

@@ -173,11 +173,7 @@ func (n *Node) processor(ctx context.Context, name string) (wire.Processor, erro
 		changed := n.peers.changed
 		n.peers.mu.Unlock()
 		if p, ok := n.cfg.Processors[name]; ok {
-			powers := mapreduce.PowersOf(p)
-			return wire.Processor{
-				Name: name, Version: powers.Version, Keyed: powers.Keyed != nil,
-				Prepares: powers.Before != nil, Reduces: powers.Reduce != nil,
-			}, nil
+			return describe(name, p), nil
 		}
 		peers, names := n.peers.list(), map[string]bool{}
 		for _, k := range peers {
@@ -197,6 +193,15 @@ func (n *Node) processor(ctx context.Context, name string) (wire.Processor, erro
 		case <-ctx.Done():
 			return wire.Processor{}, unknown
 		}
+	}
+}
+
+// describe says what members tell each other of a processor.
+func describe(name string, p mapreduce.Processor) wire.Processor {
+	powers := mapreduce.PowersOf(p)
+	return wire.Processor{
+		Name: name, Version: powers.Version, Prepares: powers.Before != nil, Reduces: powers.Reduce != nil,
+		Keyed: powers.Keyed != nil, Combines: powers.Keyed != nil && powers.Keyed.CanCombine(),
 	}
 }
 

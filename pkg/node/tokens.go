@@ -46,7 +46,7 @@ func (n *Node) newToken(ctx context.Context, t job.Token, first bool) (job.Token
 	}
 	now := n.wall().UTC()
 	if !t.Expires.IsZero() && !t.Expires.After(now) {
-		return t, "", fmt.Errorf("node: token %s: Expires %s is in the past: want a time to come, or none", t.Name, t.Expires.Format(time.RFC3339))
+		return t, "", fmt.Errorf("node: Expires %s of token %s is in the past: want a time to come, or none", t.Expires.Format(time.RFC3339), t.Name)
 	}
 	var random [access.IDSize + access.SecretSize]byte
 	_, _ = rand.Read(random[:]) // which never fails

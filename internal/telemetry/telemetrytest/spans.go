@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -40,6 +41,10 @@ func (s *Spans) Named(name string) []*Span {
 // Tracer returns a tracer whose spans are kept.
 func (s *Spans) Tracer(string, ...trace.TracerOption) trace.Tracer { return tracer{of: s} }
 
+// last is the number of the last span: those of several providers, as nodes in
+// one test have them, differ too.
+var last atomic.Uint64
+
 type tracer struct {
 	noop.Tracer
 	of *Spans
@@ -52,10 +57,10 @@ func (t tracer) Start(ctx context.Context, name string, options ...trace.SpanSta
 	t.of.mu.Lock()
 	defer t.of.mu.Unlock()
 	t.of.all = append(t.of.all, k)
-	self := trace.SpanContextConfig{TraceID: k.Parent.TraceID()}
-	binary.BigEndian.PutUint64(self.SpanID[:], uint64(len(t.of.all)))
+	self, n := trace.SpanContextConfig{TraceID: k.Parent.TraceID()}, last.Add(1)
+	binary.BigEndian.PutUint64(self.SpanID[:], n)
 	if !self.TraceID.IsValid() {
-		binary.BigEndian.PutUint64(self.TraceID[8:], uint64(len(t.of.all)))
+		binary.BigEndian.PutUint64(self.TraceID[8:], n)
 	}
 	if !t.of.Deaf {
 		self.TraceFlags = trace.FlagsSampled
