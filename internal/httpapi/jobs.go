@@ -48,7 +48,7 @@ func (a *server) jobs() {
 	register(a, o, a.resumeJob)
 	register(a, get("listRevisions", oneJob+"/revisions", "jobs", "Show what a job has been declared as, the present revision first"), a.listRevisions)
 	register(a, get("nextFires", oneJob+"/next", "jobs", "Show when a job is due next"), a.nextFires)
-	register(a, write(Operator, "backfillJob", http.MethodPost, oneJob+"/backfill", "jobs", "Make runs for past fires of a job, at most 1000 at a time"), a.backfillJob)
+	register(a, write(Developer, "backfillJob", http.MethodPost, oneJob+"/backfill", "jobs", "Make runs for past fires of a job, at most 1000 at a time"), a.backfillJob)
 	a.bulkJobs()
 }
 
