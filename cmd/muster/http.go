@@ -107,9 +107,7 @@ func (f *httpFlags) serve(ctx context.Context, n *node.Node, metrics http.Handle
 	if f.addr == none {
 		return nil, nil
 	}
-	h, err := gateway.Handler(n, gateway.Config{
-		Tokens: f.access == accessTokens, BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Metrics: metrics, Logger: log,
-	})
+	h, err := gateway.Handler(n, gateway.Config{Tokens: f.access == accessTokens, BasePath: f.base, TrustProxy: f.proxy, Hosts: f.hosts, Metrics: metrics, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("--http-base: %w: %w", err, errUsage)
 	}

@@ -11,8 +11,8 @@ import (
 // A browser sends what any page tells it to, also to addresses that only this
 // machine reaches. What comes from the page of somebody else is refused.
 
-// sameOrigin refuses what a browser sends for the page of another.
-func (a *server) sameOrigin(hosts []string, h http.Handler) http.Handler {
+// ownPages refuses what a browser sends for the page of another.
+func (a *server) ownPages(hosts []string, h http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, problem(http.StatusForbidden, "cross-origin", "a browser sent this for the page of another: send it from a page of the same origin, or from no browser"))

@@ -30,7 +30,7 @@ func (a *server) jobs() {
 	register(a, get("listJobs", jobsPath, "jobs", "List jobs in the order of their names"), a.listJobs)
 	o := write(Developer, "createJob", http.MethodPost, jobsPath, "jobs", "Declare a job that there is not")
 	o.body, o.status = maxSpec, http.StatusCreated
-	o.text = "Declaring again what is there already, unchanged, answers 200 with it."
+	o.text = "Declared again, and exactly so, it is the job that there is. Another one of the name is refused."
 	register(a, o, a.createJob)
 	register(a, get("getJob", oneJob, "jobs", "Show a job and what became of its fires"), a.getJob)
 	o = write(Developer, "putJob", http.MethodPut, oneJob, "jobs", "Declare a job, or change the one of that name")
@@ -48,7 +48,7 @@ func (a *server) jobs() {
 	register(a, o, a.resumeJob)
 	register(a, get("listRevisions", oneJob+"/revisions", "jobs", "Show what a job has been declared as, the present revision first"), a.listRevisions)
 	register(a, get("nextFires", oneJob+"/next", "jobs", "Show when a job is due next"), a.nextFires)
-	register(a, write(Operator, "backfillJob", http.MethodPost, oneJob+"/backfill", "jobs", "Make runs for past fires of a job, at most 1000 at a time"), a.backfillJob)
+	register(a, write(Developer, "backfillJob", http.MethodPost, oneJob+"/backfill", "jobs", "Make runs for past fires of a job, at most 1000 at a time"), a.backfillJob)
 	a.bulkJobs()
 }
 
@@ -97,21 +97,11 @@ func (a *server) createJob(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	status := http.StatusCreated
-	switch old, err := a.pool.Job(ctx, in.Namespace, spec.Name); {
-	case err == nil && !same(&old.Spec, &spec):
-		p := problem(http.StatusConflict, "exists", "there is a job of that name, which is another one: change it with PUT, or choose another name")
-		return nil, p
-	case err == nil:
-		status = http.StatusOK
-	case codeOf(err) != "no-job":
-		return nil, err
-	}
-	d, err := a.pool.PutJob(ctx, spec, 0)
+	d, err := a.pool.CreateJob(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	out := tagged(&d, status)
+	out := tagged(&d, http.StatusCreated)
 	out.Location = "jobs/" + url.PathEscape(d.Spec.Name)
 	return out, nil
 }

@@ -68,7 +68,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	a := newServer(&cfg)
 	h := traced(a.routed(cfg.Metrics))
-	h = a.sameOrigin(cfg.Hosts, h)
+	h = a.ownPages(cfg.Hosts, h)
 	h = zipped(h)
 	h = below(base, cfg.TrustProxy, h)
 	return a.recovered(h), nil

@@ -143,6 +143,7 @@ type PutJobRequest struct {
 	Spec   job.Spec `msgpack:"s"`
 	Chunks [][]byte `msgpack:"c,omitempty"`
 	Expect uint64   `msgpack:"e,omitempty"` // revision
+	New    bool     `msgpack:"n,omitempty"` // refuse if there is another one of the name
 }
 
 // JobPage asks for the jobs after one, in the order of their names.

@@ -1,7 +1,10 @@
 package gateway_test
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/musterhq/muster/pkg/api"
@@ -16,7 +19,7 @@ func TestAJobFromItsDeclarationToItsEnd(t *testing.T) {
 	a := s.do("POST", jobs, `{"name":"nightly","processor":"echo","params":"a","schedule":{"when":"30 2 * * *","zone":"Europe/Berlin"}}`).is(201)
 	equal(t, "tag", a.header.Get("ETag"), `"1"`)
 	equal(t, "location", a.header.Get("Location"), "jobs/nightly")
-	s.do("POST", jobs, `{"name":"nightly","processor":"echo","params":"a","schedule":{"when":"30 2 * * *","zone":"Europe/Berlin"}}`).is(200)
+	s.do("POST", jobs, `{"name":"nightly","processor":"echo","params":"a","schedule":{"when":"30 2 * * *","zone":"Europe/Berlin"}}`).is(201)
 	s.do("POST", jobs, `{"name":"nightly","processor":"echo"}`).refuses(409, "exists", "")
 
 	d := into[api.Job](s.do("GET", jobs+"/nightly", "").is(200))
@@ -50,6 +53,34 @@ func TestAJobFromItsDeclarationToItsEnd(t *testing.T) {
 	s.do("DELETE", jobs+"/nightly", "").refuses(404, "no-job", "")
 	s.do("GET", jobs+"/nightly", "").refuses(404, "no-job", "")
 	s.do("POST", jobs+"/nightly/pause", "").refuses(404, "no-job", "")
+}
+
+// TestOneOfManyWhoCreateAJobDoes has several create a job of one name, each
+// another one, while others change it.
+func TestOneOfManyWhoCreateAJobDoes(t *testing.T) {
+	s := serve(t, gateway.Config{})
+	for round := range 5 {
+		path := fmt.Sprintf("%s/race%d", jobs, round)
+		made := make([]int, 6)
+		var wg sync.WaitGroup
+		for i := range made {
+			wg.Go(func() {
+				body := fmt.Sprintf(`{"name":"race%d","processor":"echo","params":"%d","input":{"values":[%d]},"schedule":{"when":"every 1h","start":"2027-01-01T00:00:00Z"}}`, round, i, i)
+				for range 2 { // which says the same twice
+					made[i] = s.do("POST", jobs, body).status
+				}
+			})
+		}
+		wg.Wait()
+		d := into[api.Job](s.do("GET", path, "").is(200))
+		won, _ := strconv.Atoi(d.Spec.Params)
+		for i, status := range made {
+			if want := map[bool]int{true: 201, false: 409}[i == won]; status != want {
+				t.Errorf("round %d: %d got %d, want %d: %d is what is there", round, i, status, want, won)
+			}
+		}
+		equal(t, "revision", d.Revision, 1)
+	}
 }
 
 func TestJobsComePageByPage(t *testing.T) {

@@ -27,11 +27,22 @@ var errNoJob error = &coded{"no-job", "node: no such job"}
 // If expect is not zero the job must be at that revision; otherwise nothing is
 // changed and the error is ErrRevision.
 func (n *Node) PutJob(ctx context.Context, spec job.Spec, expect uint64) (job.Declared, error) {
+	return n.declare(ctx, spec, wire.PutJobRequest{Expect: expect})
+}
+
+// CreateJob declares a job that there is not. One that is declared already, and
+// exactly so, is returned as it is, so that it may be repeated; of another one
+// of the name nothing is changed and the error is ErrExists.
+func (n *Node) CreateJob(ctx context.Context, spec job.Spec) (job.Declared, error) {
+	return n.declare(ctx, spec, wire.PutJobRequest{New: true})
+}
+
+func (n *Node) declare(ctx context.Context, spec job.Spec, put wire.PutJobRequest) (job.Declared, error) {
 	spec = spec.WithDefaults()
 	if err := n.checkJob(&spec); err != nil {
 		return job.Declared{}, err
 	}
-	put := wire.PutJobRequest{Spec: spec, Expect: expect}
+	put.Spec = spec
 	if spec.Input.Values != nil {
 		run := job.Run{Spec: spec}
 		p, err := n.plan(ctx, &run)
@@ -58,6 +69,9 @@ const maxJobInput = 1 << 20
 // somebody changed it since. Nothing was changed.
 var ErrRevision error = &coded{"revision", "node: the job was changed meanwhile"}
 
+// ErrExists says that there is another job of the name. Nothing was changed.
+var ErrExists error = &coded{"exists", "node: there is another job of that name"}
+
 func (n *Node) checkJob(spec *job.Spec) error {
 	if err := spec.Validate(); err != nil {
 		return err
@@ -77,6 +91,8 @@ func explainJob(namespace, name string, err error) error {
 		return nil
 	case is(err, state.ErrNoJob):
 		return fmt.Errorf("%w: %s/%s: see Jobs for those there are", ErrNoJob, namespace, name)
+	case is(err, state.ErrExists):
+		return fmt.Errorf("%w: %w", ErrExists, plain(err))
 	case is(err, state.ErrRevision):
 		return fmt.Errorf("%w: %s/%s: %w", ErrRevision, namespace, name, plain(err))
 	}

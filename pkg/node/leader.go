@@ -31,7 +31,8 @@ type leader struct {
 
 	audited atomic.Int64 // how much of what was asked for this leader has recorded
 
-	retries chan struct{} // holds one while the next attempt of a run is written
+	declares sync.RWMutex  // held for itself by who declares a job only if there is none
+	retries  chan struct{} // holds one while the next attempt of a run is written
 
 	mu      sync.Mutex
 	runs    map[job.RunID]string          // who conducts what has begun, by ID, or "" between two; guarded by mu

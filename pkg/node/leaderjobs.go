@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -26,11 +27,44 @@ func (l *leader) putJob(ctx context.Context, p wire.PutJobRequest) (job.Declared
 		// known yet; the clock finds out when it settles the job.
 		wake = now
 	}
+	if p.New {
+		l.declares.Lock() // against those who change what there is not yet
+		defer l.declares.Unlock()
+		if d, err := l.asDeclared(&p); !is(err, state.ErrNoJob) {
+			return l.declared(d), err
+		}
+	} else {
+		l.declares.RLock()
+		defer l.declares.RUnlock()
+	}
 	d, err := l.state.PutJob(ctx, p.Spec, p.Chunks, wake, p.Expect)
 	if err == nil {
 		l.clock.wake()
 	}
 	return l.declared(d), err
+}
+
+// asDeclared returns a job that is declared already as p says, and refuses one
+// that is declared otherwise.
+func (l *leader) asDeclared(p *wire.PutJobRequest) (job.Declared, error) {
+	ns, name := p.Spec.Namespace, p.Spec.Name
+	d, err := l.state.Job(ns, name)
+	if err != nil {
+		return d, err
+	}
+	chunks, err := l.state.JobChunks(ns, name)
+	if err != nil {
+		return d, err
+	}
+	has, err := wire.EncodeRecord(d.Spec)
+	if err != nil {
+		return d, err
+	}
+	wants, err := wire.EncodeRecord(p.Spec)
+	if err == nil && !(bytes.Equal(has, wants) && slices.EqualFunc(chunks, p.Chunks, bytes.Equal)) {
+		err = fmt.Errorf("%w: job %s/%s is another one, at revision %d: change it, or choose another name", state.ErrExists, ns, name, d.Revision)
+	}
+	return d, err
 }
 
 // acyclic refuses a job that would be due because of itself. Two that are
