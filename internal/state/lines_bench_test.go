@@ -1,6 +1,7 @@
 package state
 
 import (
+	"flag"
 	"fmt"
 	"runtime"
 	"testing"
@@ -9,6 +10,18 @@ import (
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
+
+// most adds sizes to the benchmarks that fill a store, up to so many runs. Ten
+// million take minutes and several GB of disk.
+var most = flag.Int("most", 1_000_000, "runs that wait in the largest benchmark")
+
+// sizes returns how many runs wait, ten times as many each time.
+func sizes() (all []int) {
+	for n := 100_000; n <= *most; n *= 10 {
+		all = append(all, n)
+	}
+	return all
+}
 
 // waitingRuns fills a store with runs that wait: for a time, or for a master
 // in so many lines.
@@ -69,7 +82,7 @@ func heap() uint64 {
 // many wait, in one line and in as many as a tenth of them, after a tenth has
 // begun.
 func BenchmarkWaiting(b *testing.B) {
-	for _, n := range []int{100_000, 1_000_000} {
+	for _, n := range sizes() {
 		for _, lines := range []int{1, n / 10} {
 			b.Run(fmt.Sprintf("runs=%d/lines=%d", n, lines), func(b *testing.B) { benchWaiting(b, n, lines) })
 		}
@@ -126,7 +139,7 @@ func benchWaiting(b *testing.B, n, lines int) {
 // where many wait for their time, and to let them wait for a master, after a
 // tenth of them has come due.
 func BenchmarkDelayed(b *testing.B) {
-	for _, n := range []int{100_000, 1_000_000} {
+	for _, n := range sizes() {
 		b.Run(fmt.Sprintf("runs=%d", n), func(b *testing.B) {
 			s, mib := rested(b, func(f *fsm) { waitingRuns(b, f, n, 1, true) })
 			const page = 256

@@ -63,29 +63,29 @@ func TestNothingThatIsSentBreaksTheServer(t *testing.T) {
 		paths = append(paths, path)
 	}
 	slices.Sort(paths) // so that the seed says all
-	for range each {
+	for round := range each {
 		for _, path := range paths {
 			for _, method := range []string{"get", "put", "post", "delete"} {
 				op := doc.Paths[path][method]
 				if op == nil || op.ID == "drainNode" {
 					continue // it is the only one, and nothing would come to an end
 				}
-				for _, bad := range []bool{false, true} {
+				send := func(bad bool) {
 					if status := s.try(g, strings.ToUpper(method), path, op, bad); status < 300 {
 						done[op.ID]++
-					} else {
-						done[op.ID] += 0
 					}
 					if op.ID == "deleteJob" || op.ID == "putJob" {
 						s.do("PUT", "/namespaces/default/jobs/nightly", nightly)
 					}
 				}
+				send(false)
+				send(true)
+				for more := 0; round == each-1 && done[op.ID] == 0; more++ { // chance may be against some
+					if send(false); more == 1000 {
+						t.Fatalf("%s: no request was carried out: there is nothing in this that it understands", op.ID)
+					}
+				}
 			}
-		}
-	}
-	for id, n := range done {
-		if n == 0 {
-			t.Errorf("%s: no request was carried out: there is nothing in this that it understands", id)
 		}
 	}
 	t.Logf("carried out: %v", done)
