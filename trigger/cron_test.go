@@ -130,7 +130,7 @@ func TestCronRefusesWithFieldValueAndRemedy(t *testing.T) {
 		{"0 0 0 1 1 * H", "H would be once"},
 		{"H(5-2) * * * *", "range that goes up"},
 		{"Hx * * * *", "want H, H(0-29) or H/15"},
-		{"TZ=Mars/Olympus 0 0 * * *", `zone "Mars/Olympus"`},
+		{"TZ=Mars/Olympus 0 0 * * *", `Zone "Mars/Olympus"`},
 		{"TZ=Local 0 0 * * *", "differs from machine to machine"},
 		{"TZ= 0 0 * * *", "want a value"},
 		{"GAP=jump 0 0 * * *", "want shift or skip"},

@@ -88,7 +88,7 @@ func TestBadSchedulesAreRefusedByFieldValueAndRemedy(t *testing.T) {
 		{Schedule{When: "0 0 0 1 1 ? 2040"}, "never due within eight years"},
 		{Schedule{When: "0 0 0 1 1 ? 1950"}, `year "1950"`},
 		{Schedule{When: "every 0s"}, "want whole seconds"},
-		{Schedule{When: "0 0 * * *", Zone: "Europe/Atlantis"}, `zone "Europe/Atlantis": want a name of the IANA`},
+		{Schedule{When: "0 0 * * *", Zone: "Europe/Atlantis"}, `Zone "Europe/Atlantis": want a name of the IANA`},
 		{Schedule{When: "TZ=Europe/Rome 0 0 * * *", Zone: "Europe/Berlin"}, `Zone "Europe/Berlin": When says "Europe/Rome"`},
 		{Schedule{When: "0 0 * * *", Start: at(t, "2027-01-01"), End: at(t, "2026-12-31")}, "End 2026-12-31T00:00:00Z: want it after Start 2027-01-01T00:00:00Z"},
 		{Schedule{When: "0 0 * * *", Start: at(t, "2026-06-01T01:00:00Z"), End: at(t, "2026-06-01T02:00:00Z")}, "before End 2026-06-01"},
