@@ -70,12 +70,7 @@ func (tx *change) happened(id job.RunID, st *wire.RunStatus, at int64, format st
 }
 
 // told is how many happenings are in the status of a run: the first ones.
-func told(st *wire.RunStatus) (n uint64) {
-	for range items(st.History) {
-		n++
-	}
-	return n
-}
+func told(st *wire.RunStatus) uint64 { return length(st.History) }
 
 // masters says who conducts a run from now on, by the name that people call it
 // by, if that is known.

@@ -81,11 +81,18 @@ func takesItem(list []byte, have uint64, data int) bool {
 	if have >= shortItems || len(list)+data+2*binary.MaxVarintLen64 > shortBytes {
 		return false
 	}
-	n := uint64(0)
-	for range items(list) {
+	return length(list) == have
+}
+
+// length returns how many elements a list has that can be read.
+func length(list []byte) (n uint64) {
+	for _, err := range items(list) {
+		if err != nil {
+			break
+		}
 		n++
 	}
-	return n == have
+	return n
 }
 
 // put adds entries to the journal and makes st the status of the run.

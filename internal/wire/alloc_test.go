@@ -20,8 +20,11 @@ func TestTasksTakeNoAllocationsOfTheirOwn(t *testing.T) {
 		w.N, w.blob, w.name, tasks, outcomes = 0, w.blob[:0], "", tasks[:0], outcomes[:0]
 		for i := range n {
 			task.ID.N, o.Task.N = i, i
-			err := w.Add(task.Name, task.Payload)
+			if err := w.Add(task.Name, task.Payload); err != nil {
+				t.Fatal(err)
+			}
 			tasks = AppendTask(tasks, &task)
+			var err error
 			if outcomes, err = AppendOutcome(outcomes, &o); err != nil {
 				t.Fatal(err)
 			}
