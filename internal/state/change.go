@@ -17,6 +17,7 @@ type change struct {
 	batch   *store.Batch
 	at      cursor
 	touched []job.RunID // in the order of their first touch
+	looked  looked
 	dirty   map[job.RunID]*wire.RunStatus
 	counts  map[string]uint64
 	jobs    map[jobName]*wire.JobStatus // nil for one that was removed
@@ -25,6 +26,13 @@ type change struct {
 	pending int                         // bytes that what is in dirty and counts will take
 	freed   int                         // bytes of what was removed, about
 	placed  []placed                    // what was put into an index of those that wait
+}
+
+// looked is the status that was read last, or that there is none: a command is
+// measured by it before it is carried out.
+type looked struct {
+	id     job.RunID
+	status *wire.RunStatus
 }
 
 // placed is a key that was put into an index, which prefix names.
@@ -124,7 +132,14 @@ func (tx *change) status(id job.RunID) (*wire.RunStatus, error) {
 	if st := tx.f.live[id]; st != nil {
 		return st, nil
 	}
-	return readStatus(tx.batch, id)
+	if tx.looked.id == id {
+		return tx.looked.status, nil
+	}
+	st, err := readStatus(tx.batch, id)
+	if err == nil {
+		tx.looked = looked{id, st}
+	}
+	return st, err
 }
 
 // set replaces the status of a run; nil removes it.

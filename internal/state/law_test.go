@@ -481,8 +481,13 @@ func checkStep(t testing.TB, c wire.Command, before, after *wire.RunStatus) {
 
 // again reports whether c may be repeated after a lost answer.
 func repeatable(c wire.Command) bool {
-	_, steps := c.(*wire.DiscardStaged) // of which each removes so many
-	return !steps
+	switch c := c.(type) { // of which each removes so many
+	case *wire.DiscardStaged:
+		return false
+	case *wire.ForgetRun:
+		return c.Limit == 0
+	}
+	return true
 }
 
 // obey carries out the commands that next returns on one store and checks

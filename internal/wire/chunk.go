@@ -108,13 +108,16 @@ func Tasks(n int, blob []byte) ([]job.Task, error) {
 	if n < 0 || n > len(blob)/least {
 		return nil, fmt.Errorf("wire: %d bytes can't hold %d tasks", len(blob), n)
 	}
-	r, tasks := reader{b: blob}, make([]job.Task, n)
+	r, tasks, last := reader{b: blob}, make([]job.Task, n), ""
 	for i := range tasks {
 		t := &tasks[i]
 		t.ID.Kind, t.ID.N = job.Kind(r.byte()), r.int()
 		t.Attempt = r.int()
 		t.Parent.Kind, t.Parent.N = job.Kind(r.byte()), r.int()
-		t.Name = string(r.bytes(MaxName))
+		if name := r.bytes(MaxName); string(name) != last {
+			last = string(name)
+		}
+		t.Name = last
 		t.Payload = r.bytes(MaxPayload)
 		if r.err != nil {
 			return nil, r.err

@@ -333,6 +333,7 @@ const (
 // readEnds reads how runs have ended, as many as one message is to hold, and
 // returns those that are left.
 func (s *server) readEnds(over []state.End) (news wire.Ends, left []state.End, err error) {
+	news.Ends = make([]wire.End, 0, min(len(over), maxTogether))
 	for i, size := 0, 0; i < len(over); i++ {
 		if i == maxTogether || size > maxDispatch {
 			return news, over[i:], nil

@@ -63,6 +63,9 @@ func (b *bulk) add(ctx context.Context, at int, c wire.Create) error {
 			return err
 		}
 	}
+	if b.next == nil {
+		b.next = make([]wire.Create, 0, min(len(b.runs)-at, maxTogether))
+	}
 	b.next, b.at, b.size = append(b.next, c), append(b.at, at), b.size+size
 	return nil
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,12 +26,17 @@ func newTeller(l *leader) *teller { return &teller{l: l, waits: map[string][]job
 
 // tell has masters begin runs.
 func (t *teller) tell(runs ...job.Run) {
+	more := map[string]int{} // by master
+	for i := range runs {
+		more[runs[i].Master]++
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range runs {
 		master := runs[i].Master
 		_, busy := t.waits[master]
-		t.waits[master] = append(t.waits[master], runs[i])
+		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), runs[i])
+		more[master] = 0 // there is room for all
 		if !busy {
 			t.l.wg.Go(func() { t.tellAll(master) })
 		}
