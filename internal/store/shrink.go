@@ -3,11 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
-	"io/fs"
 )
 
 // shrunk is what the name of a log's file gets while it is written anew.
