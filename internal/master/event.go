@@ -158,7 +158,7 @@ type (
 	Assign struct {
 		Member  string
 		Tasks   []Placed
-		Lost    bool         // they were lost with a member that had them: others wait for them
+		Lost    bool         // they were lost with a member that had them, or with a master: others wait for them
 		Before  []byte       // the result of the task before the others
 		Sources []job.Source // of keyed reduce tasks
 	}

@@ -300,6 +300,9 @@ func describe(e Effect) string {
 		if len(e.Before) > 0 {
 			fmt.Fprintf(&b, " with %s", e.Before)
 		}
+		if e.Lost {
+			b.WriteString(" ahead")
+		}
 	case Recall:
 		fmt.Fprintf(&b, "recall from %s: %s", e.Member, tasksOrAll(e.Tasks))
 	case Intend:

@@ -23,6 +23,7 @@ type member struct {
 	group   int           // suspects it holds in a group
 	alone   bool          // a suspect has it to itself
 	emptied bool          // it gets nothing until it holds nothing
+	served  bool          // it has got tasks from this master
 }
 
 // called is the member's name, or its ID if it has none.

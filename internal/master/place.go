@@ -56,7 +56,9 @@ func (m *Master) free(id string) int     { return m.members[id].credit(m.now) }
 // assign puts up to n tasks on k: first those that are tried again, except
 // where they failed last if there is anywhere else.
 func (m *Master) assign(t *table, k *member, n int) {
-	a := Assign{Member: k.ID}
+	// What an earlier master had in slots was lost with it, and nobody knows
+	// which that was: as many tasks go ahead as a member gets at first.
+	a := Assign{Member: k.ID, Lost: m.wary && !k.served}
 	var skipped []int
 	for len(t.retry) > 0 && len(a.Tasks) < n {
 		i := t.retry[0]
@@ -118,6 +120,7 @@ func (m *Master) send(t *table, a Assign) {
 		a.Sources = m.outputs()
 	}
 	m.intend(t, &a)
+	m.members[a.Member].served = true
 	m.effects = append(m.effects, a)
 }
 
