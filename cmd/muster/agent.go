@@ -35,6 +35,7 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	s.BoolVar(&f.cfg.Insecure, "insecure", false, "listen beyond loopback without certificates and keys")
 	s.String("config", "", "file with settings in YAML, named as these flags are, which count for more (default: MUSTER_CONFIG)")
 	s.StringVar(&f.log, "log", "info", "least level of log lines: debug, info, warn or error")
+	settable(s, "cluster", "join", "tls", "key", "insecure") // a verb's name and addresses are not those of an agent
 }
 
 // config puts what the flags say into a node's configuration.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/musterhq/muster/pkg/job"
-	"github.com/musterhq/muster/pkg/node"
 )
 
 func auditCommand() *cobra.Command {
@@ -23,29 +21,31 @@ func auditCommand() *cobra.Command {
 
 func auditListCommand() *cobra.Command {
 	var l listing
+	var p paged
 	var q job.AuditQuery
-	var since string
-	c := visit(&cobra.Command{
+	var since, until string
+	c := ask(&cobra.Command{
 		Use: "list", Short: "list who changed what, the latest first", Args: args(0, 0),
-		Example: `  muster audit list --since 24h --verb job.put --join 127.0.0.1:7946
-  muster audit list --who carol --limit 20 -o json --join 127.0.0.1:7946`,
-	}, func(ctx context.Context, n *node.Node, _ []string) error {
-		if since != "" {
-			age, err := parseAge(since)
-			if err != nil {
-				return fmt.Errorf("--since %q: want how long ago, as in 24h or 7d: %w", since, errUsage)
-			}
-			q.Since = time.Now().Add(-age)
+		Example: `  muster audit list --since 24h --verb job.put
+  muster audit list --who carol --limit 20 -o json`,
+	}, func(ctx context.Context, to *asked, _ []string) (err error) {
+		if q.Since, err = moment("--since", since, time.Now()); err != nil {
+			return err
 		}
-		page, err := audits(ctx, n, q)
+		if q.Until, err = moment("--until", until, time.Now()); err != nil {
+			return err
+		}
+		records, next, err := gather(&p, func(cursor string, limit int) ([]job.Audit, string, error) {
+			q.Cursor, q.Limit = cursor, limit
+			page, err := to.ListAudit(ctx, q)
+			return page.Records, page.Next, err
+		})
 		if err != nil {
 			return err
 		}
-		if page.Next != "" {
-			defer fmt.Fprintf(os.Stderr, "There are more: --cursor %s\n", page.Next)
-		}
-		return l.show(page, "AT\tWHO\tFROM\tVERB\tNAMESPACE\tOBJECT\tOUTCOME", func(put func(...any)) {
-			for _, a := range page.Records {
+		more(l.told, next)
+		return l.show(job.AuditPage{Records: records, Next: next}, "AT\tWHO\tFROM\tVERB\tNAMESPACE\tOBJECT\tOUTCOME", func(put func(...any)) {
+			for _, a := range records {
 				put(a.At.Format(time.RFC3339), a.Who, a.From, a.Verb, a.Namespace, a.Object, cmp.Or(a.Outcome, "ok"))
 			}
 		})
@@ -53,31 +53,27 @@ func auditListCommand() *cobra.Command {
 	s := c.Flags()
 	s.StringVar(&q.Who, "who", "", "who it was, or a part of that")
 	s.StringVar(&q.Verb, "verb", "", "what was asked for, as in job.put")
-	s.StringVar(&q.Namespace, "namespace", "", "in which namespace")
+	s.StringVarP(&q.Namespace, "namespace", "n", "", "in which namespace (default: in any)")
 	s.StringVar(&q.Object, "object", "", "of what, or a part of that, as in nightly")
-	s.StringVar(&since, "since", "", "how long ago at most, as in 24h or 7d")
-	s.StringVar(&q.Cursor, "cursor", "", "where to go on, as the page before says it")
-	s.IntVar(&q.Limit, "limit", 100, "how many at most")
-	return l.add(c)
+	s.StringVar(&since, "since", "", "from when on: an instant, or how long ago, as in 24h or 7d")
+	s.StringVar(&until, "until", "", "before when: an instant, or how long ago")
+	return l.addStream(p.add(c))
 }
 
-// audits returns as many records as are asked for, if there are so many: a page
-// may have fewer, and say that there are more.
-func audits(ctx context.Context, n *node.Node, q job.AuditQuery) (all job.AuditPage, err error) {
-	all.Records = []job.Audit{}
-	for left := max(q.Limit, 1); left > 0; left = max(q.Limit, 1) - len(all.Records) {
-		q := q
-		q.Limit, q.Cursor = left, cmp.Or(all.Next, q.Cursor)
-		page, err := n.Audit(ctx, q)
-		if err != nil {
-			return all, err
-		}
-		all.Records, all.Next = append(all.Records, page.Records...), page.Next
-		if page.Next == "" {
-			break
-		}
+// moment returns the instant that a flag names, or that was so long ago. Empty is
+// none.
+func moment(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
 	}
-	return all, nil
+	if age, err := parseAge(text); err == nil {
+		return now.Add(-age), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("%s %q: want an instant as in 2026-03-01T00:00:00Z, or how long ago, as in 24h or 7d: %w", flag, text, errUsage)
+	}
+	return t, nil
 }
 
 // parseAge is time.ParseDuration that knows days.

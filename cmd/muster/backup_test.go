@@ -20,7 +20,7 @@ func TestBackupVerbsBringAClusterBack(t *testing.T) {
 	muster(t, n, "job", "put", "nightly", "--processor", "sleep", "--params", "1ms")
 	file := filepath.Join(dir, "muster.backup")
 	var m job.Manifest
-	out := muster(t, n, "backup", file, "-o", "json")
+	out := visits(t, n, "backup", file, "-o", "json")
 	if err := json.Unmarshal([]byte(out), &m); err != nil || m.Index == 0 || m.SHA256 == "" {
 		t.Fatalf("got %+v, %v", m, err)
 	}

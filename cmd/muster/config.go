@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,20 +13,31 @@ import (
 )
 
 // What an agent is told is said by flags, by the environment or by a file, and
-// the first of them that says something counts. A setting has one name: the flag
+// the first of them that says something counts; so is where verbs ask. A setting has one name: the flag
 // --log-space is MUSTER_LOG_SPACE in the environment and log-space in the file.
 
 // originKey is where a flag has what said its value, if that was not the command
 // line.
 const originKey = "muster_origin"
 
-// settingsKey is where a command says that all settings of an agent that it has
-// are said to it too.
+// settingsKey is where a flag says that it is a setting, or a command that all
+// settings of an agent that it has are said to it too.
 const settingsKey = "muster_settings"
 
-// shared are the settings that verbs which only ask have in common with an agent.
-// Its name and addresses are not theirs.
-var shared = []string{"cluster", "join", "tls", "key", "insecure"}
+// settable makes settings of flags: a flag of the same name may be something
+// else for another verb.
+func settable(flags *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		_ = flags.SetAnnotation(name, settingsKey, []string{"this"}) // which there is
+	}
+}
+
+// knownSettings are all that the environment and a file may say.
+func knownSettings() *pflag.FlagSet {
+	all := agentCommand().Flags()
+	all.AddFlagSet(askIn(&cobra.Command{}, nil).Flags())
+	return all
+}
 
 // settle puts what the environment and the file say into the flags of a command
 // that the command line says nothing of.
@@ -46,7 +56,7 @@ func settle(c *cobra.Command, _ []string) error {
 	}
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || !isSetting(f.Name) || c.Annotations[settingsKey] == "" && !slices.Contains(shared, f.Name) {
+		if f.Changed || !isSetting(f.Name) || c.Annotations[settingsKey] == "" && len(f.Annotations[settingsKey]) == 0 {
 			return
 		}
 		if text, ok := os.LookupEnv(variable(f.Name)); ok {
@@ -87,7 +97,10 @@ func (s setting) put(f *pflag.Flag) error {
 	if err != nil {
 		return fmt.Errorf("%s: %q: %w: %w", s.origin, s.values, err, errUsage)
 	}
-	f.Annotations = map[string][]string{originKey: {s.origin}}
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[originKey] = []string{s.origin}
 	return nil
 }
 
@@ -112,7 +125,7 @@ func readConfig(path string) (map[string]setting, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("--config %s: want settings, as in servers: 3: %w", path, errUsage)
 	}
-	known := agentCommand().Flags()
+	known := knownSettings()
 	said := map[string]setting{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]

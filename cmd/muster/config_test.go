@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/pkg/gateway"
 	"github.com/musterhq/muster/pkg/node"
 )
 
@@ -106,19 +107,30 @@ func TestSettingsThatMakeNoSenseAreRefusedByLine(t *testing.T) {
 	}
 }
 
-// TestVerbsFindTheClusterBySettings joins by the environment, and not with the
-// name and addresses that are an agent's.
+// TestVerbsFindTheClusterBySettings joins and asks as the environment and a file
+// say, and not with the name and addresses that are an agent's.
 func TestVerbsFindTheClusterBySettings(t *testing.T) {
 	n := agent(t, node.Config{Name: "alice"})
 	t.Setenv("MUSTER_JOIN", n.Gossip())
 	t.Setenv("MUSTER_GOSSIP", n.Gossip()) // which is taken
-	t.Setenv("MUSTER_CONFIG", configured(t, "servers: 3\nname: a\n"))
-	out, _, err := execute(t, "node", "list")
-	if err != nil {
-		t.Fatal(err)
+	t.Setenv("MUSTER_KEY", "0011")        // which is no filter of runs
+	t.Setenv("MUSTER_ADDR", served(t, n, gateway.Config{}))
+	t.Setenv("MUSTER_CONFIG", configured(t, "servers: 3\nname: a\nnamespace: reports\naddr: http://nowhere\n"))
+	for _, c := range []struct{ args, want string }{
+		{"node list", "alice"},
+		{"job put nightly --processor sleep --params 1ms", "reports/nightly"},
+		{"job run nightly --wait", "reports/nightly@"},
+		{"run list", "succeeded"},
+	} {
+		out, _, err := execute(t, strings.Fields(c.args)...)
+		if err != nil {
+			t.Fatalf("%s: %v", c.args, err)
+		}
+		shows(t, out, c.want)
 	}
-	shows(t, out, "alice")
-	if out, _, err = execute(t, "doctor"); err != nil {
+	t.Setenv("MUSTER_KEY", "")
+	out, _, err := execute(t, "doctor")
+	if err != nil {
 		t.Fatal(err)
 	}
 	shows(t, out, "alice leads")

@@ -27,8 +27,10 @@ func devCommand() *cobra.Command {
 		Long: `Dev runs one node with a few declared jobs and the HTTP API until it is
 interrupted. It is for looking round and for writing against: everybody on this
 machine may do everything, and what it keeps is gone at its end, unless --dir
-says where. docs/API.md is a tour that begins here.`,
+says where. docs/CLI.md and docs/API.md are tours that begin here.`,
 		Example: `  muster dev
+  muster job list
+  muster job run greet --params '{"name":"you"}' --follow
   curl http://127.0.0.1:8080/api/v1/namespaces/default/jobs`,
 		Args: args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
@@ -45,8 +47,6 @@ says where. docs/API.md is a tour that begins here.`,
 		},
 	}
 	d.web.add(c)
-	_ = c.Flags().Set("http", "127.0.0.1:8080")
-	c.Flags().Lookup("http").DefValue = "127.0.0.1:8080"
 	c.Flags().StringVar(&d.dir, "dir", "", "data directory (default: a temporary one, removed at the end)")
 	c.Flags().BoolVar(&d.empty, "empty", false, "declare no jobs")
 	c.Flags().StringVar(&level, "log", "warn", "least level of log lines: debug, info, warn or error")
@@ -103,6 +103,7 @@ func (d *dev) welcome(w io.Writer, n *node.Node, s *apiServer) {
 		fmt.Fprintf(w, "  runs     %s/namespaces/default/runs\n", at)
 		fmt.Fprintf(w, "  cluster  %s/cluster\n", at)
 		fmt.Fprintf(w, "  API      %s\n\nMake a run:\n\n", s.openapi())
+		fmt.Fprintf(w, "  muster job run greet --params '{\"name\":\"you\"}' --follow%s\n", s.flag())
 		fmt.Fprintf(w, "  curl %s/namespaces/default/jobs/greet/runs --json '{\"params\":\"{\\\"name\\\":\\\"you\\\"}\"}'\n\n", at)
 	}
 	fmt.Fprintf(w, "Join it from elsewhere:\n\n  muster agent --cluster dev --join %s\n\n", n.Gossip())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/membership"
 	"github.com/musterhq/muster/pkg/node"
 )
 
@@ -146,3 +147,6 @@ func freePort(addr string) string {
 	}
 	return net.JoinHostPort(host, "0")
 }
+
+// isClient reports whether a member only submits.
+func isClient(m membership.Member) bool { return len(m.Roles) == 0 }

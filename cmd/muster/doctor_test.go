@@ -41,7 +41,7 @@ func TestTheDoctorLooksAtAMachineAndACluster(t *testing.T) {
 	n := agent(t, node.Config{Name: "alice"})
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	var f findings
-	if err := json.Unmarshal([]byte(muster(t, n, "doctor", "--dir", dir, "-o", "json")), &f); err != nil {
+	if err := json.Unmarshal([]byte(visits(t, n, "doctor", "--dir", dir, "-o", "json")), &f); err != nil {
 		t.Fatal(err)
 	}
 	judged(t, f, "configuration", healthy, "")
@@ -55,7 +55,7 @@ func TestTheDoctorLooksAtAMachineAndACluster(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the doctor has made the directory")
 	}
-	shows(t, muster(t, n, "doctor"), "CHECK", "remedy: give three nodes", "alice leads")
+	shows(t, visits(t, n, "doctor"), "CHECK", "remedy: give three nodes", "alice leads")
 }
 
 func TestTheDoctorFailsIfACheckDoes(t *testing.T) {

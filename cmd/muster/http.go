@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,13 +29,13 @@ type httpFlags struct {
 
 // The values of --http-access.
 const (
-	accessAuto   = "auto"
+	accessAuto   = auto
 	accessTokens = "tokens"
 	accessOpen   = "open"
 )
 
 func (f *httpFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.addr, "http", "127.0.0.1:0", "address for the HTTP API; port 0 picks a free one; none serves no API")
+	c.Flags().StringVar(&f.addr, "http", auto, "address for the HTTP API; port 0 picks a free one; auto is 127.0.0.1:8080, where verbs ask, or if that is taken any free port; none serves no API")
 	c.Flags().StringVar(&f.base, "http-base", "", "path that the API is under from outside, as in /muster, if a proxy has it under one")
 	c.Flags().StringSliceVar(&f.hosts, "http-host", nil, "name under which the API is reached, besides addresses and localhost; repeat for more")
 	c.Flags().StringVar(&f.access, "http-access", accessAuto, "who is let in: tokens, only who shows one, see muster token; open, everybody; auto is open on loopback without --tls, where whoever reaches it could join the pool as well, and else tokens")
@@ -43,8 +44,25 @@ func (f *httpFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.proxy, "http-proxy", false, "believe the header X-Forwarded-Prefix, which a proxy in front sets")
 }
 
-// none is the --http of a node that serves no API.
-const none = "none"
+// The values of --http that are no addresses: what is best, and no API.
+const (
+	auto = "auto"
+	none = "none"
+)
+
+// listen listens where it is told to. One agent of a machine can be asked
+// without a word about where it is, others are to say it.
+func (f *httpFlags) listen(ctx context.Context) (net.Listener, error) {
+	var l net.ListenConfig
+	if f.addr != auto {
+		return l.Listen(ctx, "tcp", f.addr)
+	}
+	at, err := l.Listen(ctx, "tcp", strings.TrimPrefix(defaultAddr, "http://"))
+	if err != nil {
+		return l.Listen(ctx, "tcp", "127.0.0.1:0")
+	}
+	return at, nil
+}
 
 // check settles who is let in, and refuses to let in everybody who reaches an
 // address from elsewhere, as he could run the processors, and to have tokens sent
@@ -61,12 +79,10 @@ func (f *httpFlags) check(secured, insecure bool) error {
 	if (f.cert == "") != (f.key == "") {
 		return fmt.Errorf("--http-cert %q and --http-key %q: want both, or none: %w", f.cert, f.key, errUsage)
 	}
-	host, _, err := net.SplitHostPort(f.addr)
+	local, err := f.local()
 	if err != nil {
-		return fmt.Errorf("--http %q: want HOST:PORT, or none: %w: %w", f.addr, err, errUsage)
+		return fmt.Errorf("--http %q: want HOST:PORT, auto or none: %w: %w", f.addr, err, errUsage)
 	}
-	ip := net.ParseIP(host)
-	local := host == "localhost" || ip != nil && ip.IsLoopback()
 	if f.access == accessAuto {
 		f.access = accessTokens
 		if local && !secured {
@@ -83,15 +99,25 @@ func (f *httpFlags) check(secured, insecure bool) error {
 	return nil
 }
 
+// local reports whether the address is reached from this machine alone.
+func (f *httpFlags) local() (bool, error) {
+	if f.addr == auto {
+		return true, nil
+	}
+	host, _, err := net.SplitHostPort(f.addr)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback(), err
+}
+
 // says tells people where the API is and who is let in.
 func (f *httpFlags) says(s *apiServer, join, secrets string) string {
 	if f.access == accessOpen {
-		return fmt.Sprintf("The HTTP API is open to everybody who reaches it:\n  %s", s.openapi())
+		return fmt.Sprintf("The HTTP API is open to everybody who reaches it:\n  %s\nAsk it with\n  muster cluster status%s", s.openapi(), s.flag())
 	}
 	if secrets != "" {
 		join += " --tls " + secrets
 	}
-	return fmt.Sprintf("The HTTP API is for who shows a token:\n  %s\nThe first is made, once, by\n  muster token bootstrap --join %s", s.openapi(), join)
+	return fmt.Sprintf("The HTTP API is for who shows a token:\n  %s\nThe first is made, once, by\n  muster token bootstrap --join %s\nand shown by\n  MUSTER_TOKEN=... muster cluster status%s", s.openapi(), join, s.flag())
 }
 
 // apiServer is the HTTP API while it is served.
@@ -111,7 +137,7 @@ func (f *httpFlags) serve(ctx context.Context, n *node.Node, metrics http.Handle
 	if err != nil {
 		return nil, fmt.Errorf("--http-base: %w: %w", err, errUsage)
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", f.addr)
+	l, err := f.listen(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("--http %q: %w", f.addr, err)
 	}
@@ -159,3 +185,11 @@ func (s *apiServer) stop(ctx context.Context) error {
 
 // openapi is where the API describes itself.
 func (s *apiServer) openapi() string { return s.url + api.Prefix + "/openapi.yaml" }
+
+// flag is what verbs are to be told to ask here, where they would not.
+func (s *apiServer) flag() string {
+	if s.url == defaultAddr {
+		return ""
+	}
+	return " --addr " + s.url
+}

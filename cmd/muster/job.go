@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -10,51 +11,50 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/job"
-	"github.com/musterhq/muster/pkg/node"
+	"github.com/musterhq/muster/trigger"
 )
 
 func jobCommand() *cobra.Command {
-	c := &cobra.Command{Use: "job", Short: "declare jobs, and see when they are due", Args: args(0, 0), RunE: help}
+	c := &cobra.Command{Use: "job", Short: "declare jobs, run them, and see when they are due", Args: args(0, 0), RunE: help}
 	c.AddCommand(jobPutCommand(), jobListCommand(), jobGetCommand(), jobHistoryCommand(), jobNextCommand(), jobRunCommand(),
-		jobBackfillCommand(), jobPauseCommand(), jobResumeCommand(), jobDeleteCommand())
+		jobBackfillCommand(), jobPauseCommand(), jobResumeCommand(), jobDeleteCommand(), jobExportCommand())
 	return c
 }
 
-// splitJob returns the namespace and the name of a job written as one.
-func splitJob(s string) (namespace, name string) {
-	if namespace, name, ok := strings.Cut(s, "/"); ok {
-		return namespace, name
-	}
-	return "default", s
-}
-
 func jobPutCommand() *cobra.Command {
+	var l listing
 	var spec job.Spec
 	var mode, overlap, misfire string
 	var limits limitFlags
 	var expect uint64
-	var c *cobra.Command
-	c = visit(&cobra.Command{
-		Use: "put [NAMESPACE/]JOB", Short: "declare a job, or change one", Args: args(1, 1),
-		Example: `  muster job put nightly --processor report --when '30 2 * * *' --zone Europe/Berlin --join 127.0.0.1:7946
-  muster job put poll --processor sync --when 'every 5s' --overlap skip --join 127.0.0.1:7946`,
-	}, func(ctx context.Context, n *node.Node, a []string) (err error) {
-		spec.Namespace, spec.Name = splitJob(a[0])
+	c := askIn(&cobra.Command{
+		Use: "put [NAMESPACE/]JOB", Short: "declare a job by flags, or change one", Args: args(1, 1),
+		Long: `Put declares a job that is as the flags say, whatever it was before. See apply for
+jobs that are kept in files.`,
+		Example: `  muster job put nightly --processor report --when '30 2 * * *' --zone Europe/Berlin
+  muster job put poll --processor sync --when 'every 5s' --overlap skip`,
+	}, func(ctx context.Context, to *asked, a []string) (err error) {
+		spec.Namespace, spec.Name = to.job(a[0])
 		if spec.Mode, err = job.ParseMode(mode); err != nil {
 			return fmt.Errorf("--mode: %w: %w", err, errUsage)
 		}
 		spec.Limits = limits
-		d, err := n.PutJob(ctx, spec, expect)
+		spec.Schedule.Overlap, spec.Schedule.Misfire = trigger.Overlap(overlap), trigger.Misfire(misfire)
+		j, err := to.PutJob(ctx, spec.Namespace, spec.Name, api.SpecOf(&spec), expect)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "job %s/%s is at revision %d\n", d.Spec.Namespace, d.Spec.Name, d.Revision)
-		next, err := n.NextFires(ctx, d.Spec.Namespace, d.Spec.Name, 3)
-		for _, f := range next {
-			fmt.Fprintf(c.ErrOrStderr(), "  due %s  %s\n", f.Local, strings.Join(f.Notes, "; "))
+		next, err := to.NextFires(ctx, spec.Namespace, spec.Name, 3)
+		if err != nil {
+			return err
 		}
-		return err
+		if err := l.show(j, "JOB\tREVISION\tWHEN", func(put func(...any)) { put(nameOfJob(&j.Spec), j.Revision, whenOf(&j.Spec.Schedule)) }); err != nil {
+			return err
+		}
+		due(l.told, &next)
+		return nil
 	})
 	s := c.Flags()
 	s.StringVar(&spec.Processor, "processor", "", "what runs")
@@ -78,79 +78,63 @@ func jobPutCommand() *cobra.Command {
 	s.StringVar(&misfire, "misfire", "", "what becomes of fires that were missed: one, all or skip")
 	s.DurationVar(&spec.Schedule.Jitter, "jitter", 0, "spread of what is due together")
 	s.Uint64Var(&expect, "expect", 0, "refuse unless the job is at this revision")
-	c.PreRun = func(*cobra.Command, []string) {
-		setText(&spec.Schedule.Overlap, overlap)
-		setText(&spec.Schedule.Misfire, misfire)
-	}
-	return c
+	return l.add(c)
 }
 
-func setText[S ~string](dst *S, s string) { *dst = S(s) }
+func nameOfJob(s *api.Spec) string { return s.Namespace + "/" + s.Name }
 
-// jobView is a job as programs read it.
-type jobView struct {
-	Job       string         `json:"job"`
-	Revision  uint64         `json:"revision"`
-	Saved     time.Time      `json:"saved"`
-	Processor string         `json:"processor"`
-	When      string         `json:"when,omitempty"`
-	Zone      string         `json:"zone,omitempty"`
-	Next      *time.Time     `json:"next,omitempty"`
-	Ended     bool           `json:"ended,omitempty"`
-	Paused    bool           `json:"paused,omitempty"`
-	Runs      int            `json:"runs"`
-	Skipped   map[string]int `json:"skipped,omitempty"`
-	Recent    []job.Skipped  `json:"recent,omitempty"`
-	Waiting   int            `json:"waiting,omitempty"`
-	Refused   map[string]int `json:"refused,omitempty"`
-	Last      job.RunID      `json:"last,omitempty"`
-	Missing   []string       `json:"missing,omitempty"`
-}
+func whenOf(s *api.Schedule) string { return strings.TrimSpace(s.When + " " + s.Zone) }
 
-func jobViewOf(d *job.Declared) jobView {
-	f := &d.Fires
-	v := jobView{
-		Job: d.Spec.Namespace + "/" + d.Spec.Name, Revision: d.Revision, Saved: d.Saved, Processor: d.Spec.Processor,
-		When: d.Spec.Schedule.When, Zone: d.Spec.Schedule.Zone, Ended: f.Ended, Runs: f.Runs, Skipped: f.Skipped, Recent: f.Recent, Last: f.Last,
-		Waiting: f.Waiting, Refused: f.Refused, Missing: d.Missing, Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
+// due tells people when a job is due next.
+func due(w io.Writer, next *api.NextFires) {
+	for _, f := range next.Fires {
+		fmt.Fprintf(w, "  due %s  %s\n", f.Local, strings.Join(f.Notes, "; "))
 	}
-	if !f.Wake.IsZero() {
-		v.Next = &f.Wake
-	}
-	return v
 }
 
 func jobListCommand() *cobra.Command {
 	var l listing
-	var namespace, after string
-	var limit int
-	c := l.add(visit(&cobra.Command{Use: "list", Short: "list jobs in the order of their names", Args: args(0, 0)},
-		func(ctx context.Context, n *node.Node, _ []string) error {
-			jobs, err := n.Jobs(ctx, namespace, after, limit)
-			if err != nil {
-				return err
-			}
-			rows := make([]jobView, 0, len(jobs))
-			for i := range jobs {
-				rows = append(rows, jobViewOf(&jobs[i]))
-			}
-			return l.show(rows, "JOB\tREVISION\tWHEN\tNEXT\tRUNS\tSKIPPED\tLAST", func(put func(...any)) {
-				for _, r := range rows {
-					put(r.Job, r.Revision, r.When, stamp(r.Next), r.Runs, sum(r.Skipped), r.Last)
-				}
+	var p paged
+	var all bool
+	c := l.add(p.add(askIn(&cobra.Command{
+		Use: "list", Short: "list jobs in the order of their names", Args: args(0, 0),
+		Example: `  muster job list -n reports
+  muster job list -A -o name`,
+	}, func(ctx context.Context, to *asked, _ []string) error {
+		var jobs api.Jobs
+		err := to.within(ctx, all, func(namespace string) error {
+			found, next, err := gather(&p, func(cursor string, limit int) ([]api.Job, string, error) {
+				page, err := to.ListJobs(ctx, namespace, cursor, limit)
+				return page.Jobs, page.Next, err
 			})
-		}))
-	c.Flags().StringVar(&namespace, "namespace", "", "only jobs of this namespace")
-	c.Flags().StringVar(&after, "after", "", "begin after this job")
-	c.Flags().IntVar(&limit, "limit", 100, "how many at most, up to 1000")
+			jobs.Jobs, jobs.Next = append(jobs.Jobs, found...), next
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		more(l.told, jobs.Next)
+		return l.show(jobs, "JOB\tREVISION\tWHEN\tNEXT\tRUNS\tSKIPPED\tLAST", func(put func(...any)) {
+			for i := range jobs.Jobs {
+				j := &jobs.Jobs[i]
+				put(nameOfJob(&j.Spec), j.Revision, whenOf(&j.Spec.Schedule), nextOf(j), j.Fires.Runs, sum(j.Fires.Skipped), j.Fires.Last)
+			}
+		})
+	})))
+	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, up to --limit of each")
 	return c
 }
 
-func stamp(t *time.Time) string {
-	if t == nil {
+// nextOf says when a job is due next.
+func nextOf(j *api.Job) string {
+	switch f := &j.Fires; {
+	case f.Paused:
+		return "paused"
+	case f.Ended || f.Next.IsZero():
 		return "-"
+	default:
+		return f.Next.Format(time.RFC3339)
 	}
-	return t.Format(time.RFC3339)
 }
 
 func sum(counts map[string]int) (n int) {
@@ -162,63 +146,56 @@ func sum(counts map[string]int) (n int) {
 
 func jobGetCommand() *cobra.Command {
 	var l listing
-	return l.add(visit(&cobra.Command{Use: "get [NAMESPACE/]JOB", Short: "show a job and what became of its fires", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			d, err := n.Job(ctx, namespace, name)
+	return l.add(askIn(&cobra.Command{Use: "get [NAMESPACE/]JOB", Short: "show a job and what became of its fires", Args: args(1, 1)},
+		func(ctx context.Context, to *asked, a []string) error {
+			namespace, name := to.job(a[0])
+			j, err := to.GetJob(ctx, namespace, name)
 			if err != nil {
 				return err
 			}
-			v := jobViewOf(&d)
-			return l.show(v, v.Job, func(put func(...any)) {
-				put("revision", v.Revision)
-				put("saved", v.Saved.Format(time.RFC3339))
-				put("processor", v.Processor)
-				put("when", strings.TrimSpace(v.When+" "+v.Zone))
-				put("next", stamp(v.Next))
-				put("paused", v.Paused)
-				put("runs", v.Runs)
-				put("last", v.Last)
-				for _, name := range v.Missing {
-					put("missing", fmt.Sprintf("job %s, which this one is due after", name))
-				}
-				if v.Waiting > 0 {
-					put("waiting", fmt.Sprintf("%d letters of what has happened", v.Waiting))
-				}
-				for _, why := range slices.Sorted(maps.Keys(v.Refused)) {
-					put("refused", fmt.Sprintf("%d by %s", v.Refused[why], why))
-				}
-				for _, s := range v.Recent {
-					put("skipped", fmt.Sprintf("%d by %s, %s to %s", s.Count, s.Cause, s.From.Format(time.RFC3339), s.To.Format(time.RFC3339)))
-				}
-			})
+			return l.detail(j, nameOfJob(&j.Spec), func(put func(...any)) { jobRows(&j, put) })
 		}))
+}
+
+// jobRows shows a job to people.
+func jobRows(j *api.Job, put func(...any)) {
+	f := &j.Fires
+	put("revision", j.Revision)
+	put("saved", j.Saved.Format(time.RFC3339))
+	put("processor", j.Spec.Processor)
+	if j.Spec.Params != "" {
+		put("params", j.Spec.Params)
+	}
+	put("when", whenOf(&j.Spec.Schedule))
+	put("next", nextOf(j))
+	put("runs", f.Runs)
+	put("last", f.Last)
+	for _, name := range j.Missing {
+		put("missing", fmt.Sprintf("job %s, which this one is due after", name))
+	}
+	if f.Waiting > 0 {
+		put("waiting", fmt.Sprintf("%d letters of what has happened", f.Waiting))
+	}
+	for _, why := range slices.Sorted(maps.Keys(f.Refused)) {
+		put("refused", fmt.Sprintf("%d by %s", f.Refused[why], why))
+	}
+	for _, s := range f.Recent {
+		put("skipped", fmt.Sprintf("%d by %s, %s to %s", s.Count, s.Cause, s.From.Format(time.RFC3339), s.To.Format(time.RFC3339)))
+	}
 }
 
 func jobHistoryCommand() *cobra.Command {
 	var l listing
-	return l.add(visit(&cobra.Command{Use: "history [NAMESPACE/]JOB", Short: "show the revisions of a job, the present one first", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			all, err := n.Revisions(ctx, namespace, name)
+	return l.add(askIn(&cobra.Command{Use: "history [NAMESPACE/]JOB", Short: "show the revisions of a job, the present one first", Args: args(1, 1)},
+		func(ctx context.Context, to *asked, a []string) error {
+			namespace, name := to.job(a[0])
+			all, err := to.ListRevisions(ctx, namespace, name)
 			if err != nil {
 				return err
 			}
-			type view struct {
-				Revision  uint64    `json:"revision"`
-				Saved     time.Time `json:"saved"`
-				Processor string    `json:"processor"`
-				When      string    `json:"when,omitempty"`
-				Params    string    `json:"params,omitempty"`
-			}
-			rows := make([]view, 0, len(all))
-			for i := range all {
-				s := &all[i].Spec
-				rows = append(rows, view{all[i].Revision, all[i].Saved, s.Processor, strings.TrimSpace(s.Schedule.When + " " + s.Schedule.Zone), s.Params})
-			}
-			return l.show(rows, "REVISION\tSAVED\tPROCESSOR\tWHEN\tPARAMS", func(put func(...any)) {
-				for _, r := range rows {
-					put(r.Revision, r.Saved.Format(time.RFC3339), r.Processor, r.When, r.Params)
+			return l.show(all, "REVISION\tSAVED\tPROCESSOR\tWHEN\tPARAMS", func(put func(...any)) {
+				for _, r := range all.Revisions {
+					put(r.Revision, r.Saved.Format(time.RFC3339), r.Spec.Processor, whenOf(&r.Spec.Schedule), r.Spec.Params)
 				}
 			})
 		}))
@@ -226,120 +203,97 @@ func jobHistoryCommand() *cobra.Command {
 
 func jobNextCommand() *cobra.Command {
 	var l listing
-	var k int
-	c := l.add(visit(&cobra.Command{Use: "next [NAMESPACE/]JOB", Short: "show when a job is due next", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			next, err := n.NextFires(ctx, namespace, name, k)
+	var n int
+	c := l.addStream(askIn(&cobra.Command{Use: "next [NAMESPACE/]JOB", Short: "show when a job is due next", Args: args(1, 1)},
+		func(ctx context.Context, to *asked, a []string) error {
+			namespace, name := to.job(a[0])
+			next, err := to.NextFires(ctx, namespace, name, n)
 			if err != nil {
 				return err
 			}
 			return l.show(next, "AT\tLOCAL\tNOTES", func(put func(...any)) {
-				for _, f := range next {
+				for _, f := range next.Fires {
 					put(f.At.Format(time.RFC3339), f.Local, strings.Join(f.Notes, "; "))
 				}
 			})
 		}))
-	c.Flags().IntVarP(&k, "number", "n", 10, "how many")
-	return c
-}
-
-func jobRunCommand() *cobra.Command {
-	var key, limitKey string
-	var keyFor, delay time.Duration
-	var extra map[string]string
-	var c *cobra.Command
-	c = visit(&cobra.Command{Use: "run [NAMESPACE/]JOB", Short: "make a run of a job now, and print its ID", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			var options []node.Option
-			if key != "" {
-				options = append(options, node.KeyFor(key, keyFor))
-			}
-			if limitKey != "" {
-				options = append(options, node.LimitKey(limitKey))
-			}
-			for name, value := range extra {
-				options = append(options, node.Extra(name, value))
-			}
-			if delay > 0 {
-				options = append(options, node.NotBefore(time.Now().Add(delay)))
-			}
-			r, err := n.RunJob(ctx, namespace, name, options...)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), r.ID())
-			return err
-		})
-	c.Flags().StringVar(&key, "unique", "", "name of the run: while it lives there is no other of that name")
-	c.Flags().DurationVar(&keyFor, "unique-for", 0, "how long there is no other of that name, at least (default: while the run lives)")
-	c.Flags().StringVar(&limitKey, "limit-key", "", "what limits by key tell the run apart by (default: as the job says)")
-	c.Flags().StringToStringVar(&extra, "extra", nil, "value that every task sees, as NAME=VALUE; repeat for more")
-	c.Flags().DurationVar(&delay, "delay", 0, "how long the run waits before it begins")
+	c.Flags().IntVar(&n, "count", 10, "how many")
 	return c
 }
 
 func jobBackfillCommand() *cobra.Command {
 	var from, until string
 	var c *cobra.Command
-	c = visit(&cobra.Command{Use: "backfill [NAMESPACE/]JOB", Short: "make runs for past fires of a job", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			begin, err := instant("--from", from)
-			if err != nil {
+	c = askIn(&cobra.Command{
+		Use: "backfill [NAMESPACE/]JOB", Short: "make runs for past fires of a job", Args: args(1, 1),
+		Example: "  muster job backfill nightly --from 7d --until 2026-03-29T00:00:00Z",
+	}, func(ctx context.Context, to *asked, a []string) error {
+		namespace, name := to.job(a[0])
+		if from == "" || until == "" {
+			return fmt.Errorf("--from and --until are missing: say for which time, as in --from 7d --until 1d: %w", errUsage)
+		}
+		now := time.Now()
+		begin, err := moment("--from", from, now)
+		if err != nil {
+			return err
+		}
+		end, err := moment("--until", until, now)
+		if err != nil {
+			return err
+		}
+		for all := 0; ; {
+			made, err := to.BackfillJob(ctx, namespace, name, begin, end)
+			all += made.Made
+			if err != nil || made.Rest.IsZero() {
+				fmt.Fprintf(c.ErrOrStderr(), "%d runs made\n", all)
 				return err
 			}
-			end, err := instant("--until", until)
-			if err != nil {
-				return err
-			}
-			for all := 0; ; {
-				made, rest, err := n.Backfill(ctx, namespace, name, begin, end)
-				all += made
-				if err != nil || rest.IsZero() {
-					fmt.Fprintf(c.ErrOrStderr(), "%d runs made\n", all)
-					return err
-				}
-				begin = rest
-			}
-		})
-	c.Flags().StringVar(&from, "from", "", "first instant, as in 2026-03-01T00:00:00Z")
-	c.Flags().StringVar(&until, "until", "", "the instant after the last")
+			begin = made.Rest
+		}
+	})
+	c.Flags().StringVar(&from, "from", "", "first instant, as in 2026-03-01T00:00:00Z, or how long ago, as in 7d")
+	c.Flags().StringVar(&until, "until", "", "the instant after the last, or how long ago that was")
 	return c
-}
-
-func instant(flag, s string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return t, fmt.Errorf("%s %q: want a time as in 2026-03-01T00:00:00Z: %w", flag, s, errUsage)
-	}
-	return t, nil
 }
 
 func jobPauseCommand() *cobra.Command {
 	var reason string
-	c := visit(&cobra.Command{Use: "pause [NAMESPACE/]JOB", Short: "let no more runs of a job begin", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			return n.PauseJob(ctx, namespace, name, reason)
+	c := askIn(&cobra.Command{Use: "pause [NAMESPACE/]JOB", Short: "let no more runs of a job begin", Args: args(1, 1)},
+		func(ctx context.Context, to *asked, a []string) error {
+			namespace, name := to.job(a[0])
+			return to.PauseJob(ctx, namespace, name, reason)
 		})
 	c.Flags().StringVar(&reason, "reason", "", "why, for those who look at the job later")
 	return c
 }
 
 func jobResumeCommand() *cobra.Command {
-	return visit(&cobra.Command{Use: "resume [NAMESPACE/]JOB", Short: "let runs of a job begin again", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			return n.ResumeJob(ctx, namespace, name)
+	return askIn(&cobra.Command{Use: "resume [NAMESPACE/]JOB", Short: "let runs of a job begin again", Args: args(1, 1)},
+		func(ctx context.Context, to *asked, a []string) error {
+			namespace, name := to.job(a[0])
+			return to.ResumeJob(ctx, namespace, name)
 		})
 }
 
 func jobDeleteCommand() *cobra.Command {
-	return visit(&cobra.Command{Use: "delete [NAMESPACE/]JOB", Short: "remove a job; its runs stay", Args: args(1, 1)},
-		func(ctx context.Context, n *node.Node, a []string) error {
-			namespace, name := splitJob(a[0])
-			return n.DeleteJob(ctx, namespace, name)
+	return askIn(&cobra.Command{Use: "delete [NAMESPACE/]JOB", Short: "remove a job; its runs stay", Args: args(1, 1)},
+		func(ctx context.Context, to *asked, a []string) error {
+			namespace, name := to.job(a[0])
+			return to.DeleteJob(ctx, namespace, name)
 		})
+}
+
+func jobExportCommand() *cobra.Command {
+	var l listing
+	return l.in(askIn(&cobra.Command{
+		Use: "export", Short: "print the specs of all jobs of a namespace, as a file that apply takes", Args: args(0, 0),
+		Long:    `Export prints what jobs are declared as. The inline values of their inputs are not in it: the cluster does not show them again.`,
+		Example: "  muster job export -n reports > reports.yaml",
+	}, func(ctx context.Context, to *asked, _ []string) error {
+		specs, err := to.ExportJobs(ctx, to.namespace)
+		if err != nil {
+			return err
+		}
+		return l.value(specs)
+	}), formYAML, formJSON)
 }

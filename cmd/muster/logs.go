@@ -3,142 +3,167 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
-	"time"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/pkg/api"
+	"github.com/musterhq/muster/pkg/client"
 	"github.com/musterhq/muster/pkg/job"
-	"github.com/musterhq/muster/pkg/node"
 )
 
 func runLogsCommand() *cobra.Command {
 	var l listing
-	var q job.LogQuery
-	var level, file string
+	var q client.LogQuery
+	var follow bool
+	var file string
 	var c *cobra.Command
-	c = l.add(visit(&cobra.Command{
+	c = l.addStream(askIn(&cobra.Command{
 		Use: "logs RUN", Short: "show what the tasks of a run have logged", Args: args(1, 1),
 		Long: `Logs shows what the tasks of a run have logged, whichever nodes they ran on, by
 time. With --follow it goes on until the run is over; to interrupt it does
 nothing to the run. A run that is tried again is one of its own: show the lines
 of the ID that "muster run retry" prints.`,
-		Example: `  muster run logs default/nightly@20260329T030000Z --join 127.0.0.1:7946 -f -n 20
-  muster run logs default/nightly@20260329T030000Z --join 127.0.0.1:7946 --level warn --task m3 -o json
-  muster run logs default/nightly@20260329T030000Z --join 127.0.0.1:7946 --download nightly.log`,
-	}, func(ctx context.Context, n *node.Node, a []string) error {
-		if err := q.Level.UnmarshalText([]byte(level)); err != nil {
-			return fmt.Errorf("--level %q: want debug, info, warn or error: %w", level, errUsage)
+		Example: `  muster run logs nightly@20260329T030000Z -f --lines 20
+  muster run logs nightly@20260329T030000Z --level warn --task m3 -o json
+  muster run logs nightly@20260329T030000Z --download nightly.log`,
+	}, func(ctx context.Context, to *asked, a []string) error {
+		id, out := to.run(a[0]), l.lines()
+		switch {
+		case q.Limit < 0:
+			return fmt.Errorf("--lines %d: want a number of lines, or 0 for all: %w", q.Limit, errUsage)
+		case file != "":
+			return download(ctx, to, id, file, c.ErrOrStderr())
+		case follow:
+			defer detached(ctx, c.ErrOrStderr(), id)
+			return out.follow(ctx, to, id, q)
+		case q.Limit > 0:
+			return out.last(ctx, to, id, q)
 		}
-		if err := q.Validate(); err != nil {
-			return fmt.Errorf("%w: %w", err, errUsage)
-		}
-		run := n.Run(job.RunID(a[0]))
-		if file != "" {
-			return download(ctx, run, file, c.ErrOrStderr())
-		}
-		return showLogs(ctx, run, q, &l)
+		return out.all(ctx, to, id, q)
 	}))
 	f := c.Flags()
-	f.BoolVarP(&q.Follow, "follow", "f", false, "go on with lines as they come, until the run is over")
-	f.StringVar(&level, "level", "info", "the least level: debug, info, warn or error")
+	f.BoolVarP(&follow, "follow", "f", false, "go on with lines as they come, until the run is over")
+	f.StringVar(&q.Level, "level", "info", "the least level: all, debug, info, warn or error")
 	f.StringVar(&q.Task, "task", "", "only lines of this task, as in m3")
 	f.IntVar(&q.Attempt, "attempt", 0, "only lines of this attempt at a task")
 	f.StringVar(&q.Node, "node", "", "only lines from the node of this name")
 	f.StringVar(&q.Text, "text", "", "only lines that contain this")
 	f.StringVar(&q.Regexp, "grep", "", "only lines that match this regular expression")
-	f.IntVarP(&q.Limit, "lines", "n", 0, "only the last so many lines, before those that --follow adds; 0 is all")
+	f.IntVar(&q.Limit, "lines", 0, "only the last so many lines, before those that --follow adds; 0 is all")
 	f.StringVar(&file, "download", "", "write all lines to this file, and their SHA-256 to standard error")
 	return c
 }
 
-// logRow is a line as programs read it.
-type logRow struct {
-	Time    time.Time         `json:"time"`
-	Level   string            `json:"level"`
-	Node    string            `json:"node,omitempty"`
-	Run     job.RunID         `json:"run"`
-	Task    string            `json:"task,omitempty"`
-	Epoch   uint64            `json:"epoch,omitempty"`
-	Attempt int               `json:"attempt,omitempty"`
-	Seq     uint64            `json:"seq"`
-	Text    string            `json:"text"`
-	Attrs   map[string]string `json:"attrs,omitempty"`
-	Dropped uint64            `json:"dropped,omitempty"`
-	Cursor  string            `json:"cursor"`
+// lines shows what a run has logged, line by line.
+type lines struct {
+	listing
+	buffer *bufio.Writer
 }
 
-func logRowOf(l *job.LogLine) logRow {
-	r := logRow{
-		Time: l.Time, Level: l.Level.String(), Node: l.Node, Run: l.Run, Epoch: l.Epoch, Attempt: l.Attempt, Seq: l.Seq,
-		Text: l.Text, Dropped: l.Dropped, Cursor: l.Cursor(),
+func (l *listing) lines() *lines {
+	b := bufio.NewWriter(l.out)
+	return &lines{listing{output: l.output, out: b}, b}
+}
+
+func (w *lines) put(l *api.LogLine) error {
+	if w.output != formTable && w.output != formName {
+		return w.value(l)
 	}
-	if l.Attempt > 0 {
-		r.Task = l.Task.String()
+	_, err := fmt.Fprintln(w.out, textOf(l))
+	return err
+}
+
+// textOf is a line as people read it, in a file that was downloaded too.
+func textOf(l *api.LogLine) string {
+	line := job.LogLine{Time: l.Time, Node: l.Node, Attempt: l.Attempt, Text: l.Text}
+	if err := line.Level.UnmarshalText([]byte(l.Level)); err != nil {
+		line.Level = slog.LevelInfo // which there is no other word for
+	}
+	if l.Task != "" {
+		n, _ := strconv.Atoi(l.Task[1:])
+		line.Task = job.TaskID{Kind: job.Kind(l.Task[0]), N: n}
 	}
 	for _, a := range l.Attrs {
-		if r.Attrs == nil {
-			r.Attrs = map[string]string{}
-		}
-		r.Attrs[a.Key] = a.Value
+		line.Attrs = append(line.Attrs, job.LogAttr(a))
 	}
-	return r
+	return line.String()
 }
 
-// showLogs writes the lines that q asks for, each as JSON or for people.
-func showLogs(ctx context.Context, run *node.Run, q job.LogQuery, l *listing) error {
-	out := bufio.NewWriter(l.out)
-	put := func(line *job.LogLine) error {
-		if l.output == "json" {
-			return json.NewEncoder(out).Encode(logRowOf(line))
+// follow shows lines as they come.
+func (w *lines) follow(ctx context.Context, to *asked, id job.RunID, q client.LogQuery) error {
+	for line, err := range to.FollowLogs(ctx, id, q) {
+		if err == nil {
+			err = w.put(&line)
 		}
-		_, err := fmt.Fprintln(out, line.String())
-		return err
-	}
-	last := q.Limit > 0 && !q.Follow
-	q.Backward = last
-	var tail []job.LogLine
-	for line, err := range run.Logs(ctx, q) {
-		switch {
-		case err == nil && last:
-			tail = append(tail, line)
-			continue
-		case err == nil:
-			err = put(&line)
-		}
-		if err == nil && q.Follow {
-			err = out.Flush()
+		if err == nil {
+			err = w.buffer.Flush()
 		}
 		if err != nil {
-			_ = out.Flush() // what came before is good
 			return err
 		}
 	}
-	for _, line := range slices.Backward(tail) {
-		if err := put(&line); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
+	return context.Cause(ctx)
 }
 
-// download writes all lines of a run to a file.
-func download(ctx context.Context, run *node.Run, path string, told io.Writer) error {
-	file, err := os.Create(path)
+// all shows the lines that there are.
+func (w *lines) all(ctx context.Context, to *asked, id job.RunID, q client.LogQuery) error {
+	for q.Limit = pageSize; ; {
+		page, err := to.ListLogs(ctx, id, q)
+		if err != nil {
+			return err
+		}
+		for i := range page.Lines {
+			if err := w.put(&page.Lines[i]); err != nil {
+				return err
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return w.buffer.Flush()
+		}
+	}
+}
+
+// last shows the last lines that there are.
+func (w *lines) last(ctx context.Context, to *asked, id job.RunID, q client.LogQuery) error {
+	q.Desc = true
+	tail, _, err := gather(&paged{limit: q.Limit}, func(cursor string, limit int) ([]api.LogLine, string, error) {
+		q.Cursor, q.Limit = cursor, limit
+		page, err := to.ListLogs(ctx, id, q)
+		return page.Lines, page.Next, err
+	})
 	if err != nil {
 		return err
 	}
-	sum, err := run.Download(ctx, file)
+	for _, line := range slices.Backward(tail) {
+		if err := w.put(&line); err != nil {
+			return err
+		}
+	}
+	return w.buffer.Flush()
+}
+
+// download writes all lines of a run to a file.
+func download(ctx context.Context, to *asked, id job.RunID, path string, told io.Writer) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("--download: %w", err)
+	}
+	hash := sha256.New()
+	err = to.DownloadLogs(ctx, id, io.MultiWriter(file, hash))
 	if cerr := file.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return fmt.Errorf("--download %s: %w", path, err)
 	}
-	fmt.Fprintf(told, "%s  %s\n", sum, path)
+	fmt.Fprintf(told, "%s  %s\n", hex.EncodeToString(hash.Sum(nil)), path)
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/mapreduce"
+	"github.com/musterhq/muster/pkg/api"
+	"github.com/musterhq/muster/pkg/gateway"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/pkg/node"
 )
@@ -49,8 +50,8 @@ func TestRunLogsShowsFollowsAndDownloadsLines(t *testing.T) {
 		want []string
 	}{
 		{"-f", []string{"one", "two", "three", "four"}},
-		{"-n 2", []string{"three", "four"}},
-		{"-f -n 2", []string{"three", "four"}},
+		{"--lines 2", []string{"three", "four"}},
+		{"-f --lines 2", []string{"three", "four"}},
 		{"--level warn", []string{"four"}},
 		{"--grep ^t --task m0 --node alice --attempt 1", []string{"two", "three"}},
 		{"--text n=5", []string{"three"}},
@@ -59,11 +60,11 @@ func TestRunLogsShowsFollowsAndDownloadsLines(t *testing.T) {
 		out := muster(t, n, append([]string{"run", "logs", id, "-o", "json"}, strings.Fields(c.args)...)...)
 		var got []string
 		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
-			var l logRow
+			var l api.LogLine
 			if err := d.Decode(&l); err != nil {
 				t.Fatal(err)
 			}
-			if l.Run != r.ID() || l.Task != "m0" || l.Seq == 0 || l.Cursor == "" {
+			if l.Task != "m0" || l.Seq == 0 || l.Cursor == "" {
 				t.Errorf("got %+v", l)
 			}
 			got = append(got, l.Text)
@@ -73,17 +74,19 @@ func TestRunLogsShowsFollowsAndDownloadsLines(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "lines")
-	_, told, err := execute(t, "run", "logs", id, "--download", file, "--join", n.Gossip())
+	at := served(t, n, gateway.Config{})
+	_, told, err := execute(t, "run", "logs", id, "--download", file, "--addr", at)
 	b, _ := os.ReadFile(file)
 	if sum := sha256.Sum256(b); err != nil || string(b) != all || !strings.Contains(told, hex.EncodeToString(sum[:])) {
 		t.Errorf("got %q in the file, %q, %v", b, told, err)
 	}
-	for _, bad := range []string{"--level loud", "--grep (", "--task 7", "-n -1"} {
-		if _, _, err := execute(t, append([]string{"run", "logs", id, "--join", n.Gossip()}, strings.Fields(bad)...)...); !errors.Is(err, errUsage) {
+	for _, bad := range []string{"--level loud", "--grep (", "--task 7", "-f --task 7"} {
+		_, _, err := execute(t, append([]string{"run", "logs", id, "--addr", at}, strings.Fields(bad)...)...)
+		if exitCode(err, false) != exitUsage {
 			t.Errorf("%s: got %v", bad, err)
 		}
 	}
-	if _, _, err := execute(t, "run", "logs", "default/none@1", "--join", n.Gossip()); !errors.Is(err, node.ErrNoRun) {
+	if _, _, err := execute(t, "run", "logs", "default/none@1", "--addr", at); exitCode(err, false) != exitNotFound {
 		t.Errorf("got %v for a run that there is not", err)
 	}
 }

@@ -2,8 +2,7 @@
 // measures how fast it does it.
 //
 // What is data goes to standard output, everything else to standard error.
-// It exits with 0 when all went well, 1 when something failed, 2 when the
-// command line made no sense, and 130 when it was interrupted.
+// What it exits with is in exit.go.
 package main
 
 import (
@@ -27,23 +26,21 @@ func main() {
 	err := command().ExecuteContext(ctx)
 	interrupted := ctx.Err() != nil
 	stop()
-	switch {
-	case err == nil:
-		return
-	case interrupted:
-		os.Exit(130)
-	case errors.Is(err, errUsage):
+	code := exitCode(err, interrupted)
+	if err != nil && !interrupted {
 		fmt.Fprintf(os.Stderr, "muster: %v\n", err)
-		os.Exit(2)
 	}
-	fmt.Fprintf(os.Stderr, "muster: %v\n", err)
-	os.Exit(1)
+	os.Exit(code)
 }
 
 func command() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "muster",
-		Short:         "MapReduce and scheduled jobs on a pool of nodes that find each other",
+		Use:   "muster",
+		Short: "MapReduce and scheduled jobs on a pool of nodes that find each other",
+		Long: `Muster runs nodes of a cluster, and asks a cluster over its HTTP API: --addr or
+MUSTER_ADDR says where any of its nodes serves it.
+
+` + exitHelp,
 		Version:       node.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -58,8 +55,10 @@ func command() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
-	root.AddCommand(agentCommand(), devCommand(), demoCommand(), submitCommand(), nodeCommand(), runCommand(), jobCommand(), namespaceCommand(),
-		eventCommand(), triggerCommand(), tlsCommand(), tokenCommand(), auditCommand(), backupCommand(), restoreCommand(),
+	agent := agentCommand()
+	agent.AddCommand(agentDrainCommand())
+	root.AddCommand(agent, devCommand(), demoCommand(), submitCommand(), jobCommand(), runCommand(), nodeCommand(), clusterCommand(), processorCommand(),
+		namespaceCommand(), eventCommand(), triggerCommand(), tlsCommand(), tokenCommand(), auditCommand(), backupCommand(), restoreCommand(),
 		doctorCommand(), configCommand(), readyCommand(), benchCommand(), versionCommand())
 	return root
 }

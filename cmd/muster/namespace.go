@@ -8,44 +8,76 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/job"
-	"github.com/musterhq/muster/pkg/node"
 )
 
 func namespaceCommand() *cobra.Command {
 	c := &cobra.Command{Use: "namespace", Short: "look at namespaces, and limit them", Args: args(0, 0), RunE: help}
-	c.AddCommand(namespaceListCommand(), namespaceLimitCommand())
+	c.AddCommand(namespaceListCommand(), namespaceGetCommand(), namespaceLimitCommand())
 	return c
 }
 
 func namespaceListCommand() *cobra.Command {
 	var l listing
-	return l.add(visit(&cobra.Command{Use: "list", Short: "list the namespaces that have limits", Args: args(0, 0)},
-		func(ctx context.Context, n *node.Node, _ []string) error {
-			all, err := n.Namespaces(ctx)
+	return l.add(ask(&cobra.Command{Use: "list", Short: "list the namespaces that there are, and what bounds their runs", Args: args(0, 0)},
+		func(ctx context.Context, to *asked, _ []string) error {
+			all, err := to.ListNamespaces(ctx)
 			if err != nil {
 				return err
 			}
-			return l.show(append([]job.Namespace{}, all...), "NAMESPACE\tLIMITS", func(put func(...any)) {
-				for _, ns := range all {
-					put(ns.Name, limitsText(ns.Limits))
+			limits := map[string]string{}
+			for _, name := range all.Namespaces {
+				if l.output != formTable {
+					break // nobody sees them
+				}
+				ns, err := to.GetNamespace(ctx, name)
+				if err != nil {
+					return err
+				}
+				limits[name] = limitsText(ns.Limits)
+			}
+			return l.show(all, "NAMESPACE\tLIMITS", func(put func(...any)) {
+				for _, name := range all.Namespaces {
+					put(name, limits[name])
 				}
 			})
 		}))
 }
 
+func namespaceGetCommand() *cobra.Command {
+	var l listing
+	return l.add(ask(&cobra.Command{Use: "get NAMESPACE", Short: "show what bounds the runs of a namespace", Args: args(1, 1)},
+		func(ctx context.Context, to *asked, a []string) error {
+			ns, err := to.GetNamespace(ctx, a[0])
+			if err != nil {
+				return err
+			}
+			return l.showNamespace(&ns)
+		}))
+}
+
+func (l *listing) showNamespace(ns *api.Namespace) error {
+	return l.show(ns, "NAMESPACE\tLIMITS", func(put func(...any)) { put(ns.Name, limitsText(ns.Limits)) })
+}
+
 func namespaceLimitCommand() *cobra.Command {
+	var l listing
 	var limits limitFlags
-	c := visit(&cobra.Command{
+	c := ask(&cobra.Command{
 		Use: "limit NAMESPACE", Short: "bound the runs of a namespace, or bound them no more", Args: args(1, 1),
 		Long: `Limit puts limits in place of those that a namespace has. Without --limit it has
 none any more.`,
-		Example: `  muster namespace limit reports --limit namespace=20 --limit key=10/1m --join 127.0.0.1:7946`,
-	}, func(ctx context.Context, n *node.Node, a []string) error {
-		return n.PutNamespace(ctx, job.Namespace{Name: a[0], Limits: limits})
+		Example: `  muster namespace limit reports --limit namespace=20 --limit key=10/1m`,
+	}, func(ctx context.Context, to *asked, a []string) error {
+		ns, err := to.PutNamespace(ctx, a[0], limits)
+		if err != nil {
+			return err
+		}
+		return l.showNamespace(&ns)
 	})
 	limits.add(c, "namespace, job or key")
-	return c
+	return l.add(c)
 }
 
 // limitFlags are limits as people type them: "key=2" for two runs of a key at a

@@ -13,22 +13,57 @@ import (
 	"github.com/musterhq/muster/pkg/node"
 )
 
-// follow shows how a run goes until it is over, on one line that changes if
-// the output is a terminal, else on a line every few seconds, and returns
-// where it ended.
+// meter shows how a run goes, on one line that changes if the output is a
+// terminal, else on a line every few seconds.
+type meter struct {
+	w            io.Writer
+	title        string
+	began, shown time.Time
+	terminal     bool
+}
+
+func newMeter(w io.Writer, title string) *meter {
+	return &meter{w: w, title: title, began: time.Now(), terminal: terminal(w)}
+}
+
+// every is how long a meter shows the same, at least.
+func (m *meter) every() time.Duration {
+	if m.terminal {
+		return 100 * time.Millisecond
+	}
+	return 2 * time.Second
+}
+
+// show shows where a run stands, unless it has done so just now. What is over
+// is shown in any case.
+func (m *meter) show(p job.Progress, over bool, name func(id string) string) {
+	now := time.Now()
+	if !over && now.Sub(m.shown) < m.every() {
+		return
+	}
+	m.shown = now
+	end := "\n"
+	if m.terminal {
+		end = "\x1b[K\r"
+	}
+	fmt.Fprintf(m.w, "%s%s", bar(m.title, p, now.Sub(m.began), name), end)
+}
+
+// end leaves the line.
+func (m *meter) end() {
+	if m.terminal {
+		fmt.Fprintln(m.w)
+	}
+}
+
+// follow shows how a run goes until it is over, and returns where it ended.
 func follow(ctx context.Context, w io.Writer, title string, r *node.Run, name func(id string) string) job.Progress {
-	every, end := 2*time.Second, "\n"
-	if terminal(w) {
-		every, end = 100*time.Millisecond, "\x1b[K\r"
-	}
-	began, last := time.Now(), job.Progress{}
-	for p := range r.Watch(ctx, every) {
+	m, last := newMeter(w, title), job.Progress{}
+	for p := range r.Watch(ctx, m.every()) {
 		last = p
-		fmt.Fprintf(w, "%s%s", bar(title, p, time.Since(began), name), end)
+		m.show(p, true, name)
 	}
-	if terminal(w) {
-		fmt.Fprintln(w)
-	}
+	m.end()
 	return last
 }
 

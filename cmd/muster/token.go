@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/pkg/node"
 )
@@ -25,7 +25,7 @@ declared; developer declares and submits; admin limits namespaces, makes tokens
 and reads the audit.
 
   muster token bootstrap --join 127.0.0.1:7946
-  muster token create ci --role reports=developer --expires 90d --join 127.0.0.1:7946`,
+  muster token create ci --role reports=developer --expires 90d`,
 	}
 	c.AddCommand(tokenBootstrapCommand(), tokenCreateCommand(), tokenListCommand(), tokenRevokeCommand())
 	return c
@@ -33,7 +33,7 @@ and reads the audit.
 
 func tokenBootstrapCommand() *cobra.Command {
 	var l listing
-	return l.add(visit(&cobra.Command{
+	return l.addStream(visit(&cobra.Command{
 		Use: "bootstrap", Short: "make the first token of a cluster, which may everything", Args: args(0, 0),
 		Long: `Bootstrap makes a token that may everything and prints it, once in the life of a
 cluster: asked for again it fails, so whoever sets a cluster up may run it blindly,
@@ -45,7 +45,7 @@ else: an agent that printed it when it starts would leave it in its log.`,
 		if err != nil {
 			return err
 		}
-		return l.secret(&made, text)
+		return l.secret(&api.MadeToken{Token: made, Text: text})
 	}))
 }
 
@@ -53,44 +53,40 @@ func tokenCreateCommand() *cobra.Command {
 	var l listing
 	var roles []string
 	var expires string
-	return l.add(withTokenFlags(visit(&cobra.Command{
+	c := ask(&cobra.Command{
 		Use: "create NAME --role NAMESPACE=ROLE", Short: "make a token, and print it this once", Args: args(1, 1),
-		Example: `  muster token create ci --role reports=developer --role billing=viewer --join 127.0.0.1:7946
-  muster token create watch --role '*=viewer' --expires 90d --join 127.0.0.1:7946`,
-	}, func(ctx context.Context, n *node.Node, a []string) error {
-		t := job.Token{Name: a[0]}
-		var err error
+		Example: `  muster token create ci --role reports=developer --role billing=viewer
+  muster token create watch --role '*=viewer' --expires 90d`,
+	}, func(ctx context.Context, to *asked, a []string) (err error) {
+		t := api.NewToken{Name: a[0]}
 		if t.Roles, err = parseRoles(roles); err != nil {
 			return err
 		}
 		if t.Expires, err = parseExpiry(expires, time.Now()); err != nil {
 			return err
 		}
-		made, text, err := n.CreateToken(ctx, t)
+		made, err := to.CreateToken(ctx, t)
 		if err != nil {
 			return err
 		}
-		return l.secret(&made, text)
-	}), &roles, &expires))
-}
-
-func withTokenFlags(c *cobra.Command, roles *[]string, expires *string) *cobra.Command {
-	c.Flags().StringSliceVar(roles, "role", nil, "what it may do where, as in reports=viewer, or *=admin for all; repeat for more")
-	c.Flags().StringVar(expires, "expires", "", "how long it is good, as in 90d or 12h (default: until it is revoked)")
-	return c
+		return l.secret(&made)
+	})
+	c.Flags().StringSliceVar(&roles, "role", nil, "what it may do where, as in reports=viewer, or *=admin for all; repeat for more")
+	c.Flags().StringVar(&expires, "expires", "", "how long it is good, as in 90d or 12h (default: until it is revoked)")
+	return l.addStream(c)
 }
 
 func tokenListCommand() *cobra.Command {
 	var l listing
-	return l.add(visit(&cobra.Command{Use: "list", Short: "list the tokens, without their secrets", Args: args(0, 0)},
-		func(ctx context.Context, n *node.Node, _ []string) error {
-			all, err := n.Tokens(ctx)
+	return l.add(ask(&cobra.Command{Use: "list", Short: "list the tokens, without their secrets", Args: args(0, 0)},
+		func(ctx context.Context, to *asked, _ []string) error {
+			all, err := to.ListTokens(ctx)
 			if err != nil {
 				return err
 			}
-			return l.show(append([]job.Token{}, all...), "ID\tNAME\tROLES\tCREATED\tBY\tEXPIRES", func(put func(...any)) {
-				for i := range all {
-					t := &all[i]
+			return l.show(all, "ID\tNAME\tROLES\tCREATED\tBY\tEXPIRES", func(put func(...any)) {
+				for i := range all.Tokens {
+					t := &all.Tokens[i]
 					put(t.ID, t.Name, rolesText(t.Roles), t.Created.Format(time.RFC3339), t.By, expiryText(t.Expires, time.Now()))
 				}
 			})
@@ -98,25 +94,23 @@ func tokenListCommand() *cobra.Command {
 }
 
 func tokenRevokeCommand() *cobra.Command {
-	return visit(&cobra.Command{
+	return ask(&cobra.Command{
 		Use: "revoke ID", Short: "make a token good for nothing", Args: args(1, 1),
 		Long: `Revoke takes the ID, as list shows it. Servers refuse the token as soon as they
 have heard of it, which takes milliseconds, other nodes within five seconds.`,
-		Example: "  muster token revoke k5rtmzq2vn4h7xwd --join 127.0.0.1:7946",
-	}, func(ctx context.Context, n *node.Node, a []string) error { return n.RevokeToken(ctx, a[0]) })
+		Example: "  muster token revoke k5rtmzq2vn4h7xwd",
+	}, func(ctx context.Context, to *asked, a []string) error { return to.RevokeToken(ctx, a[0]) })
 }
 
 // secret shows a new token. Its text alone is the output, for scripts; what it
 // is goes to people.
-func (l *listing) secret(t *job.Token, text string) error {
-	if l.output == "json" {
-		return l.show(struct {
-			*job.Token
-			Text string `json:"token"`
-		}{t, text}, "", nil)
+func (l *listing) secret(made *api.MadeToken) error {
+	if l.output != formTable {
+		return l.value(made)
 	}
-	fmt.Fprintf(os.Stderr, "Token %s, %s: %s. This is the only time that it is shown:\n", t.ID, t.Name, rolesText(t.Roles))
-	_, err := fmt.Fprintln(l.out, text)
+	t := &made.Token
+	fmt.Fprintf(l.told, "Token %s, %s: %s. This is the only time that it is shown:\n", t.ID, t.Name, rolesText(t.Roles))
+	_, err := fmt.Fprintln(l.out, made.Text)
 	return err
 }
 

@@ -3,11 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +13,9 @@ import (
 )
 
 // visit makes a verb of f, which joins the cluster as a client for as long as
-// f takes.
+// f takes. It is for what has to come before there are tokens, and for what is
+// done on a machine of the cluster by whoever has its certificates: all others
+// ask.
 func visit(c *cobra.Command, f func(ctx context.Context, n *node.Node, args []string) error) *cobra.Command {
 	var flags nodeFlags
 	flags.add(c)
@@ -52,41 +51,4 @@ func visitor() string {
 		return host
 	}
 	return user + "@" + host
-}
-
-// listing shows rows as a table for people or as one JSON value for programs.
-type listing struct {
-	output string
-	out    io.Writer
-}
-
-func (l *listing) add(c *cobra.Command) *cobra.Command {
-	c.Flags().StringVarP(&l.output, "output", "o", "table", "table or json")
-	c.PreRunE = func(c *cobra.Command, _ []string) error {
-		l.out = c.OutOrStdout()
-		if l.output != "table" && l.output != "json" {
-			return fmt.Errorf("-o %q: want table or json: %w", l.output, errUsage)
-		}
-		return nil
-	}
-	return c
-}
-
-// show writes value as JSON, or calls rows for a table with the given heads.
-func (l *listing) show(value any, heads string, rows func(row func(cells ...any))) error {
-	if l.output == "json" {
-		return json.NewEncoder(l.out).Encode(value)
-	}
-	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, heads)
-	rows(func(cells ...any) {
-		for i, cell := range cells {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
-			}
-			fmt.Fprint(w, cell)
-		}
-		fmt.Fprintln(w)
-	})
-	return w.Flush()
 }

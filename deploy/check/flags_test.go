@@ -52,7 +52,7 @@ func lines(t *testing.T, path, with string) (all []string) {
 }
 
 func TestFlagsAreThoseOfTheBinary(t *testing.T) {
-	agent, drain, ready := helpOf(t, "agent"), helpOf(t, "node", "drain"), helpOf(t, "ready")
+	agent, drain, ready := helpOf(t, "agent"), helpOf(t, "agent", "drain"), helpOf(t, "ready")
 	for name, p := range pods(decode(t)) {
 		c := p.Spec.Containers[0]
 		knows(t, name, agent, strings.Join(c.Args, " "))
