@@ -18,7 +18,7 @@ import (
 
 func jobCommand() *cobra.Command {
 	c := &cobra.Command{Use: "job", Short: "declare jobs, run them, and see when they are due", Args: args(0, 0), RunE: help}
-	c.AddCommand(jobPutCommand(), jobListCommand(), jobGetCommand(), jobHistoryCommand(), jobNextCommand(), jobRunCommand(),
+	c.AddCommand(jobApplyCommand(), jobPutCommand(), jobListCommand(), jobGetCommand(), jobHistoryCommand(), jobNextCommand(), jobRunCommand(),
 		jobBackfillCommand(), jobPauseCommand(), jobResumeCommand(), jobDeleteCommand(), jobExportCommand())
 	return c
 }
