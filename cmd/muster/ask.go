@@ -38,7 +38,11 @@ func ask(c *cobra.Command, f verb) *cobra.Command { return new(asked).by(c, f) }
 // askIn makes a verb of f, which asks for things that are in a namespace.
 func askIn(c *cobra.Command, f verb) *cobra.Command {
 	to := &asked{}
-	c.Flags().StringVarP(&to.namespace, "namespace", "n", "default", "namespace of names that have none")
+	short := "n"
+	if c.Flags().ShorthandLookup(short) != nil {
+		short = "" // it is how many
+	}
+	c.Flags().StringVarP(&to.namespace, "namespace", short, "default", "namespace of names that have none")
 	settable(c.Flags(), "namespace")
 	return to.by(c, f)
 }

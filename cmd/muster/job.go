@@ -204,7 +204,9 @@ func jobHistoryCommand() *cobra.Command {
 func jobNextCommand() *cobra.Command {
 	var l listing
 	var n int
-	c := l.addStream(askIn(&cobra.Command{Use: "next [NAMESPACE/]JOB", Short: "show when a job is due next", Args: args(1, 1)},
+	c := &cobra.Command{Use: "next [NAMESPACE/]JOB", Short: "show when a job is due next", Args: args(1, 1)}
+	c.Flags().IntVarP(&n, "count", "n", 10, "how many")
+	return l.addStream(askIn(c,
 		func(ctx context.Context, to *asked, a []string) error {
 			namespace, name := to.job(a[0])
 			next, err := to.NextFires(ctx, namespace, name, n)
@@ -217,8 +219,6 @@ func jobNextCommand() *cobra.Command {
 				}
 			})
 		}))
-	c.Flags().IntVar(&n, "count", 10, "how many")
-	return c
 }
 
 func jobBackfillCommand() *cobra.Command {

@@ -24,17 +24,18 @@ func runLogsCommand() *cobra.Command {
 	var q client.LogQuery
 	var follow bool
 	var file string
-	var c *cobra.Command
-	c = l.addStream(askIn(&cobra.Command{
+	c := &cobra.Command{
 		Use: "logs RUN", Short: "show what the tasks of a run have logged", Args: args(1, 1),
 		Long: `Logs shows what the tasks of a run have logged, whichever nodes they ran on, by
 time. With --follow it goes on until the run is over; to interrupt it does
 nothing to the run. A run that is tried again is one of its own: show the lines
 of the ID that "muster run retry" prints.`,
-		Example: `  muster run logs nightly@20260329T030000Z -f --lines 20
+		Example: `  muster run logs nightly@20260329T030000Z -f -n 20
   muster run logs nightly@20260329T030000Z --level warn --task m3 -o json
   muster run logs nightly@20260329T030000Z --download nightly.log`,
-	}, func(ctx context.Context, to *asked, a []string) error {
+	}
+	c.Flags().IntVarP(&q.Limit, "lines", "n", 0, "only the last so many lines, before those that --follow adds; 0 is all")
+	l.addStream(askIn(c, func(ctx context.Context, to *asked, a []string) error {
 		id, out := to.run(a[0]), l.lines()
 		switch {
 		case q.Limit < 0:
@@ -57,7 +58,6 @@ of the ID that "muster run retry" prints.`,
 	f.StringVar(&q.Node, "node", "", "only lines from the node of this name")
 	f.StringVar(&q.Text, "text", "", "only lines that contain this")
 	f.StringVar(&q.Regexp, "grep", "", "only lines that match this regular expression")
-	f.IntVar(&q.Limit, "lines", 0, "only the last so many lines, before those that --follow adds; 0 is all")
 	f.StringVar(&file, "download", "", "write all lines to this file, and their SHA-256 to standard error")
 	return c
 }

@@ -19,7 +19,7 @@ func (a *server) ownPages(hosts []string, h http.Handler) http.Handler {
 	}))
 	inner := cross.Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.access == nil && !ours(r.Host, hosts) {
+		if a.open && !ours(r.Host, hosts) {
 			writeProblem(w, problem(http.StatusForbidden, "host", "the API is open to everybody who reaches it, and so not under the name "+r.Host+": use an address, or say that this name is its own"))
 			return
 		}

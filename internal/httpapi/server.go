@@ -26,6 +26,8 @@ type Config struct {
 	// Access says who may do what. Nil lets everybody do everything, which is
 	// for addresses on loopback.
 	Access Access
+	// Open says that Access does so too, and only keeps records.
+	Open bool
 	// BasePath is what the paths of the API begin with from outside, as in
 	// "/muster", if a proxy in front has it under such. It makes no difference
 	// whether the proxy takes it away. Empty means nothing.
@@ -51,6 +53,7 @@ type Config struct {
 type server struct {
 	pool    Pool
 	access  Access
+	open    bool // to everybody
 	timeout time.Duration
 	log     *slog.Logger
 	mux     *http.ServeMux
@@ -77,7 +80,7 @@ func New(cfg Config) (http.Handler, error) {
 // newServer returns a server with all of its operations.
 func newServer(cfg *Config) *server {
 	a := &server{
-		pool: cfg.Pool, access: cfg.Access, timeout: cmp.Or(cfg.Timeout, 30*time.Second),
+		pool: cfg.Pool, access: cfg.Access, open: cfg.Open || cfg.Access == nil, timeout: cmp.Or(cfg.Timeout, 30*time.Second),
 		log: cmp.Or(cfg.Log, slog.Default()), mux: http.NewServeMux(),
 	}
 	a.api = humago.NewWithPrefix(a.mux, api.Prefix, described())

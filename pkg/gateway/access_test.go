@@ -108,6 +108,21 @@ func TestWritesLeaveRecords(t *testing.T) {
 	}
 }
 
+// TestWhatAnybodyChangesIsRecorded has no tokens, and a reader leaves no trace.
+func TestWhatAnybodyChangesIsRecorded(t *testing.T) {
+	s := serve(t, gateway.Config{})
+	s.do("PUT", "/namespaces/default/jobs/nightly", `{"processor":"echo"}`).is(201)
+	s.do("GET", "/namespaces/default/jobs/nightly", "").is(200)
+	page := into[job.AuditPage](s.do("GET", "/audit", "").is(200))
+	if len(page.Records) != 1 {
+		t.Fatalf("got %+v, want one record", page.Records)
+	}
+	r := page.Records[0]
+	if r.Who != "anybody" || !strings.HasPrefix(r.From, "127.0.0.1:") || r.Verb != "job.put" || r.Object != "jobs/nightly" || r.Namespace != "default" {
+		t.Errorf("got %+v, want that anybody put the job", r)
+	}
+}
+
 // TestTokensAreMadeAndRevokedOverHTTP has an admin let somebody in and out again,
 // and see who did it.
 func TestTokensAreMadeAndRevokedOverHTTP(t *testing.T) {

@@ -33,8 +33,8 @@ type Config struct {
 	// could do so too.
 	Hosts []string
 	// Tokens lets in only who shows a token of the cluster, as node.CreateToken
-	// makes them, and has a record kept of what they change. Without it
-	// everybody who reaches the API may do everything.
+	// makes them. Without it everybody who reaches the API may do everything.
+	// What is changed is recorded either way.
 	Tokens bool
 	// Metrics is mounted under /metrics, if it is not nil.
 	Metrics http.Handler
@@ -48,8 +48,9 @@ func Handler(n *node.Node, cfg Config) (http.Handler, error) {
 	c := httpapi.Config{
 		Pool: pool{n}, BasePath: cfg.BasePath, TrustProxy: cfg.TrustProxy, Hosts: cfg.Hosts, Metrics: cfg.Metrics, Log: cfg.Logger,
 	}
-	if cfg.Tokens {
-		c.Access = &tokens{n, cmp.Or(cfg.Logger, slog.Default())}
+	known := &tokens{n, cmp.Or(cfg.Logger, slog.Default())}
+	if c.Access = known; !cfg.Tokens {
+		c.Access, c.Open = everybody{known}, true
 	}
 	return httpapi.New(c)
 }
