@@ -31,7 +31,9 @@ export writes them. All are checked before the first is declared: with an error 
 any nothing is. Jobs that no file has stay as they are.
 
 With --dry-run it says what it would change, and when the jobs would be due.
-Which fields there are says docs/openapi.yaml, under Spec.`,
+
+docs/job.schema.json tells an editor which fields there are. A file says so with
+  # yaml-language-server: $schema=https://raw.githubusercontent.com/musterhq/muster/main/docs/job.schema.json`,
 		Example: `  muster job apply -f nightly.yaml --dry-run
   muster job apply -f jobs/ -n reports
   ssh other muster job export | muster job apply -f -`,

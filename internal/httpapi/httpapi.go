@@ -13,4 +13,4 @@
 // works below any path and behind any proxy.
 package httpapi
 
-//go:generate go run ./describe ../../docs/openapi.yaml
+//go:generate go run ./describe ../../docs

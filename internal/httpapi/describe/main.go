@@ -1,9 +1,11 @@
-// Command describe writes the description of the HTTP API into a file.
+// Command describe writes the description of the HTTP API, and the schema of files
+// with jobs, into a directory.
 package main
 
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/musterhq/muster/internal/httpapi"
 )
@@ -21,11 +23,17 @@ func main() {
 
 func write(args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("got %q: want the file to write", args)
+		return fmt.Errorf("got %q: want the directory to write to", args)
 	}
 	b, err := httpapi.Document()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(args[0], append([]byte(head), b...), 0o644)
+	if err := os.WriteFile(filepath.Join(args[0], "openapi.yaml"), append([]byte(head), b...), 0o644); err != nil {
+		return err
+	}
+	if b, err = httpapi.JobSchema(); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(args[0], "job.schema.json"), append(b, '\n'), 0o644)
 }
