@@ -51,3 +51,39 @@ func TestTheTourOfTheAPIGoesAsItSays(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTheTourOfTheCommandLineGoesAsItSays carries out what docs/CLI.md says, word
+// by word.
+func TestTheTourOfTheCommandLineGoesAsItSays(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("there is no bash")
+	}
+	page, err := os.ReadFile("../../docs/CLI.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "muster() { " + asMain + "=1 \"$MUSTER\" \"$@\"; }\n"
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1)[1:] { // the first is the cluster
+		script += block[1]
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dev{web: httpFlags{addr: "127.0.0.1:0"}, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = d.run(ctx, io.Discard, func(url string) {
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "bash", "-e", "-o", "pipefail", "-c", script)
+		cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), "MUSTER="+binary, "MUSTER_ADDR="+url)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v:\n%s", err, out)
+		}
+		shows(t, string(out), "would be new", "default/report  1         new", "hello to=you line=5 of=5", "succeeded", "m0: it was told to fail",
+			"next       paused", "anybody", "jobs.import", "run.retry", "health   healthy")
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

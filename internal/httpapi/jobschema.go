@@ -28,7 +28,7 @@ func JobSchema() ([]byte, error) {
 				v["$ref"] = "#/$defs/" + name
 				if _, taken := parts[name]; !taken && all[name] != nil {
 					parts[name] = all[name]
-					take(map[string]any(all[name]))
+					take(all[name])
 				}
 			}
 			for _, inner := range v {
