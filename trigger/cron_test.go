@@ -74,6 +74,7 @@ func TestCronReadsEveryForm(t *testing.T) {
 		{"0 0 1W 8 *", "2027-08-02T00:00:00Z"},
 		{"0 0 * * 5#3", "2026-12-18T00:00:00Z"},
 		{"0 0 * * 7L", "2026-11-29T00:00:00Z"},
+		{"0 0 * * 7/6", "2026-11-28T00:00:00Z"},
 		{"0 0 29 2 *", "2028-02-29T00:00:00Z"},
 		{"0 0 * * Friday", "2026-11-27T00:00:00Z"},
 		{"0 0 13 * fri", "2026-11-27T00:00:00Z"},
@@ -265,7 +266,7 @@ func TestCronOfSecondsIsDueWhenAScanOfEverySecondSaysSo(t *testing.T) {
 }
 
 func FuzzCron(f *testing.F) {
-	for _, s := range []string{"* * * * *", "*/5 0-3 1,2 jan-mar mon#2", "0 0 L * 5L", "0 0 15W * ?", "0 0 0 1 1 * 2027/2", "@daily", "5-2 * * * *", "0 0 * * 5-7", "0 0 30 2 *", "H H(1-5)/2 * * *", "0 0 */2 * */3"} {
+	for _, s := range []string{"* * * * *", "*/5 0-3 1,2 jan-mar mon#2", "0 0 L * 5L", "0 0 15W * ?", "0 0 0 1 1 * 2027/2", "@daily", "5-2 * * * *", "0 0 * * 5-7", "0 0 30 2 *", "H H(1-5)/2 * * *", "0 0 */2 * */3", "0 * 1 1 7/1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, expr string) {

@@ -155,7 +155,9 @@ func (f *cronField) span(item, id string) (from, to, by int, err error) {
 		}
 		return from, to, by, nil
 	case stepped:
-		from, err = f.value(base)
+		if from, err = f.value(base); f == &cronFields[dayOfWeek] {
+			from %= 7 // the steps are those from Sunday, whatever it is called
+		}
 		return from, hi, by, err
 	}
 	from, err = f.value(base)
