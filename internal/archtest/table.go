@@ -58,7 +58,7 @@ var rooms = []room{
 	// only with the gateway.
 	{"pkg/api", "pkg/job trigger", "it is what is said over HTTP, for both ends"},
 	{"internal/httpapi", "pkg/api pkg/job trigger internal/access internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
-	{"pkg/gateway", "pkg/api pkg/job trigger mapreduce pkg/node internal/access internal/httpapi", "it puts the HTTP API before a node, for who wants that"},
+	{"pkg/gateway", "pkg/api pkg/job trigger mapreduce pkg/node internal/httpapi", "it puts the HTTP API before a node, for who wants that"},
 	{"pkg/client", "pkg/api pkg/job trigger", "a program that only talks to a cluster links no node, and no server"},
 	{"pkg/nodetest", "pkg/node pkg/job mapreduce membership internal/simnet", "it builds clusters as any user could, on a simulated network"},
 

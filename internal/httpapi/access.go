@@ -6,22 +6,13 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/pkg/job"
 )
 
-// Role is what a caller may do. Each may do what those before it may.
-type Role string
-
-// The roles.
-const (
-	Anyone    Role = ""          // has a token
-	Viewer    Role = "viewer"    // looks
-	Operator  Role = "operator"  // makes runs, ends them and tries them again
-	Developer Role = "developer" // declares jobs
-	Admin     Role = "admin"     // says what holds for namespaces, nodes and tokens
-)
-
-// All is the namespace of what belongs to none, as nodes do.
-const All = "*"
+// anyone is the role of what takes a token and nothing more.
+const anyone job.Role = ""
 
 // Caller is who a request comes from.
 type Caller struct {
@@ -29,63 +20,43 @@ type Caller struct {
 	Name string
 	// Token is the ID of the token, if there was one.
 	Token string
-	// Roles are the caller's, by namespace; those of All hold in each.
-	Roles map[string]Role
+	// Roles are the caller's, as those of job.Token.
+	Roles map[string]job.Role
 }
 
 // Need is what an operation takes.
 type Need struct {
 	// Operation is its ID, as in "runJob", and Target the path that was asked for.
 	Operation, Target string
-	// Namespace is where, or All.
+	// Namespace is where, or job.AllNamespaces.
 	Namespace string
-	Role      Role
+	Role      job.Role
 	// Write says that it changes something.
 	Write bool
 }
 
-// Decision is what becomes of a request.
-type Decision int
-
-// The decisions.
-const (
-	// Hidden says that the caller does not get to know whether there is what he
-	// asks for: it is not found.
-	Hidden Decision = iota
-	// Forbidden says that he may see it, but not do that.
-	Forbidden
-	// Allowed says that he may.
-	Allowed
-)
-
-// Access says who may do what, and keeps a record of what was done.
+// Access says who somebody is, and keeps a record of what was done.
 type Access interface {
 	// Authenticate returns whose token it is, which is empty if there was none.
 	// An error with the code "unauthorized" says that it is nobody's.
 	Authenticate(ctx context.Context, token string) (Caller, error)
-	// Decide says whether a caller may do something.
-	Decide(c Caller, n Need) Decision
 	// Record keeps that something was done, or tried: from which address, and
 	// with which status it was answered.
 	Record(ctx context.Context, c Caller, n Need, from string, status int)
 }
 
-// admit is the one place where a request is let in. Without an Access all are.
+// admit is the one place where a request is let in.
 func (a *server) admit(o *operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		ctx = huma.WithValue(ctx, operationKey{}, o.id)
-		if a.access == nil {
-			next(ctx)
-			return
-		}
 		u := ctx.URL()
-		need := Need{Operation: o.id, Target: u.Path, Namespace: All, Role: o.role, Write: o.write}
+		need := Need{Operation: o.id, Target: u.Path, Namespace: job.AllNamespaces, Role: o.role, Write: o.write}
 		if ns := ctx.Param("namespace"); ns != "" {
 			need.Namespace = ns
 		}
 		caller, err := a.access.Authenticate(ctx.Context(), bearer(ctx.Header("Authorization")))
-		if err == nil && o.role != Anyone {
-			err = decided(a.access.Decide(caller, need), &need)
+		if err == nil && o.role != anyone {
+			err = need.unmet(&caller)
 		}
 		if err != nil {
 			a.refuse(ctx, err)
@@ -98,11 +69,12 @@ func (a *server) admit(o *operation) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-func decided(d Decision, n *Need) error {
-	switch d {
-	case Allowed:
+// unmet returns why a caller may not do what is needed, or nil.
+func (n *Need) unmet(c *Caller) error {
+	switch access.Decide(c.Roles, n.Namespace, n.Role) {
+	case access.Allowed:
 		return nil
-	case Forbidden:
+	case access.Forbidden:
 		return &refused{"forbidden", "this takes the role " + string(n.Role) + " in namespace " + n.Namespace + ": use a token that has it"}
 	}
 	return &refused{"not-found", "there is nothing of that name, or nothing that the token may see"}
@@ -141,14 +113,11 @@ func refusal(err error) *huma.ErrorModel {
 // guarded lets those at what is no operation of the API who may look at all
 // namespaces: it tells of all of them.
 func (a *server) guarded(h http.Handler) http.Handler {
-	if a.access == nil {
-		return h
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		need := Need{Operation: "metrics", Target: r.URL.Path, Namespace: All, Role: Viewer}
+		need := Need{Operation: "metrics", Target: r.URL.Path, Namespace: job.AllNamespaces, Role: job.Viewer}
 		caller, err := a.access.Authenticate(r.Context(), bearer(r.Header.Get("Authorization")))
 		if err == nil {
-			err = decided(a.access.Decide(caller, need), &need)
+			err = need.unmet(&caller)
 		}
 		if err == nil {
 			h.ServeHTTP(w, r)

@@ -43,35 +43,14 @@ func (stub) Find(context.Context, job.RunQuery) (job.RunPage, error) { return jo
 // guard knows two tokens: one of an operator in namespace a, one of an admin.
 type guard struct{ records []string }
 
-var order = []Role{Viewer, Operator, Developer, Admin}
-
 func (g *guard) Authenticate(_ context.Context, token string) (Caller, error) {
 	switch token {
 	case "op":
-		return Caller{Name: "op", Roles: map[string]Role{"a": Operator}}, nil
+		return Caller{Name: "op", Roles: map[string]job.Role{"a": job.Operator}}, nil
 	case "root":
-		return Caller{Name: "root", Roles: map[string]Role{All: Admin}}, nil
+		return Caller{Name: "root", Roles: map[string]job.Role{job.AllNamespaces: job.Admin}}, nil
 	}
 	return Caller{}, &refused{"unauthorized", "this is nobody's token"}
-}
-
-func (g *guard) Decide(c Caller, n Need) Decision {
-	rank := func(r Role) int {
-		for i, o := range order {
-			if o == r {
-				return i + 1
-			}
-		}
-		return 0
-	}
-	has := max(rank(c.Roles[n.Namespace]), rank(c.Roles[All]))
-	switch {
-	case has >= rank(n.Role):
-		return Allowed
-	case has > 0 || n.Namespace == All:
-		return Forbidden
-	}
-	return Hidden
 }
 
 func (g *guard) Record(_ context.Context, c Caller, n Need, from string, status int) {
@@ -148,11 +127,11 @@ func TestAFaultOfOursIsNoneOfTheirBusiness(t *testing.T) {
 		},
 		"a panic": func(context.Context, string, string) (job.Declared, error) { panic("secret") },
 	} {
-		h, err := New(Config{Pool: stub{job: f}, Log: slog.New(slog.DiscardHandler)})
+		h, err := New(Config{Pool: stub{job: f}, Access: &guard{}, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := ask(h, "GET", api.Prefix+"/namespaces/a/jobs/j", "")
+		w := ask(h, "GET", api.Prefix+"/namespaces/a/jobs/j", "root")
 		if w.Code != 500 || strings.Contains(w.Body.String(), "secret") || !strings.Contains(w.Body.String(), "urn:muster:problem:internal") {
 			t.Errorf("%s: got %d %s, want a problem that tells nothing", name, w.Code, w.Body)
 		}
@@ -160,14 +139,14 @@ func TestAFaultOfOursIsNoneOfTheirBusiness(t *testing.T) {
 }
 
 func TestARequestEndsInTime(t *testing.T) {
-	h, err := New(Config{Timeout: time.Millisecond, Log: slog.New(slog.DiscardHandler), Pool: stub{job: func(ctx context.Context, _, _ string) (job.Declared, error) {
+	h, err := New(Config{Access: &guard{}, Timeout: time.Millisecond, Log: slog.New(slog.DiscardHandler), Pool: stub{job: func(ctx context.Context, _, _ string) (job.Declared, error) {
 		<-ctx.Done()
 		return job.Declared{}, ctx.Err()
 	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := ask(h, "GET", api.Prefix+"/namespaces/a/jobs/j", ""); w.Code != 504 {
+	if w := ask(h, "GET", api.Prefix+"/namespaces/a/jobs/j", "root"); w.Code != 504 {
 		t.Errorf("got %d %s, want 504", w.Code, w.Body)
 	}
 }

@@ -19,13 +19,13 @@ const maxImport = 16 << 20
 // bulkJobs are what concerns specs rather than jobs: whether they can be
 // declared, many at a time, and as files.
 func (a *server) bulkJobs() {
-	o := write(Viewer, "validateJob", http.MethodPost, "/namespaces/{namespace}/validate", "jobs", "Check a spec, and show when it would be due; nothing is declared")
+	o := write(job.Viewer, "validateJob", http.MethodPost, "/namespaces/{namespace}/validate", "jobs", "Check a spec, and show when it would be due; nothing is declared")
 	o.write, o.body = false, maxSpec
 	register(a, o, a.validateJob)
 	o = get("exportJobs", "/namespaces/{namespace}/export", "jobs", "Show the specs of all jobs, in the form that import takes")
 	o.text = "Ask for application/yaml to get a file that people edit. The inline values of inputs are not kept."
 	register(a, o, a.exportJobs)
-	o = write(Developer, "importJobs", http.MethodPost, "/namespaces/{namespace}/import", "jobs", "Declare several jobs, or change them")
+	o = write(job.Developer, "importJobs", http.MethodPost, "/namespaces/{namespace}/import", "jobs", "Declare several jobs, or change them")
 	o.body = maxImport
 	o.text = "All are checked before the first is declared; with an error in any nothing is. Jobs that are left out stay as they are."
 	register(a, o, a.importJobs)

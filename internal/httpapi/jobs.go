@@ -28,27 +28,27 @@ type withTag struct {
 
 func (a *server) jobs() {
 	register(a, get("listJobs", jobsPath, "jobs", "List jobs in the order of their names"), a.listJobs)
-	o := write(Developer, "createJob", http.MethodPost, jobsPath, "jobs", "Declare a job that there is not")
+	o := write(job.Developer, "createJob", http.MethodPost, jobsPath, "jobs", "Declare a job that there is not")
 	o.body, o.status = maxSpec, http.StatusCreated
 	o.text = "Declared again, and exactly so, it is the job that there is. Another one of the name is refused."
 	register(a, o, a.createJob)
 	register(a, get("getJob", oneJob, "jobs", "Show a job and what became of its fires"), a.getJob)
-	o = write(Developer, "putJob", http.MethodPut, oneJob, "jobs", "Declare a job, or change the one of that name")
+	o = write(job.Developer, "putJob", http.MethodPut, oneJob, "jobs", "Declare a job, or change the one of that name")
 	o.body = maxSpec
 	o.text = "With If-Match the job must be at that revision, else nothing is changed. What is saved again unchanged stays the revision that it was."
 	register(a, o, a.putJob)
-	o = write(Developer, "deleteJob", http.MethodDelete, oneJob, "jobs", "Remove a job; its runs stay")
+	o = write(job.Developer, "deleteJob", http.MethodDelete, oneJob, "jobs", "Remove a job; its runs stay")
 	o.status = http.StatusNoContent
 	register(a, o, a.deleteJob)
-	o = write(Operator, "pauseJob", http.MethodPost, oneJob+"/pause", "jobs", "Let no more runs of a job begin")
+	o = write(job.Operator, "pauseJob", http.MethodPost, oneJob+"/pause", "jobs", "Let no more runs of a job begin")
 	o.status = http.StatusNoContent
 	register(a, o, a.pauseJob)
-	o = write(Operator, "resumeJob", http.MethodPost, oneJob+"/resume", "jobs", "Let runs of a job begin again")
+	o = write(job.Operator, "resumeJob", http.MethodPost, oneJob+"/resume", "jobs", "Let runs of a job begin again")
 	o.status = http.StatusNoContent
 	register(a, o, a.resumeJob)
 	register(a, get("listRevisions", oneJob+"/revisions", "jobs", "Show what a job has been declared as, the present revision first"), a.listRevisions)
 	register(a, get("nextFires", oneJob+"/next", "jobs", "Show when a job is due next"), a.nextFires)
-	register(a, write(Developer, "backfillJob", http.MethodPost, oneJob+"/backfill", "jobs", "Make runs for past fires of a job, at most 1000 at a time"), a.backfillJob)
+	register(a, write(job.Developer, "backfillJob", http.MethodPost, oneJob+"/backfill", "jobs", "Make runs for past fires of a job, at most 1000 at a time"), a.backfillJob)
 	a.bulkJobs()
 }
 

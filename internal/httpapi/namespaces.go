@@ -6,16 +6,17 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/job"
 )
 
 func (a *server) namespaces() {
 	o := get("listNamespaces", "/namespaces", "namespaces", "List the namespaces that there are, as far as the caller may look at them")
-	o.role = Anyone
+	o.role = anyone
 	register(a, o, a.listNamespaces)
 	register(a, get("getNamespace", "/namespaces/{namespace}", "namespaces", "Show what holds for all jobs of a namespace together"), a.getNamespace)
-	register(a, write(Admin, "putNamespace", http.MethodPut, "/namespaces/{namespace}", "namespaces", "Say what holds for all jobs of a namespace together"), a.putNamespace)
+	register(a, write(job.Admin, "putNamespace", http.MethodPut, "/namespaces/{namespace}", "namespaces", "Say what holds for all jobs of a namespace together"), a.putNamespace)
 }
 
 // listNamespaces shows those that the caller may look at.
@@ -66,11 +67,8 @@ const last = "\x7f"
 
 // visible reports whether whoever sends a request may look at a namespace.
 func (a *server) visible(ctx context.Context, namespace string) bool {
-	if a.access == nil {
-		return true
-	}
 	c, _ := ctx.Value(callerKey{}).(Caller)
-	return a.access.Decide(c, Need{Operation: operationOf(ctx), Namespace: namespace, Role: Viewer}) == Allowed
+	return access.Visible(c.Roles, namespace)
 }
 
 func (a *server) getNamespace(ctx context.Context, in *InNamespace) (*reply[api.Namespace], error) {

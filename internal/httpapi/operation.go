@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // operation is what an operation says of itself besides its types.
@@ -15,7 +17,7 @@ type operation struct {
 	id, method, path string
 	tag, summary     string
 	text             string // more for people
-	role             Role
+	role             job.Role
 	write            bool
 	status           int    // of an answer without an error; zero is 200
 	at               string // where the fields are that refusals name
@@ -56,10 +58,10 @@ const bodyTimeout = 30 * time.Second
 // The operations by what they do. What is read takes a viewer.
 
 func get(id, path, tag, summary string) operation {
-	return operation{id: id, method: http.MethodGet, path: path, tag: tag, summary: summary, role: Viewer}
+	return operation{id: id, method: http.MethodGet, path: path, tag: tag, summary: summary, role: job.Viewer}
 }
 
-func write(role Role, id, method, path, tag, summary string) operation {
+func write(role job.Role, id, method, path, tag, summary string) operation {
 	return operation{id: id, method: method, path: path, tag: tag, summary: summary, role: role, write: true, at: "body"}
 }
 

@@ -17,18 +17,18 @@ func (a *server) cluster() {
 	register(a, get("getCluster", "/cluster", "cluster", "Show who leads, who votes, and what is not as it should be"), a.getCluster)
 	register(a, get("listNodes", "/nodes", "nodes", "List the members of the pool and what they do"), a.listNodes)
 	register(a, get("getNode", "/nodes/{node}", "nodes", "Show a member of the pool"), a.getNode)
-	o := write(Admin, "drainNode", http.MethodPost, "/nodes/{node}/drain", "nodes", "Have a node take no more work")
+	o := write(job.Admin, "drainNode", http.MethodPost, "/nodes/{node}/drain", "nodes", "Have a node take no more work")
 	o.status = http.StatusAccepted
 	o.text = "What it conducts goes to others, what it executes comes to its end. It lasts until undrain, or until the node is started again. running, queued and masters of the node tell when it is done."
 	register(a, o, a.drainNode)
-	o = write(Admin, "undrainNode", http.MethodPost, "/nodes/{node}/undrain", "nodes", "Have a node take work again")
+	o = write(job.Admin, "undrainNode", http.MethodPost, "/nodes/{node}/undrain", "nodes", "Have a node take work again")
 	o.status = http.StatusNoContent
 	register(a, o, a.undrainNode)
 	register(a, get("listProcessors", "/processors", "nodes", "List what the members of the pool can run"), a.listProcessors)
-	o = write(Viewer, "previewTrigger", http.MethodPost, "/preview", "jobs", "Show when a schedule would be due")
-	o.role, o.write = Anyone, false
+	o = write(job.Viewer, "previewTrigger", http.MethodPost, "/preview", "jobs", "Show when a schedule would be due")
+	o.role, o.write = anyone, false
 	register(a, o, a.previewTrigger)
-	o = write(Operator, "sendEvent", http.MethodPost, "/namespaces/{namespace}/events", "events", "Tell the cluster of something that has happened")
+	o = write(job.Operator, "sendEvent", http.MethodPost, "/namespaces/{namespace}/events", "events", "Tell the cluster of something that has happened")
 	o.text = "Jobs with a trigger as in \"event order.paid\" are due for it. Sent again with the same ID, or Idempotency-Key, it changes nothing."
 	register(a, o, a.sendEvent)
 }

@@ -31,10 +31,10 @@ type Once struct {
 
 func (a *server) runs() {
 	register(a, get("listRuns", runsPath, "runs", "List runs by job and, of a job, by when they were due"), a.listRuns)
-	o := write(Developer, "submitRun", http.MethodPost, runsPath, "runs", "Make a run of a job that is not declared")
+	o := write(job.Developer, "submitRun", http.MethodPost, runsPath, "runs", "Make a run of a job that is not declared")
 	o.body, o.status, o.at = maxImport, http.StatusCreated, "body"
 	register(a, o, a.submitRun)
-	o = write(Operator, "runJob", http.MethodPost, oneJob+"/runs", "runs", "Make a run of a declared job now, whatever its trigger says")
+	o = write(job.Operator, "runJob", http.MethodPost, oneJob+"/runs", "runs", "Make a run of a declared job now, whatever its trigger says")
 	o.status = http.StatusCreated
 	register(a, o, a.runJob)
 	register(a, get("getRun", oneRun, "runs", "Show a run, where it stands and what happened to it"), a.getRun)
@@ -42,11 +42,11 @@ func (a *server) runs() {
 	o.lasting = true
 	o.text = "Whether it is over by then its state tells: succeeded, failed or canceled."
 	register(a, o, a.waitRun)
-	o = write(Operator, "cancelRun", http.MethodPost, oneRun+"/cancel", "runs", "Ask for a run to end early; attempts may take their time of grace")
+	o = write(job.Operator, "cancelRun", http.MethodPost, oneRun+"/cancel", "runs", "Ask for a run to end early; attempts may take their time of grace")
 	register(a, o, a.cancelRun)
-	o = write(Operator, "stopRun", http.MethodPost, oneRun+"/stop", "runs", "End a run now; attempts that execute count for nothing")
+	o = write(job.Operator, "stopRun", http.MethodPost, oneRun+"/stop", "runs", "End a run now; attempts that execute count for nothing")
 	register(a, o, a.stopRun)
-	o = write(Operator, "retryRun", http.MethodPost, oneRun+"/retry", "runs", "Make the next attempt of a run that failed or was canceled")
+	o = write(job.Operator, "retryRun", http.MethodPost, oneRun+"/retry", "runs", "Make the next attempt of a run that failed or was canceled")
 	o.status = http.StatusCreated
 	o.text = "It is a run of its own, with the tasks that did not succeed, or with all. Whoever asks again gets the same."
 	register(a, o, a.retryRun)

@@ -23,10 +23,10 @@ import (
 type Config struct {
 	// Pool is the cluster. It is required.
 	Pool Pool
-	// Access says who may do what. Nil lets everybody do everything, which is
-	// for addresses on loopback.
+	// Access says who may do what. It is required.
 	Access Access
-	// Open says that Access does so too, and only keeps records.
+	// Open says that it lets everybody do everything, which is for addresses on
+	// loopback.
 	Open bool
 	// BasePath is what the paths of the API begin with from outside, as in
 	// "/muster", if a proxy in front has it under such. It makes no difference
@@ -65,6 +65,9 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Pool == nil {
 		return nil, errors.New("httpapi: Pool is nil: give it a node")
 	}
+	if cfg.Access == nil {
+		return nil, errors.New("httpapi: Access is nil: say who may do what")
+	}
 	base := strings.TrimSuffix(cfg.BasePath, "/")
 	if base != "" && (base[0] != '/' || path.Clean(base) != base || strings.ContainsAny(base, "?#%{} ")) {
 		return nil, fmt.Errorf("httpapi: BasePath %q: want a path as in /muster", cfg.BasePath)
@@ -80,7 +83,7 @@ func New(cfg Config) (http.Handler, error) {
 // newServer returns a server with all of its operations.
 func newServer(cfg *Config) *server {
 	a := &server{
-		pool: cfg.Pool, access: cfg.Access, open: cfg.Open || cfg.Access == nil, timeout: cmp.Or(cfg.Timeout, 30*time.Second),
+		pool: cfg.Pool, access: cfg.Access, open: cfg.Open, timeout: cmp.Or(cfg.Timeout, 30*time.Second),
 		log: cmp.Or(cfg.Log, slog.Default()), mux: http.NewServeMux(),
 	}
 	a.api = humago.NewWithPrefix(a.mux, api.Prefix, described())

@@ -15,18 +15,18 @@ import (
 // tokens is who may come in, and who changed what.
 func (a *server) tokens() {
 	o := get("listTokens", "/tokens", "access", "List the tokens, without their secrets")
-	o.role = Admin
+	o.role = job.Admin
 	register(a, o, a.listTokens)
-	o = write(Admin, "createToken", http.MethodPost, "/tokens", "access", "Make a token, and show it this once")
+	o = write(job.Admin, "createToken", http.MethodPost, "/tokens", "access", "Make a token, and show it this once")
 	o.status = http.StatusCreated
 	o.text = "Asked for again it makes another: revoke the one whose text was lost."
 	register(a, o, a.createToken)
-	o = write(Admin, "revokeToken", http.MethodDelete, "/tokens/{token}", "access", "Make a token good for nothing")
+	o = write(job.Admin, "revokeToken", http.MethodDelete, "/tokens/{token}", "access", "Make a token good for nothing")
 	o.status = http.StatusNoContent
 	o.text = "Servers refuse it as soon as they have heard of it, which takes milliseconds, other nodes within five seconds."
 	register(a, o, a.revokeToken)
 	o = get("listAudit", "/audit", "access", "List who changed what, the latest first")
-	o.role = Admin
+	o.role = job.Admin
 	o.text = "A page may have fewer records than its limit, or none, and still a next one."
 	register(a, o, a.listAudit)
 }

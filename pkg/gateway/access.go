@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/httpapi"
 	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/job"
@@ -42,26 +41,7 @@ func (t *tokens) Authenticate(ctx context.Context, token string) (httpapi.Caller
 	case err != nil:
 		return httpapi.Caller{}, &refusal{"unavailable", "nobody can tell now whose token it is: " + err.Error()}
 	}
-	roles := make(map[string]httpapi.Role, len(got.Roles))
-	for namespace, role := range got.Roles {
-		roles[namespace] = httpapi.Role(role)
-	}
-	return httpapi.Caller{Name: got.Name, Token: got.ID, Roles: roles}, nil
-}
-
-// Decide goes by the roles.
-func (t *tokens) Decide(c httpapi.Caller, n httpapi.Need) httpapi.Decision {
-	roles := make(map[string]job.Role, len(c.Roles))
-	for namespace, role := range c.Roles {
-		roles[namespace] = job.Role(role)
-	}
-	switch access.Decide(roles, n.Namespace, job.Role(n.Role)) {
-	case access.Allowed:
-		return httpapi.Allowed
-	case access.Forbidden:
-		return httpapi.Forbidden
-	}
-	return httpapi.Hidden
+	return httpapi.Caller{Name: got.Name, Token: got.ID, Roles: got.Roles}, nil
 }
 
 // everybody lets in everybody, and has it recorded from where something was
@@ -70,11 +50,8 @@ type everybody struct{ *tokens }
 
 // Authenticate asks for nothing.
 func (everybody) Authenticate(context.Context, string) (httpapi.Caller, error) {
-	return httpapi.Caller{}, nil
+	return httpapi.Caller{Roles: map[string]job.Role{job.AllNamespaces: job.Admin}}, nil
 }
-
-// Decide allows all.
-func (everybody) Decide(httpapi.Caller, httpapi.Need) httpapi.Decision { return httpapi.Allowed }
 
 // Record keeps what was asked for, by nobody in particular.
 func (e everybody) Record(ctx context.Context, _ httpapi.Caller, n httpapi.Need, from string, status int) {
@@ -98,7 +75,7 @@ func (t *tokens) keep(ctx context.Context, who string, n httpapi.Need, from stri
 	a := job.Audit{
 		Who: who, From: from, Verb: verbOf(n.Operation), Object: objectOf(&n),
 	}
-	if n.Namespace != httpapi.All {
+	if n.Namespace != job.AllNamespaces {
 		a.Namespace = n.Namespace
 	}
 	if status >= http.StatusBadRequest {
