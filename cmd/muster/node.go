@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -82,6 +83,9 @@ member until it is stopped, and takes work again after undrain.`,
 			defer cancel()
 		}
 		n, err := drain(ctx, to, a[0])
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) { // whatever the request that it ended says
+			return fmt.Errorf("--timeout %v: node %s still executes attempts or conducts runs, and the draining goes on: %w", timeout, a[0], ctx.Err())
+		}
 		if err != nil {
 			return err
 		}
@@ -108,7 +112,7 @@ func drain(ctx context.Context, to *asked, name string) (api.Node, error) {
 		select {
 		case <-time.After(drainPause):
 		case <-ctx.Done():
-			return n, fmt.Errorf("node %s still executes %d attempts and conducts %d runs: the draining goes on: %w", n.Name, n.Running, n.Masters, ctx.Err())
+			return n, ctx.Err()
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -224,6 +225,9 @@ nothing to the run.`,
 		}
 		defer detached(c.Context(), c.ErrOrStderr(), id)
 		r, err := waitRun(ctx, to, id, c.ErrOrStderr(), true)
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) { // whatever the request that it ended says
+			return fmt.Errorf("--timeout %v: run %s is not over, and goes on: %w", timeout, id, ctx.Err())
+		}
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/gateway"
 	"github.com/musterhq/muster/pkg/job"
@@ -17,7 +18,13 @@ import (
 // agent starts a node that can run what every agent can.
 func agent(t *testing.T, cfg node.Config) *node.Node {
 	t.Helper()
-	cfg.Processors, cfg.Logger = processors(), slog.New(slog.DiscardHandler)
+	return agentOf(t, cfg, processors())
+}
+
+// agentOf starts a node that can run what it is told to.
+func agentOf(t *testing.T, cfg node.Config, of mapreduce.Registry) *node.Node {
+	t.Helper()
+	cfg.Processors, cfg.Logger = of, slog.New(slog.DiscardHandler)
 	n, err := node.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
