@@ -110,12 +110,14 @@ func TestANewRunDoesNotOvertakeThoseThatWait(t *testing.T) {
 	if !may("b") {
 		t.Error("a run waits behind one of another job, which waits for its own")
 	}
+	l.choosing.Lock() // the leader looks at those that wait when it gets round to it
 	l.mu.Lock()
 	l.crowded = true // somebody was refused for want of room
 	l.mu.Unlock()
 	if may("b") {
 		t.Error("a run may overtake those that wait for room")
 	}
+	l.choosing.Unlock()
 	if _, err := l.beginPending(); err != nil {
 		t.Fatal(err)
 	}
