@@ -87,6 +87,14 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.recordAudit(c)
 	case *wire.ForgetAudit:
 		return tx.forgetAudit(c)
+	case *wire.BeginOperation:
+		return tx.beginOperation(c)
+	case *wire.AdvanceOperation:
+		return tx.advanceOperation(c)
+	case *wire.CancelOperation:
+		return tx.cancelOperation(c)
+	case *wire.ForgetOperations:
+		return tx.forgetOperations(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -139,6 +147,14 @@ func checkNames(c wire.Command) error {
 		return checkName("audit ID", c.ID)
 	case *wire.ForgetAudit:
 		return checkAudits(c)
+	case *wire.BeginOperation:
+		return errors.Join(checkName("namespace", c.Namespace), checkName("operation", c.ID), checkPart("once", c.Once))
+	case *wire.AdvanceOperation:
+		return errors.Join(checkName("namespace", c.Namespace), checkName("operation", c.ID))
+	case *wire.CancelOperation:
+		return errors.Join(checkName("namespace", c.Namespace), checkName("operation", c.ID))
+	case *wire.ForgetOperations:
+		return checkOperations(c)
 	case *wire.KeepRates:
 		return nil
 	}
@@ -217,6 +233,14 @@ func cost(c wire.Command) (job.RunID, int) {
 		return "", len(c.ID) + len(c.Record) + perRecord
 	case *wire.ForgetAudit:
 		return "", len(c.IDs) * (maxName + perRecord)
+	case *wire.BeginOperation:
+		return "", operationSize(c.Namespace, c.ID, len(c.Selection))
+	case *wire.AdvanceOperation:
+		return "", operationSize(c.Namespace, c.ID, 0)
+	case *wire.CancelOperation:
+		return "", operationSize(c.Namespace, c.ID, 0)
+	case *wire.ForgetOperations:
+		return "", len(c.IDs) * 2 * (2*maxName + perRecord)
 	case *wire.DeleteJob:
 		return "", topicsSize(c.Namespace, c.Name, nil) + maxRevisions*revisionSize(c.Namespace, c.Name) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}
@@ -306,8 +330,12 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	if have := old.Next + uint64(len(added)); have != c.Chunks {
 		return refuse(ErrConflict, "run %q is to begin with %d journal entries and has %d", c.Run, c.Chunks, have)
 	}
+	born, err := tx.count(bornKey, 1)
+	if err != nil {
+		return result{}, err
+	}
 	st := wire.RunStatus{
-		Next: old.Next, Journal: old.Journal, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
+		Born: born, Next: old.Next, Journal: old.Journal, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
 		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
 		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
 		Size: len(c.Record), Keeps: c.Keeps, KeepFor: c.KeepFor, KeepRuns: c.KeepRuns,

@@ -494,6 +494,14 @@ func newCommand(kind byte) Command {
 		return &RecordAudit{}
 	case 'F':
 		return &ForgetAudit{}
+	case 'O':
+		return &BeginOperation{}
+	case 'o':
+		return &AdvanceOperation{}
+	case 'q':
+		return &CancelOperation{}
+	case 'Q':
+		return &ForgetOperations{}
 	}
 	return nil
 }
