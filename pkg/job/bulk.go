@@ -43,7 +43,14 @@ const (
 	BulkStop     Verb = "stop"      // as Run.Stop
 	BulkRetry    Verb = "retry"     // as Run.Retry: the tasks that did not succeed
 	BulkRetryAll Verb = "retry-all" // as Run.RetryAll: all tasks
+
+	BulkPause  Verb = "pause"  // as Node.PauseJob
+	BulkResume Verb = "resume" // as Node.ResumeJob
+	BulkDelete Verb = "delete" // as Node.DeleteJob
 )
+
+// jobVerbs are the verbs of jobs.
+var jobVerbs = []Verb{BulkPause, BulkResume, BulkDelete}
 
 // runVerbs are the verbs of runs, each with the states that it is for.
 var runVerbs = map[Verb][]State{
@@ -76,6 +83,9 @@ func (b Bulk) WithDefaults() Bulk {
 // which are meant.
 func (b *Bulk) Selected() int { return len(b.Runs) + len(b.Jobs) }
 
+// OfJobs reports whether the verb is for jobs, and not for runs.
+func (v Verb) OfJobs() bool { return slices.Contains(jobVerbs, v) }
+
 // Retries reports whether the verb makes next attempts.
 func (v Verb) Retries() bool { return v == BulkRetry || v == BulkRetryAll }
 
@@ -83,21 +93,44 @@ func (v Verb) Retries() bool { return v == BulkRetry || v == BulkRetryAll }
 // and what would be right.
 func (b *Bulk) Validate() error {
 	states, ofRuns := runVerbs[b.Verb]
+	if !ofRuns && !b.Verb.OfJobs() {
+		return fmt.Errorf("job: Verb %.40q: want cancel, stop, retry or retry-all for runs, or pause, resume or delete for jobs", b.Verb)
+	}
+	if err := b.checkMeant(states); err != nil {
+		return err
+	}
 	switch {
-	case !ofRuns:
-		return fmt.Errorf("job: Verb %.40q: want cancel, stop, retry or retry-all", b.Verb)
-	case len(b.Jobs) > 0:
-		return fmt.Errorf("job: Jobs names %d jobs, and %s is for runs: name those in Runs, or say which by Job", len(b.Jobs), b.Verb)
-	case len(b.Runs) > MaxBulk:
-		return fmt.Errorf("job: Runs has %d runs, the limit is %d: say which by their job and states, or make several of it", len(b.Runs), MaxBulk)
-	case len(b.Runs) > 0 && (b.Job != "" || len(b.States) > 0 || b.Key != "" || !b.From.IsZero() || !b.Until.IsZero()):
-		return fmt.Errorf("job: Runs names %d runs: leave Job, States, Key, From and Until out, or Runs", len(b.Runs))
 	case len(b.Reason) > maxBulkText:
 		return fmt.Errorf("job: Reason has %d bytes, the limit is %d: shorten it", len(b.Reason), maxBulkText)
 	case len(b.Once) > maxBulkText || len(b.Key) > maxBulkText:
 		return fmt.Errorf("job: Once and Key have %d and %d bytes, the limit is %d: use shorter ones, or a hash", len(b.Once), len(b.Key), maxBulkText)
 	case len(b.By) > maxBulkName || len(b.Job) > maxBulkName:
 		return fmt.Errorf("job: By and Job have %d and %d bytes, the limit is %d: shorten them", len(b.By), len(b.Job), maxBulkName)
+	}
+	q := RunQuery{Namespace: b.Namespace, Job: b.Job, From: b.From, Until: b.Until}
+	return q.Validate()
+}
+
+// checkMeant returns what is wrong with who is meant, for a verb of runs in the
+// given states, or of jobs.
+func (b *Bulk) checkMeant(states []State) error {
+	filters := b.Job != "" || len(b.States) > 0 || b.Key != "" || !b.From.IsZero() || !b.Until.IsZero()
+	switch {
+	case b.Verb.OfJobs() && (len(b.Runs) > 0 || filters):
+		return fmt.Errorf("job: Verb %s is for jobs: name them in Jobs, and leave out what says which runs", b.Verb)
+	case b.Verb.OfJobs() && len(b.Jobs) == 0:
+		return fmt.Errorf("job: Jobs is empty: name the jobs to %s", b.Verb)
+	case !b.Verb.OfJobs() && len(b.Jobs) > 0:
+		return fmt.Errorf("job: Jobs names %d jobs, and %s is for runs: name those in Runs, or say which by Job", len(b.Jobs), b.Verb)
+	case b.Selected() > MaxBulk:
+		return fmt.Errorf("job: Runs and Jobs have %d names, the limit is %d: say which runs by their job and states, or make several of it", b.Selected(), MaxBulk)
+	case len(b.Runs) > 0 && filters:
+		return fmt.Errorf("job: Runs names %d runs: leave Job, States, Key, From and Until out, or Runs", len(b.Runs))
+	}
+	for i, name := range b.Jobs {
+		if name == "" || len(name) > maxBulkName {
+			return fmt.Errorf("job: Jobs[%d] %.100q: want the name of a job, of 1 to %d bytes", i, name, maxBulkName)
+		}
 	}
 	for i, id := range b.Runs {
 		if id.Namespace() != b.Namespace || len(id) > maxBulkName {
@@ -109,6 +142,5 @@ func (b *Bulk) Validate() error {
 			return fmt.Errorf("job: States has %v: %s is for runs that are %v or %v", s, b.Verb, states[0], states[1])
 		}
 	}
-	q := RunQuery{Namespace: b.Namespace, Job: b.Job, From: b.From, Until: b.Until}
-	return q.Validate()
+	return nil
 }

@@ -17,11 +17,11 @@ import (
 // for: there never was, or it has been forgotten.
 var ErrNoOperation error = &coded{"no-operation", "node: no such operation"}
 
-// Bulk begins to do to many runs what b says, and returns the operation that
+// Bulk begins to do to many runs or jobs what b says, and returns the operation that
 // does it. When it returns the operation is durable: it goes on in the
 // background, whatever becomes of this node or of the leader, and takes neither
 // slots nor a place among the runs that may go on. Runs that are created from
-// then on are not meant. What cannot be done to a run is counted, and keeps
+// then on are not meant. What cannot be done to one is counted, and keeps
 // nothing else from being done.
 func (n *Node) Bulk(ctx context.Context, b job.Bulk) (job.Operation, error) {
 	b = b.WithDefaults()

@@ -132,6 +132,45 @@ func TestManyRunsAreEndedAndTriedAgainTogether(t *testing.T) {
 	}
 }
 
+// TestManyJobsAreHeldAndDeletedTogether of which one is not declared.
+func TestManyJobsAreHeldAndDeletedTogether(t *testing.T) {
+	n := one(t, mapreduce.Registry{"echo": echo})
+	var names []string
+	for i := range 3 {
+		names = append(names, fmt.Sprintf("j%d", i))
+		if _, err := n.PutJob(t.Context(), job.Spec{Name: names[i], Processor: "echo"}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := func() (k int) {
+		for _, name := range names {
+			d, err := n.Job(t.Context(), "", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Fires.PausedAt.After(d.Fires.ResumedAt) {
+				k++
+			}
+		}
+		return k
+	}
+	for verb, want := range map[job.Verb]int{job.BulkPause: 3, job.BulkResume: 0} {
+		if o := bulk(t, n, job.Bulk{Verb: job.BulkPause, Jobs: names, Reason: "the source is down"}); o.Done != 3 {
+			t.Errorf("got %+v, want them held", o)
+		}
+		if o := bulk(t, n, job.Bulk{Verb: verb, Jobs: names}); o.Done != 3 || held() != want {
+			t.Errorf("%s: got %+v, and %d held, want %d", verb, o, held(), want)
+		}
+	}
+	o := bulk(t, n, job.Bulk{Verb: job.BulkDelete, Jobs: append(names, "none")})
+	if o.Done != 3 || o.Refused != 1 || o.Refusals[0].Name != "none" {
+		t.Errorf("got %+v, want three deleted", o)
+	}
+	if all, err := n.Jobs(t.Context(), "", "", 0); err != nil || len(all) != 0 {
+		t.Errorf("got %v, %v, want none left", all, err)
+	}
+}
+
 // TestABulkIsBegunOnce by whoever asks with the same name for it, and is listed
 // and found by its ID.
 func TestABulkIsBegunOnce(t *testing.T) {
@@ -174,6 +213,10 @@ func TestABulkThatCannotBeIsRefused(t *testing.T) {
 	n := one(t, mapreduce.Registry{"echo": echo})
 	for want, b := range map[string]job.Bulk{
 		"Verb":                 {Namespace: "a", Verb: "end"},
+		"name them in Jobs":    {Namespace: "a", Verb: job.BulkPause, Job: "j"},
+		"Jobs is empty":        {Namespace: "a", Verb: job.BulkDelete},
+		"Jobs[1]":              {Namespace: "a", Verb: job.BulkDelete, Jobs: []string{"j", ""}},
+		"Jobs names 1 jobs":    {Namespace: "a", Verb: job.BulkStop, Jobs: []string{"j"}},
 		"of namespace \"a\"":   {Namespace: "a", Verb: job.BulkStop, Runs: []job.RunID{"b/j@1"}},
 		"leave Job, States":    {Namespace: "a", Verb: job.BulkStop, Runs: []job.RunID{"a/j@1"}, Job: "j"},
 		"the limit is 10000:":  {Namespace: "a", Verb: job.BulkStop, Runs: make([]job.RunID, 10_001)},

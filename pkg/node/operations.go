@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,12 +23,12 @@ import (
 // done.
 
 const (
-	// endsStep is how many runs one step ends, and retriesStep how many it tries
-	// again, which takes several commands each.
-	endsStep    = 1000
-	retriesStep = 128
-	// retriesAtOnce is how many next attempts of runs are written at the same time.
-	retriesAtOnce = 32
+	// endsStep is how many runs one step ends, whose commands go together, and
+	// severalStep for how many it does what is a matter of its own for each, of
+	// which so many are on their way severalAtOnce.
+	endsStep      = 1000
+	severalStep   = 128
+	severalAtOnce = 32
 	// maxOpen bounds how many operations of a namespace go on.
 	maxOpen = 100
 	// operationsKept is how many operations of a namespace are remembered, and
@@ -94,9 +96,9 @@ func (l *leader) beginBulk(ctx context.Context, r wire.BeginBulk) (job.Operation
 
 // selection returns the names that a bulk selects.
 func selection(b *job.Bulk) []string {
-	names := make([]string, len(b.Runs))
-	for i, id := range b.Runs {
-		names[i] = string(id)
+	names := slices.Clone(b.Jobs)
+	for _, id := range b.Runs {
+		names = append(names, string(id))
 	}
 	return names
 }
@@ -137,14 +139,14 @@ func (l *leader) operate() {
 // error says that this leader can't now, and that the step is to be done again.
 func (l *leader) step(o *job.Operation) error {
 	p := state.OperationStep{Step: o.Steps}
-	ids, err := l.reach(o, &p)
+	names, err := l.reach(o, &p)
 	switch {
 	case is(err, state.ErrNoOperation): // somebody has canceled it
 		return nil
 	case err != nil:
 		return err
 	}
-	for i, err := range l.doAll(&o.Bulk, ids) {
+	for i, err := range l.doAll(&o.Bulk, names) {
 		switch {
 		case err == nil:
 			p.Done++
@@ -152,7 +154,7 @@ func (l *leader) step(o *job.Operation) error {
 			return err
 		default:
 			if p.Refused++; len(p.Refusals) < job.MaxRefusals {
-				p.Refusals = append(p.Refusals, job.Refusal{Name: string(ids[i]), Why: bare(plain(err)).Error()})
+				p.Refusals = append(p.Refusals, job.Refusal{Name: names[i], Why: bare(plain(err)).Error()})
 			}
 		}
 	}
@@ -168,39 +170,35 @@ func (l *leader) step(o *job.Operation) error {
 	return nil
 }
 
-// reach returns the runs that the next step of an operation is about, and says
-// in it where it ends.
-func (l *leader) reach(o *job.Operation, p *state.OperationStep) (ids []job.RunID, err error) {
-	limit := endsStep
-	if o.Bulk.Verb.Retries() {
-		limit = retriesStep
+// reach returns what the next step of an operation is about, and says in it where
+// it ends.
+func (l *leader) reach(o *job.Operation, p *state.OperationStep) (names []string, err error) {
+	limit := severalStep
+	if o.Bulk.Verb == job.BulkCancel || o.Bulk.Verb == job.BulkStop {
+		limit = endsStep
 	}
 	if o.Selected == 0 {
-		var next job.RunID
-		if ids, next, err = l.state.Meant(&o.Bulk, o.ID, job.RunID(o.Reached), limit); err != nil {
-			return nil, err
+		ids, next, err := l.state.Meant(&o.Bulk, o.ID, job.RunID(o.Reached), limit)
+		for _, id := range ids {
+			names = append(names, string(id))
 		}
 		if p.Reached = string(next); next == "" {
 			p.Reached, p.State = o.Reached, job.OperationDone
-			if n := len(ids); n > 0 {
-				p.Reached = string(ids[n-1])
+			if n := len(names); n > 0 {
+				p.Reached = names[n-1]
 			}
 		}
-		return ids, nil
+		return names, err
 	}
-	names, err := l.state.Selection(o.Bulk.Namespace, o.ID)
-	if err != nil {
+	if names, err = l.state.Selection(o.Bulk.Namespace, o.ID); err != nil {
 		return nil, err
 	}
 	from, _ := strconv.Atoi(o.Reached)
 	to := min(from+limit, len(names))
-	for _, name := range names[min(from, to):to] {
-		ids = append(ids, job.RunID(name))
-	}
 	if p.Reached = strconv.Itoa(to); to == len(names) {
 		p.State = job.OperationDone
 	}
-	return ids, nil
+	return names[min(from, to):to], nil
 }
 
 // hinders reports whether err says that this leader can't record anything now,
@@ -219,25 +217,36 @@ func (l *leader) moved(o *job.Operation) {
 	}
 }
 
-// doAll does to runs what a bulk says, and returns an error for each.
-func (l *leader) doAll(b *job.Bulk, ids []job.RunID) []error {
+// doAll does to runs or jobs what a bulk says, and returns an error for each.
+func (l *leader) doAll(b *job.Bulk, names []string) []error {
 	switch b.Verb {
 	case job.BulkCancel, job.BulkStop:
-		return l.cancelAll(ids, b.Reason, b.Verb == job.BulkStop)
+		return l.cancelAll(names, b.Reason, b.Verb == job.BulkStop)
 	case job.BulkRetry, job.BulkRetryAll:
-		return l.retryAll(ids, b.Verb == job.BulkRetryAll)
+		return several(names, func(name string) error {
+			_, err := l.retry(l.ctx, wire.Retry{Run: job.RunID(name), All: b.Verb == job.BulkRetryAll})
+			return err
+		})
 	}
-	errs := make([]error, len(ids))
-	for i := range errs {
-		errs[i] = fmt.Errorf("node: this leader does not know the verb %q: upgrade it", b.Verb)
-	}
-	return errs
+	verb := map[job.Verb]func(context.Context, wire.JobRef) (wire.Nothing, error){
+		job.BulkPause: l.pauseJob, job.BulkResume: l.resumeJob, job.BulkDelete: l.deleteJob,
+	}[b.Verb]
+	return several(names, func(name string) error {
+		if verb == nil {
+			return fmt.Errorf("node: this leader does not know the verb %q: upgrade it", b.Verb)
+		}
+		_, err := verb(l.ctx, wire.JobRef{Namespace: b.Namespace, Name: name, Reason: cmp.Or(b.Reason, "no reason was given")})
+		return err
+	})
 }
 
 // cancelAll is cancelRun for many runs.
-func (l *leader) cancelAll(ids []job.RunID, reason string, now bool) []error {
-	errs, over := make([]error, len(ids)), make([]job.RunID, 0, len(ids))
-	for i, c := range l.state.CancelAll(l.ctx, ids, reason, now) {
+func (l *leader) cancelAll(names []string, reason string, now bool) []error {
+	errs, ids, over := make([]error, len(names)), make([]job.RunID, len(names)), make([]job.RunID, 0, len(names))
+	for i, name := range names {
+		ids[i] = job.RunID(name)
+	}
+	for i, c := range l.state.CancelAll(l.ctx, ids, cmp.Or(reason, "no reason was given"), now) {
 		run := c.Run
 		switch {
 		case c.Err != nil:
@@ -260,19 +269,19 @@ func (l *leader) cancelAll(ids []job.RunID, reason string, now bool) []error {
 	return errs
 }
 
-// retryAll is retry for many runs.
-func (l *leader) retryAll(ids []job.RunID, all bool) []error {
-	errs := make([]error, len(ids))
-	next := make(chan int)
+// several does something for each name, for some at a time, and returns an error
+// for each.
+func several(names []string, do func(name string) error) []error {
+	errs, next := make([]error, len(names)), make(chan int)
 	var wg sync.WaitGroup
-	for range min(retriesAtOnce, len(ids)) {
+	for range min(severalAtOnce, len(names)) {
 		wg.Go(func() {
 			for i := range next {
-				_, errs[i] = l.retry(l.ctx, wire.Retry{Run: ids[i], All: all})
+				errs[i] = do(names[i])
 			}
 		})
 	}
-	for i := range ids {
+	for i := range names {
 		next <- i
 	}
 	close(next)

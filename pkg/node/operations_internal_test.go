@@ -29,7 +29,7 @@ func canceled(t *testing.T, n *Node, k int) (ids []job.RunID) {
 func TestAnOperationGoesOnUnderTheNextLeader(t *testing.T) {
 	nodes := servers(t, 3, nil)
 	n, l := leads(t, nodes)
-	ids := canceled(t, n, retriesStep+7)
+	ids := canceled(t, n, severalStep+7)
 	release, err := l.retries.lock(t.Context(), ids[len(ids)-1])
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestAnOperationGoesOnUnderTheNextLeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o, err = n.AwaitOperation(t.Context(), "", o.ID, 0); err != nil || o.State.Over() || o.Steps != 1 || o.Done != retriesStep {
+	if o, err = n.AwaitOperation(t.Context(), "", o.ID, 0); err != nil || o.State.Over() || o.Steps != 1 || o.Done != severalStep {
 		t.Fatalf("got %+v, %v, want one step done", o, err)
 	}
 	if err := n.state.Transfer(t.Context()); err != nil {
@@ -59,7 +59,7 @@ func TestAnOperationGoesOnUnderTheNextLeader(t *testing.T) {
 // other from being carried out.
 func TestACanceledOperationDoesNoMore(t *testing.T) {
 	n, l := leads(t, servers(t, 1, nil))
-	ids := canceled(t, n, retriesStep+7)
+	ids := canceled(t, n, severalStep+7)
 	release, err := l.retries.lock(t.Context(), ids[0])
 	if err != nil {
 		t.Fatal(err)
