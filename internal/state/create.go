@@ -101,7 +101,7 @@ func (tx *change) mayCreate(c *wire.CreateRun) (result, error) {
 			return refuse(ErrNotFinal, "run %q is %v, it can't be tried again as %q", before, st.State, c.Run)
 		}
 	}
-	if c.Master == "" && c.NotBefore <= c.Created {
+	if c.Master == "" && c.NotBefore == 0 {
 		return tx.room(c)
 	}
 	return result{}, nil
@@ -118,7 +118,7 @@ func (tx *change) begin(c *wire.CreateRun, st *wire.RunStatus) error {
 			tx.happened(c.Run, st, c.Created, "created"),
 			tx.happened(c.Run, st, c.Created, "%s", masters(c.Called, st)),
 		)
-	case c.NotBefore > c.Created:
+	case c.NotBefore != 0:
 		return errors.Join(
 			tx.wait(c.Run, st, wire.WaitsForTime),
 			tx.happened(c.Run, st, c.Created, "created, to begin at %s", timeOf(c.NotBefore).Format(time.RFC3339)),
