@@ -127,6 +127,10 @@ func TestManyRunsAreEndedAndTriedAgainTogether(t *testing.T) {
 			t.Errorf("the next attempt of %s is %v", id, got)
 		}
 	}
+	unexplained := bulk(t, n, job.Bulk{Namespace: "a", Verb: job.BulkStop, Job: "other"})
+	if run, err := n.Run(others[0]).Get(t.Context()); err != nil || run.CancelReason != "operation "+unexplained.ID {
+		t.Errorf("got reason %q, %v, want which operation it was", run.CancelReason, err)
+	}
 	if got := stateOf(t, n, elsewhere[0]); got != job.Pending {
 		t.Errorf("a run of another namespace is %v", got)
 	}

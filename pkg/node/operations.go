@@ -1,18 +1,12 @@
 package node
 
 import (
-	"cmp"
-	"context"
-	"fmt"
 	"log/slog"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
-	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -36,72 +30,6 @@ const (
 	operationsKept = 1000
 	operationsFor  = 30 * 24 * time.Hour
 )
-
-// operations is what those who wait for operations go by.
-type operations struct {
-	poke chan struct{} // holds one if an operation was begun
-
-	mu    *sync.Mutex
-	moved chan struct{} // closed when an operation is further than it was; guarded by mu
-}
-
-func newOperations() operations {
-	return operations{poke: make(chan struct{}, 1), mu: new(sync.Mutex), moved: make(chan struct{})}
-}
-
-// next returns a channel that is closed when an operation is further.
-func (o *operations) next() <-chan struct{} {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.moved
-}
-
-// move wakes those who wait for an operation to be further.
-func (o *operations) move() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.moved)
-	o.moved = make(chan struct{})
-}
-
-// beginBulk records an operation and has it carried out.
-func (l *leader) beginBulk(ctx context.Context, r wire.BeginBulk) (job.Operation, error) {
-	open, err := l.state.Opened()
-	if err != nil {
-		return job.Operation{}, err
-	}
-	n := 0
-	for i := range open {
-		if open[i].Bulk.Namespace == r.Bulk.Namespace && open[i].ID != r.ID {
-			n++
-		}
-	}
-	if n >= maxOpen {
-		return job.Operation{}, fmt.Errorf("%w: %d bulk operations of namespace %s go on, and no more than that may: wait for one, or cancel it", state.ErrOverloaded, n, r.Bulk.Namespace)
-	}
-	o, err := l.state.BeginOperation(ctx, job.Operation{ID: r.ID, Bulk: r.Bulk, Created: l.n.wall().UTC()}, selection(&r.Bulk))
-	if err != nil {
-		return o, err
-	}
-	if o.ID == r.ID {
-		l.n.log.Info("bulk operation began", telemetry.Operation(o.Bulk.Namespace, o.ID), slog.String("verb", string(o.Bulk.Verb)),
-			slog.String("by", o.Bulk.By), slog.String("reason", o.Bulk.Reason), slog.Int("selected", o.Selected))
-	}
-	select {
-	case l.operations.poke <- struct{}{}:
-	default:
-	}
-	return o, nil
-}
-
-// selection returns the names that a bulk selects.
-func selection(b *job.Bulk) []string {
-	names := slices.Clone(b.Jobs)
-	for _, id := range b.Runs {
-		names = append(names, string(id))
-	}
-	return names
-}
 
 // operate carries out what was begun, for as long as the node leads.
 func (l *leader) operate() {
@@ -143,10 +71,12 @@ func (l *leader) step(o *job.Operation) error {
 	switch {
 	case is(err, state.ErrNoOperation): // somebody has canceled it
 		return nil
-	case err != nil:
+	case err != nil && (l.ctx.Err() != nil || hinders(err)):
 		return err
+	case err != nil: // it can't be read, now or later
+		p.State, p.Reason = job.OperationFailed, err.Error()
 	}
-	for i, err := range l.doAll(&o.Bulk, names) {
+	for i, err := range l.doAll(o, names) {
 		switch {
 		case err == nil:
 			p.Done++
@@ -215,132 +145,4 @@ func (l *leader) moved(o *job.Operation) {
 		l.n.log.Info("bulk operation ended", telemetry.Operation(o.Bulk.Namespace, o.ID), slog.String("verb", string(o.Bulk.Verb)),
 			slog.String("state", string(o.State)), slog.Int("done", o.Done), slog.Int("refused", o.Refused), telemetry.Took(o.Ended.Sub(o.Created)))
 	}
-}
-
-// doAll does to runs or jobs what a bulk says, and returns an error for each.
-func (l *leader) doAll(b *job.Bulk, names []string) []error {
-	switch b.Verb {
-	case job.BulkCancel, job.BulkStop:
-		return l.cancelAll(names, b.Reason, b.Verb == job.BulkStop)
-	case job.BulkRetry, job.BulkRetryAll:
-		return several(names, func(name string) error {
-			_, err := l.retry(l.ctx, wire.Retry{Run: job.RunID(name), All: b.Verb == job.BulkRetryAll})
-			return err
-		})
-	}
-	verb := map[job.Verb]func(context.Context, wire.JobRef) (wire.Nothing, error){
-		job.BulkPause: l.pauseJob, job.BulkResume: l.resumeJob, job.BulkDelete: l.deleteJob,
-	}[b.Verb]
-	return several(names, func(name string) error {
-		if verb == nil {
-			return fmt.Errorf("node: this leader does not know the verb %q: upgrade it", b.Verb)
-		}
-		_, err := verb(l.ctx, wire.JobRef{Namespace: b.Namespace, Name: name, Reason: cmp.Or(b.Reason, "no reason was given")})
-		return err
-	})
-}
-
-// cancelAll is cancelRun for many runs.
-func (l *leader) cancelAll(names []string, reason string, now bool) []error {
-	errs, ids, over := make([]error, len(names)), make([]job.RunID, len(names)), make([]job.RunID, 0, len(names))
-	for i, name := range names {
-		ids[i] = job.RunID(name)
-	}
-	for i, c := range l.state.CancelAll(l.ctx, ids, cmp.Or(reason, "no reason was given"), now) {
-		run := c.Run
-		switch {
-		case c.Err != nil:
-			errs[i] = c.Err
-		case c.Over:
-		case run.State.Done():
-			l.came(&run) // if it was the first in its line, another is
-			l.n.ended(&run, run.State)
-			over = append(over, run.ID)
-			if run.Master != "" {
-				l.wg.Go(func() { l.dismiss(&run) })
-			}
-		default:
-			l.wg.Go(func() { l.enforce(run, cancelGrace) })
-		}
-	}
-	if len(over) > 0 {
-		l.ended(over...)
-	}
-	return errs
-}
-
-// several does something for each name, for some at a time, and returns an error
-// for each.
-func several(names []string, do func(name string) error) []error {
-	errs, next := make([]error, len(names)), make(chan int)
-	var wg sync.WaitGroup
-	for range min(severalAtOnce, len(names)) {
-		wg.Go(func() {
-			for i := range next {
-				errs[i] = do(names[i])
-			}
-		})
-	}
-	for i := range names {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
-	return errs
-}
-
-// cancelOperation ends an operation where it is.
-func (l *leader) cancelOperation(ctx context.Context, r wire.OperationRef) (job.Operation, error) {
-	before, err := l.state.Operation(r.Namespace, r.ID)
-	if err != nil || before.State.Over() {
-		return before, err
-	}
-	o, err := l.state.CancelOperation(ctx, r.Namespace, r.ID, r.Reason)
-	if err == nil {
-		l.moved(&o)
-	}
-	return o, err
-}
-
-// awaitOperation returns an operation once it is beyond a step, or over.
-func (l *leader) awaitOperation(ctx context.Context, r wire.AwaitOperation) (o job.Operation, err error) {
-	for {
-		moved := l.operations.next()
-		if o, err = l.state.Operation(r.Namespace, r.ID); err != nil || o.State.Over() || o.Steps > r.Beyond {
-			return o, err
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return o, context.Cause(ctx)
-		case <-l.ctx.Done():
-			return o, state.ErrNotLeader
-		}
-	}
-}
-
-// countRuns returns how many of the next runs a bulk would mean.
-func (l *leader) countRuns(r wire.CountRuns) (out wire.CountedRuns, err error) {
-	const page = 20_000 // as many as one look is at
-	ids, next, err := l.state.Meant(&r.Bulk, "", r.After, page)
-	return wire.CountedRuns{N: len(ids), Next: next}, err
-}
-
-// forgetOperations removes those that have been over for long, or are too many.
-func (l *leader) forgetOperations() error {
-	return l.state.ForgetOperations(l.ctx, operationsKept, l.n.wall().Add(-operationsFor))
-}
-
-// serveBulk answers for bulk operations.
-func (s *server) serveBulk() {
-	answer(s, wire.MethodBulk, (*leader).beginBulk)
-	answer(s, wire.MethodCancelOperation, (*leader).cancelOperation)
-	answer(s, wire.MethodAwaitOperation, (*leader).awaitOperation)
-	confirmed(s, wire.MethodCountRuns, (*leader).countRuns)
-	confirmed(s, wire.MethodOperation, func(_ *leader, r wire.OperationRef) (job.Operation, error) {
-		return s.state.Operation(r.Namespace, r.ID)
-	})
-	confirmed(s, wire.MethodOperations, func(_ *leader, q job.OperationQuery) (job.OperationPage, error) {
-		return s.state.Operations(q)
-	})
 }
