@@ -100,6 +100,31 @@ func (m *many) carryOut(ctx context.Context, c *cobra.Command, to *asked, l *lis
 	return followOperation(ctx, c, to, l, &o, meant.Count)
 }
 
+// severalJobs makes a verb that does something to a job, or to several, which is a
+// bulk operation then.
+func severalJobs(c *cobra.Command, verb job.Verb, reason *string, one func(ctx context.Context, to *asked, namespace, name string) error) *cobra.Command {
+	c.Args = args(1, job.MaxBulk)
+	return askIn(c, func(ctx context.Context, to *asked, a []string) error {
+		namespace, name := to.job(a[0])
+		if len(a) == 1 {
+			return one(ctx, to, namespace, name)
+		}
+		b := api.Bulk{Verb: verb, Reason: *reason}
+		for _, text := range a {
+			in, name := to.job(text)
+			if in != namespace {
+				return fmt.Errorf("%q is not in namespace %s, as the first is: name those of one at a time: %w", text, namespace, errUsage)
+			}
+			b.Jobs = append(b.Jobs, name)
+		}
+		o, err := to.BeginOperation(ctx, namespace, b, "")
+		if err != nil {
+			return err
+		}
+		return followOperation(ctx, c, to, nil, &o, 0)
+	})
+}
+
 func plural(n int, what string) string {
 	if n != 1 {
 		what += "s"

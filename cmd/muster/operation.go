@@ -172,7 +172,8 @@ func operationCancelCommand() *cobra.Command {
 }
 
 // followOperation shows how far an operation is until it is over, and then what
-// came of it. Meant is how many runs it is for, about; 0 is not known.
+// came of it, with l if that is to be shown. Meant is how many it is for, about; 0
+// is not known.
 func followOperation(ctx context.Context, c *cobra.Command, to *asked, l *listing, o *api.Operation, meant int) error {
 	w := c.ErrOrStderr()
 	defer func() {
@@ -190,8 +191,10 @@ func followOperation(ctx context.Context, c *cobra.Command, to *asked, l *listin
 		m.line(o.State.Over(), func(time.Duration) string { return operationBar(o, meant) })
 	}
 	m.end()
-	if err := l.operations(*o, *o); err != nil {
-		return err
+	if l != nil {
+		if err := l.operations(*o, *o); err != nil {
+			return err
+		}
 	}
 	return operationOutcome(w, o)
 }

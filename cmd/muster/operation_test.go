@@ -83,6 +83,28 @@ func TestManyRunsAreEndedAndRetriedByTheirVerbs(t *testing.T) {
 	}
 }
 
+// TestManyJobsArePausedAndDeletedByTheirVerbs and one that is not there is said.
+func TestManyJobsArePausedAndDeletedByTheirVerbs(t *testing.T) {
+	n := agent(t, node.Config{Name: "alice"})
+	addr := served(t, n, gateway.Config{})
+	for _, name := range []string{"a", "b"} {
+		muster(t, n, "job", "put", name, "--processor", "sleep")
+	}
+	muster(t, n, "job", "pause", "a", "default/b", "--reason", "siesta")
+	for _, name := range []string{"a", "b"} {
+		shows(t, muster(t, n, "job", "get", name), "paused")
+	}
+	muster(t, n, "job", "resume", "a", "b")
+	_, told, err := execute(t, "job", "delete", "a", "b", "c", "--addr", addr)
+	if exitCode(err, false) != exitFailed {
+		t.Errorf("got %v, want that one could not be deleted", err)
+	}
+	shows(t, told, "2 of 3 done", "c: ", "no such job")
+	if out := muster(t, n, "job", "list", "-o", "name"); out != "" {
+		t.Errorf("got %q left", out)
+	}
+}
+
 // TestAnOperationThatIsInterruptedGoesOn and says how to follow it again.
 func TestAnOperationThatIsInterruptedGoesOn(t *testing.T) {
 	n := agent(t, node.Config{Name: "alice"})
@@ -124,6 +146,7 @@ func TestBulksThatMakeNoSenseAreUsageErrors(t *testing.T) {
 		"run stop a/x@1 b/x@1":             "Runs[1]",
 		"run retry --state running":        "States has running",
 		"run cancel --state lost":          "state",
+		"job pause a/x b/y":                "name those of one at a time",
 		"operation get":                    "get OPERATION",
 		"operation list --state lost":      "state",
 		"operation wait x y":               "wait OPERATION",
