@@ -40,14 +40,14 @@ func (a *server) listNamespaces(ctx context.Context, _ *struct{}) (*reply[api.Na
 		ns := jobs[0].Spec.Namespace
 		names[ns], after = true, ns+"/"+last
 	}
-	for after := job.RunID(""); ; {
+	for after := ""; ; {
 		runs, err := a.pool.Find(ctx, job.RunQuery{After: after, Limit: 1})
 		if err != nil {
 			return nil, err
 		}
 		if after = runs.Next; len(runs.Runs) > 0 {
 			ns := runs.Runs[0].ID.Namespace()
-			names[ns], after = true, job.RunID(ns+"/"+last)
+			names[ns], after = true, ns+"/"+last
 		}
 		if after == "" {
 			break

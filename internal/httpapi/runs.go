@@ -70,7 +70,7 @@ func (a *server) listRuns(ctx context.Context, in *struct {
 	}
 	q := job.RunQuery{
 		Namespace: in.Namespace, Job: in.Job, Key: in.Key, From: in.From, Until: in.Until,
-		After: job.RunID(after), Backward: in.Order == "desc", Limit: in.Limit,
+		After: after, Backward: in.Order == "desc", Limit: in.Limit,
 	}
 	for _, name := range in.State {
 		s, err := job.ParseState(name)
@@ -87,7 +87,7 @@ func (a *server) listRuns(ctx context.Context, in *struct {
 	for i := range page.Runs {
 		out.Body.Runs[i] = api.RunOf(&page.Runs[i])
 	}
-	out.Body.Next = cursorOf(string(page.Next))
+	out.Body.Next = cursorOf(page.Next)
 	return out, nil
 }
 

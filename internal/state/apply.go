@@ -99,8 +99,12 @@ func (tx *change) run(c wire.Command) (result, error) {
 func checkNames(c wire.Command) error {
 	switch c := c.(type) {
 	case *wire.CreateRun:
-		return errors.Join(checkName("run", string(c.Run)), checkPart("namespace", c.Namespace),
+		err := errors.Join(checkName("run", string(c.Run)), checkPart("namespace", c.Namespace),
 			checkPart("job", c.Job), checkPart("key", c.Key), checkPart("run", string(c.Of)), checkPart("line", c.Line))
+		for _, tag := range c.Tags {
+			err = errors.Join(err, checkName("tag", tag))
+		}
+		return err
 	case *wire.FreeKey:
 		return errors.Join(checkPart("namespace", c.Namespace), checkPart("job", c.Job), checkPart("key", c.Key))
 	case *wire.PutJob:

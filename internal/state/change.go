@@ -94,6 +94,9 @@ func (tx *change) command(c wire.Command) (result, error) {
 		need += statusSize(id, st) + statusShort(id)
 		if moves(c) {
 			need += maxWhat + indexRecords*(namesSize(c, st)+perRecord)
+			if st != nil {
+				need += listingsSize(id, st.Tags)
+			}
 			if st != nil && st.Fired { // its job hears of its end
 				need += maxJobStatus
 			}
@@ -161,6 +164,9 @@ func statusSize(id job.RunID, st *wire.RunStatus) int {
 		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress) +
 			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line) +
 			len(st.Journal) + len(st.History)
+		for _, tag := range st.Tags {
+			n += len(tag) + 5
+		}
 	}
 	return n
 }

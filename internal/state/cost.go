@@ -13,7 +13,7 @@ import (
 func cost(c wire.Command) (job.RunID, int) {
 	switch c := c.(type) {
 	case *wire.CreateRun:
-		return c.Run, partsSize(len(c.Run), len(c.Record)) + entriesSize(c.Run, c.Entries) + len(c.Master)
+		return c.Run, partsSize(len(c.Run), len(c.Record)) + entriesSize(c.Run, c.Entries) + len(c.Master) + listingsSize(c.Run, c.Tags)
 	case *wire.StageEntry:
 		return c.Run, entriesSize(c.Run, [][]byte{c.Entry})
 	case *wire.DiscardStaged:
@@ -114,7 +114,7 @@ const maxTopic = 256
 
 // indexRecords is above how many records of indexes, history and counts one
 // command writes or removes, each with the names of one run.
-const indexRecords = 14
+const indexRecords = 15
 
 // moves reports whether c may change a run's place in the indexes.
 func moves(c wire.Command) bool {

@@ -45,12 +45,13 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 		Born: born, Next: old.Next, Journal: old.Journal, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
 		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
 		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
-		Size: len(c.Record), Keeps: c.Keeps, KeepFor: c.KeepFor, KeepRuns: c.KeepRuns,
+		Tags: c.Tags, Size: len(c.Record), Keeps: c.Keeps, KeepFor: c.KeepFor, KeepRuns: c.KeepRuns,
 	}
 	if err := errors.Join(
 		tx.begin(c, &st),
 		putParts(tx.batch, recordKey(c.Run), nil, c.Record),
 		tx.put(c.Run, 0, &st, added),
+		list(tx.batch, c.Run, &st),
 	); err != nil {
 		return result{}, err
 	}

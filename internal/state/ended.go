@@ -281,6 +281,7 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 		counted,
 		tx.dropRecord(c.Run, old),
 		tx.dropHistory(c.Run, old),
+		unlist(tx.batch, c.Run, old),
 		tx.batch.Delete(endedKey(old.Namespace, old.Job, c.Run, old.Finished)),
 	); err != nil {
 		return result{}, err

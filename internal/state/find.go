@@ -3,7 +3,7 @@ package state
 import (
 	"cmp"
 	"iter"
-	"time"
+	"slices"
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
@@ -13,12 +13,14 @@ import (
 // maxLooked bounds how many runs one page looks at, so that no question takes
 // long, however few runs are those that are asked for.
 const (
-	maxLooked    = 20_000
-	readsPerLook = 9 // what a run's record costs, in looks
+	maxLooked      = 20_000
+	looksPerStatus = 2 // what the status of a run costs that is listed elsewhere, in looks
+	readsPerLook   = 9 // what a run's record costs, in looks
 )
 
 // Find returns the runs that q asks for, a page of them. What a run is created
-// with is read only of those; the others cost a look at their status.
+// with is read only of those; the others cost a look at their status, or only at
+// where they are listed.
 func (s *State) Find(q job.RunQuery) (page job.RunPage, err error) {
 	limit := min(cmp.Or(max(q.Limit, 0), 100), job.MaxRunPage)
 	v, err := s.view()
@@ -26,25 +28,35 @@ func (s *State) Find(q job.RunQuery) (page job.RunPage, err error) {
 		return page, err
 	}
 	defer v.Close()
-	looked, last := 0, job.RunID("")
-	for p, err := range statuses(v, &q) {
+	runs, place, err := inOrder(v, &q)
+	if err != nil {
+		return page, err
+	}
+	looked, last := 0, listedRun{}
+	for at, err := range runs {
 		if err != nil {
 			return page, err
 		}
 		if len(page.Runs) == limit || looked >= maxLooked {
-			page.Next = last // there is at least this one more
+			page.Next = place(&last) // there is at least this one more
 			return page, nil
 		}
 		looked++
-		last = runOf(p.Key, 0)
-		st := new(wire.RunStatus)
-		if err := wire.DecodeRecord(p.Value, st); err != nil {
-			return page, err
-		}
-		if st.Staged || !q.Wants(st.State, time.Unix(0, st.Created)) {
+		last = at
+		if !q.WantsTime(timeOf(at.created)) || q.Job != "" && q.Job != at.id.Job() {
 			continue
 		}
-		run, err := readRun(v, last, st)
+		st := at.status
+		if st == nil {
+			looked += looksPerStatus
+			if st, err = listedStatus(v, at.id); err != nil {
+				return page, err
+			}
+		}
+		if st.Staged || !q.WantsState(st.State) || !hasAll(st.Tags, q.Tags) {
+			continue
+		}
+		run, err := readRun(v, at.id, st)
 		if err != nil {
 			return page, err
 		}
@@ -57,8 +69,35 @@ func (s *State) Find(q job.RunQuery) (page job.RunPage, err error) {
 	return page, nil
 }
 
-// statuses yields the records of the runs that q may mean, in its order.
-func statuses(v *store.Snapshot, q *job.RunQuery) iter.Seq2[store.Pair, error] {
+// inOrder yields the runs that q may mean, in its order, and tells how the
+// place of one of them is written.
+func inOrder(v *store.Snapshot, q *job.RunQuery) (runs iter.Seq2[listedRun, error], place func(*listedRun) string, err error) {
+	if q.Order == job.RunsByCreation && (q.Job == "" || len(q.Tags) > 0) {
+		runs, err = listed(v, q)
+		return runs, (*listedRun).place, err
+	}
+	return statuses(v, q), func(s *listedRun) string { return string(s.id) }, nil
+}
+
+// statuses yields the runs that q may mean in the order of their IDs, and what
+// is staged too, with their statuses.
+func statuses(v *store.Snapshot, q *job.RunQuery) iter.Seq2[listedRun, error] {
+	return func(yield func(listedRun, error) bool) {
+		for p, err := range statusRecords(v, q) {
+			at := listedRun{status: new(wire.RunStatus)}
+			if err == nil {
+				at.id = runOf(p.Key, 0)
+				err = wire.DecodeRecord(p.Value, at.status)
+				at.created = at.status.Created
+			}
+			if !yield(at, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func statusRecords(v *store.Snapshot, q *job.RunQuery) iter.Seq2[store.Pair, error] {
 	prefix := []byte{'h'}
 	if q.Namespace != "" {
 		prefix = append(prefix, q.Namespace+"/"...)
@@ -66,13 +105,24 @@ func statuses(v *store.Snapshot, q *job.RunQuery) iter.Seq2[store.Pair, error] {
 	if q.Job != "" {
 		prefix = append(prefix, q.Job+"@"...)
 	}
+	after := job.RunID(q.After)
 	switch {
-	case q.Backward && q.After != "":
-		return v.ScanBack(prefix, statusKey(q.After))
+	case q.Backward && after != "":
+		return v.ScanBack(prefix, statusKey(after))
 	case q.Backward:
 		return v.ScanBack(prefix, nil)
-	case q.After != "":
-		return v.ScanFrom(prefix, append(statusKey(q.After), 0))
+	case after != "":
+		return v.ScanFrom(prefix, append(statusKey(after), 0))
 	}
 	return v.Scan(prefix)
+}
+
+// hasAll reports whether a run with these tags has all that are wanted.
+func hasAll(tags, wanted []string) bool {
+	for _, tag := range wanted {
+		if !slices.Contains(tags, tag) {
+			return false
+		}
+	}
+	return true
 }

@@ -108,13 +108,7 @@ func (f *fsm) load() error {
 	if f.at, err = readCursor(v); err != nil {
 		return err
 	}
-	if b, err := v.Get(versionKey); err == nil && len(b) == 1 && b[0] == oldLayout {
-		if err := f.migrate(); err != nil {
-			return err
-		}
-	} else if err == nil && (len(b) != 1 || b[0] != layoutVersion && b[0] != lineLayout) {
-		return fmt.Errorf("%w: the store has layout %d, this program knows %d: use one of the version that wrote it", ErrBroken, b, layoutVersion)
-	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := f.migrate(v); err != nil {
 		return err
 	}
 	if err := f.loadCluster(v); err != nil {

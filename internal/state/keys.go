@@ -60,9 +60,11 @@ import (
 //	J namespace 0 id 0      it is not over
 //	Y namespace 0 id 0 part what it selects, until it is over
 //	z namespace 0 once 0    the ID of the operation that was asked for with that
+//	V namespace 0 born id 0     a run in the order of creation, and when that was
+//	L namespace 0 tag 0 born id 0   the same, of those with a tag
 //	Z                       how many runs and operations were created: their order
 //
-// Numbers and times have eight bytes that sort as they do, a rank has one.
+// Numbers, places in the order of creation and times have eight bytes that sort as they do, a rank has one.
 var (
 	cursorKey  = []byte("c")
 	versionKey = []byte("v")
@@ -75,7 +77,7 @@ var (
 	bornKey      = []byte("Z")
 )
 
-const layoutVersion = 4
+const layoutVersion = 5
 
 // maxName bounds the ID of a run and the names of a job in bytes.
 const maxName = 512

@@ -184,6 +184,7 @@ func anyRun(c choose, id job.RunID, name string, at int64) *wire.CreateRun {
 		Key: oneOf(c, "", "x", "x", "y"), Epoch: uint64(oneOf(c, 0, 0, 3)),
 		Line: oneOf(c, "", "", "k"), MaxQueued: uint64(c(3)), MaxQueuedAll: uint64(oneOf(c, 0, 0, 2)), Record: []byte{byte(c(2))},
 		Keeps: c(2) == 0, KeepFor: time.Duration(c(2)), KeepRuns: c(3) - 1,
+		Tags: oneOf(c, nil, nil, nil, []string{"t1"}, []string{"t1", "t2"}),
 	}
 	cmd.KeyFor = oneOf[time.Duration](c, 0, 5, 1<<62, -1) // the third is past the end of time
 	if first, n, ok := strings.Cut(string(id), "#"); ok {
@@ -313,6 +314,11 @@ func checkLaw(t testing.TB, f *fsm) {
 			continue
 		}
 		need(recordKey(id), why)
+		for _, key := range listings(id, st) {
+			if got := disordered([]byte(need(key, why))); got != st.Created {
+				t.Fatalf("%s: it is listed as created at %d", why, got)
+			}
+		}
 		for n := max(st.Happened-min(st.Happened, maxHistory), told(st)); n < st.Happened; n++ {
 			need(happeningKey(id, n), why)
 		}

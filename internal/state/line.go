@@ -111,24 +111,15 @@ func (l *Lines) Close() {
 	l.view.Close()
 }
 
-const (
-	// oldLayout is the one before lines: all that wait in the order of priority
-	// and age, under "p".
-	oldLayout = 2
-	// lineLayout is the one before short journals: all are records, which this
-	// program reads as well.
-	lineLayout = 3
-)
-
-// migrate makes lines of what waits in the old layout. It may be repeated after
-// a crash in the middle: what is done is not there any more.
-func (f *fsm) migrate() error {
+// migrateLines makes lines of what waits in the old layout. It may be repeated
+// after a crash in the middle: what is done is not there any more.
+func (f *fsm) migrateLines() error {
 	for {
 		v, err := f.kv.Snapshot()
 		if err != nil {
 			return err
 		}
-		done, err := f.migrateSome(v)
+		done, err := f.migrateLine(v)
 		v.Close()
 		if err != nil || done {
 			return err
@@ -136,7 +127,7 @@ func (f *fsm) migrate() error {
 	}
 }
 
-func (f *fsm) migrateSome(v *store.Snapshot) (done bool, err error) {
+func (f *fsm) migrateLine(v *store.Snapshot) (done bool, err error) {
 	const some = 1000
 	b, err := f.kv.Batch()
 	if err != nil {
@@ -178,7 +169,7 @@ func (f *fsm) migrateSome(v *store.Snapshot) (done bool, err error) {
 		}
 	}
 	if n < some {
-		err = b.Put(versionKey, []byte{layoutVersion})
+		err = b.Put(versionKey, []byte{lineLayout})
 	}
 	return n < some, errors.Join(err, f.write(b))
 }

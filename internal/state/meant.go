@@ -1,8 +1,6 @@
 package state
 
 import (
-	"time"
-
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
@@ -27,9 +25,11 @@ func (s *State) Meant(b *job.Bulk, operation string, after job.RunID, limit int)
 		}
 		born = o.Born
 	}
-	q := job.RunQuery{Namespace: b.Namespace, Job: b.Job, States: b.States, Key: b.Key, From: b.From, Until: b.Until, After: after}
+	q := job.RunQuery{
+		Namespace: b.Namespace, Job: b.Job, States: b.States, Key: b.Key, Tags: b.Tags, From: b.From, Until: b.Until, After: string(after),
+	}
 	looked := 0
-	for p, err := range statuses(v, &q) {
+	for at, err := range statuses(v, &q) {
 		if err != nil {
 			return nil, "", err
 		}
@@ -37,12 +37,9 @@ func (s *State) Meant(b *job.Bulk, operation string, after job.RunID, limit int)
 			return ids, after, nil // there is at least this one more
 		}
 		looked++
-		after = runOf(p.Key, 0)
-		st := new(wire.RunStatus)
-		if err := wire.DecodeRecord(p.Value, st); err != nil {
-			return nil, "", err
-		}
-		if st.Staged || st.Born > born || !q.Wants(st.State, time.Unix(0, st.Created)) {
+		after = at.id
+		st := at.status
+		if st.Staged || st.Born > born || !q.WantsTime(timeOf(at.created)) || !q.WantsState(st.State) || !hasAll(st.Tags, q.Tags) {
 			continue
 		}
 		if b.Verb.Retries() {

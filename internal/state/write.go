@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,6 +114,7 @@ func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) 
 		Namespace: spec.Namespace, Job: spec.Name, Priority: spec.Priority,
 		Created: run.Created.UnixNano(), Key: hashed(run.Key), KeyFor: run.KeyFor,
 		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire), Overlap: standsFor(run.OverlapKey), Line: LineOf(&run),
+		Tags: slices.Compact(slices.Sorted(slices.Values(spec.Tags))),
 	}
 	if s.allKnow(2) {
 		c.Keeps, c.KeepFor, c.KeepRuns = true, spec.Retain.Age, spec.Retain.Runs

@@ -51,6 +51,8 @@ type CreateRun struct {
 	Keeps    bool          `msgpack:"rk,omitempty"`
 	KeepFor  time.Duration `msgpack:"rf,omitempty"`
 	KeepRuns int           `msgpack:"rn,omitempty"`
+	// Tags are those of the run, in their order and each once. (Version 2)
+	Tags []string `msgpack:"tg,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`

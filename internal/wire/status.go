@@ -57,6 +57,8 @@ type RunStatus struct {
 	// Born is its place in the order in which runs and operations were created,
 	// from 1, which no clock has a part in. Zero is from before there was one.
 	Born uint64 `msgpack:"bo,omitempty"`
+	// Tags are as CreateRun has them.
+	Tags []string `msgpack:"tg,omitempty"`
 	// Line is where the run waits for a master, within its job.
 	Line string `msgpack:"ln,omitempty"`
 	// Journal is the entries of a journal that is short, and History the first

@@ -20,7 +20,7 @@ func VersionOf(c Command) byte {
 	case *Agree:
 		return byte(max(c.Version, 1))
 	case *CreateRun:
-		if c.Overlap != 0 || c.Line != "" || c.Keeps {
+		if c.Overlap != 0 || c.Line != "" || c.Keeps || len(c.Tags) > 0 {
 			return 2
 		}
 	case *ForgetRun:

@@ -22,6 +22,7 @@ type Bulk struct {
 	Job    string    `msgpack:"j,omitempty"`
 	States []State   `msgpack:"s,omitempty"`
 	Key    string    `msgpack:"k,omitempty"`
+	Tags   []string  `msgpack:"tg,omitempty"`
 	From   time.Time `msgpack:"f,omitempty"`
 	Until  time.Time `msgpack:"u,omitempty"`
 	// Reason is why, for those who look at the runs later.
@@ -107,14 +108,14 @@ func (b *Bulk) Validate() error {
 	case len(b.By) > maxBulkName || len(b.Job) > maxBulkName:
 		return fmt.Errorf("job: By and Job have %d and %d bytes, the limit is %d: shorten them", len(b.By), len(b.Job), maxBulkName)
 	}
-	q := RunQuery{Namespace: b.Namespace, Job: b.Job, From: b.From, Until: b.Until}
+	q := RunQuery{Namespace: b.Namespace, Job: b.Job, Tags: b.Tags, From: b.From, Until: b.Until}
 	return q.Validate()
 }
 
 // checkMeant returns what is wrong with who is meant, for a verb of runs in the
 // given states, or of jobs.
 func (b *Bulk) checkMeant(states []State) error {
-	filters := b.Job != "" || len(b.States) > 0 || b.Key != "" || !b.From.IsZero() || !b.Until.IsZero()
+	filters := b.Job != "" || len(b.States) > 0 || b.Key != "" || len(b.Tags) > 0 || !b.From.IsZero() || !b.Until.IsZero()
 	switch {
 	case b.Verb.OfJobs() && (len(b.Runs) > 0 || filters):
 		return fmt.Errorf("job: Verb %s is for jobs: name them in Jobs, and leave out what says which runs", b.Verb)
@@ -125,7 +126,7 @@ func (b *Bulk) checkMeant(states []State) error {
 	case b.Selected() > MaxBulk:
 		return fmt.Errorf("job: Runs and Jobs have %d names, the limit is %d: say which runs by their job and states, or make several of it", b.Selected(), MaxBulk)
 	case len(b.Runs) > 0 && filters:
-		return fmt.Errorf("job: Runs names %d runs: leave Job, States, Key, From and Until out, or Runs", len(b.Runs))
+		return fmt.Errorf("job: Runs names %d runs: leave Job, States, Key, Tags, From and Until out, or Runs", len(b.Runs))
 	}
 	for i, name := range b.Jobs {
 		if name == "" || len(name) > maxBulkName {

@@ -35,6 +35,9 @@ type Spec struct {
 	Mode Mode `msgpack:"m,omitempty"`
 	// Params is text that every task of the run sees, by convention JSON.
 	Params string `msgpack:"pa,omitempty"`
+	// Tags are words by which the job's runs are found, at most 16 of up to 64
+	// bytes each. They are not those of members; see Placement.Tags.
+	Tags []string `msgpack:"tg,omitempty"`
 	// Input is what the map tasks work on.
 	Input Input `msgpack:"in,omitempty"`
 	// Output is where files that tasks create end up.
