@@ -34,6 +34,7 @@ func (m *many) add(c *cobra.Command) {
 	f.StringVar(&m.filter.Job, "job", "", "the runs of this job")
 	f.StringSliceVar(&m.filter.States, "state", nil, "the runs in one of these states")
 	f.StringVar(&m.filter.Key, "key", "", "the runs that the caller named so, by --unique")
+	f.StringSliceVar(&m.filter.Tags, "tag", nil, "the runs that have this tag; repeat for more, of which they have all")
 	f.StringVar(&m.from, "from", "", "the runs created from then on: an instant, or how long ago, as in 24h or 7d")
 	f.StringVar(&m.until, "until", "", "the runs created before then: an instant, or how long ago")
 	f.BoolVarP(&m.yes, "yes", "y", false, "do not ask")
@@ -47,7 +48,7 @@ func (m *many) isAsked(args []string) bool {
 }
 
 func (m *many) isFilter() bool {
-	return m.filter.Job != "" || len(m.filter.States) > 0 || m.filter.Key != "" || m.from != "" || m.until != ""
+	return m.filter.Job != "" || len(m.filter.States) > 0 || m.filter.Key != "" || len(m.filter.Tags) > 0 || m.from != "" || m.until != ""
 }
 
 // bulk returns what is asked for.
@@ -64,7 +65,7 @@ func (m *many) bulk(to *asked, verb job.Verb, args []string, reason string) (b a
 		return b, err
 	}
 	if len(args) == 0 && !m.isFilter() {
-		return b, fmt.Errorf("name the runs to %s, or say which with --job, --state, --key, --from or --until: %w", verb, errUsage)
+		return b, fmt.Errorf("name the runs to %s, or say which with --job, --state, --key, --tag, --from or --until: %w", verb, errUsage)
 	}
 	if len(args) > 0 && m.isFilter() {
 		return b, fmt.Errorf("name the runs to %s, or say which with flags, not both: %w", verb, errUsage)

@@ -60,6 +60,7 @@ jobs that are kept in files.`,
 	s.StringVar(&spec.Processor, "processor", "", "what runs")
 	s.StringVar(&mode, "mode", "auto", "auto, standalone, map, sharded, broadcast or mapreduce")
 	s.StringVar(&spec.Params, "params", "", "text that every task sees")
+	s.StringSliceVar(&spec.Tags, "tag", nil, "tag by which the job's runs are found; repeat for more")
 	s.StringArrayVar(&spec.Input.Globs, "lines", nil, "files whose lines are the input, as a pattern; repeat for more")
 	s.IntVar(&spec.Shards, "shards", 0, "tasks of a sharded run")
 	s.IntVar(&spec.Retry.Attempts, "attempts", 0, "attempts at a task in all (default: 4)")
@@ -165,6 +166,9 @@ func jobRows(j *api.Job, put func(...any)) {
 	put("processor", j.Spec.Processor)
 	if j.Spec.Params != "" {
 		put("params", j.Spec.Params)
+	}
+	if len(j.Spec.Tags) > 0 {
+		put("tags", strings.Join(j.Spec.Tags, ", "))
 	}
 	put("when", whenOf(&j.Spec.Schedule))
 	put("next", nextOf(j))

@@ -48,6 +48,7 @@ fails if the run does. To interrupt it then does nothing to the run.`,
 	f.DurationVar(&keyFor, "unique-for", 0, "how long there is no other of that name, at least (default: while the run lives)")
 	f.StringVar(&r.LimitKey, "limit-key", "", "what limits by key tell the run apart by (default: as the job says)")
 	f.StringToStringVar(&r.Extra, "extra", nil, "value that every task sees, as NAME=VALUE; repeat for more")
+	f.StringSliceVar(&r.Tags, "tag", nil, "tag of this run, beside the job's; repeat for more")
 	f.DurationVar(&delay, "delay", 0, "how long the run waits before it begins")
 	f.StringVar(&at, "at", "", "when it begins, as in 2026-03-29T02:30:00Z, in place of --delay")
 	f.BoolVarP(&wait, "wait", "w", false, "wait until the run is over")

@@ -98,6 +98,7 @@ func operationRows(o *api.Operation, put func(...any)) {
 	say("--job", o.Job)
 	say("--state", strings.Join(o.States, ","))
 	say("--key", o.Key)
+	say("--tag", strings.Join(o.Tags, ","))
 	say("--from", instant(o.From))
 	say("--until", instant(o.Until))
 	for _, row := range [][2]string{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,9 @@ func runListCommand() *cobra.Command {
 	var from, until string
 	var all bool
 	c := l.add(p.add(askIn(&cobra.Command{
-		Use: "list", Short: "list runs by job and, of a job, by when they were due", Args: args(0, 0),
-		Example: `  muster run list --job nightly --state failed,canceled --desc --limit 10
+		Use: "list", Short: "list runs, the latest first", Args: args(0, 0),
+		Example: `  muster run list --job nightly --state failed,canceled --limit 10
+  muster run list --tag billing,monthly --from 7d --sort created
   muster run list -A --state running -o name`,
 	}, func(ctx context.Context, to *asked, _ []string) (err error) {
 		now := time.Now()
@@ -53,6 +55,9 @@ func runListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if all {
+			sortRuns(runs.Runs, q.Sort)
+		}
 		more(l.told, runs.Next)
 		return l.runs(runs, runs.Runs...)
 	})))
@@ -62,9 +67,21 @@ func runListCommand() *cobra.Command {
 	f.StringVar(&q.Key, "key", "", "only runs that the caller named so, by --unique")
 	f.StringVar(&from, "from", "", "only runs created from then on: an instant, or how long ago, as in 24h or 7d")
 	f.StringVar(&until, "until", "", "only runs created before then: an instant, or how long ago")
-	f.BoolVar(&q.Desc, "desc", false, "from the last to the first: of a job, the latest run first")
+	f.StringSliceVar(&q.Tags, "tag", nil, "only runs that have this tag; repeat for more, of which they have all")
+	f.StringVar(&q.Sort, "sort", "-created", "-created, the latest first; created; job, the first run of each job first; or -job")
 	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, up to --limit of each")
 	return c
+}
+
+// sortRuns brings together runs of several namespaces, whose order of creation is
+// known by clocks alone.
+func sortRuns(runs []api.Run, by string) {
+	switch by {
+	case "created":
+		slices.SortStableFunc(runs, func(a, b api.Run) int { return a.Created.Compare(b.Created) })
+	case "-created":
+		slices.SortStableFunc(runs, func(a, b api.Run) int { return b.Created.Compare(a.Created) })
+	}
 }
 
 // runs shows runs, as the value for programs.
@@ -108,6 +125,7 @@ func runRows(r *api.Run, name func(id string) string, put func(...any)) {
 		{"state", r.State},
 		{"reason", r.Reason},
 		{"params", r.Params},
+		{"tags", strings.Join(r.Tags, ", ")},
 		{"attempt", fmt.Sprint(max(r.Attempt, 1))},
 		{"master", master},
 		{"tasks", fmt.Sprintf("%d of %d done, %d failed, %d attempts", p.Done, p.Tasks, p.Failed, p.Attempts)},

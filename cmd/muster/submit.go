@@ -69,6 +69,7 @@ func submitCommand() *cobra.Command {
 	s.StringVar(&spec.Output.Dir, "out", "", "directory for the files that tasks create")
 	s.StringVar(&spec.Output.Format, "format", "", "write pairs to files in --out: tsv or json")
 	s.DurationVar(&spec.RunTimeout, "timeout", 0, "bound on the whole run (default: none)")
+	s.StringSliceVar(&spec.Tags, "run-tag", nil, "tag by which the run is found; repeat for more")
 	s.StringSliceVar(&spec.Placement.Tags, "tag", nil, "tag that a worker must have; repeat for more")
 	s.StringVarP(&output, "output", "o", "table", "table or json")
 	return c

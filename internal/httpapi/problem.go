@@ -90,7 +90,7 @@ func codeOf(err error) string {
 
 // named finds the field that a refusal of the house names: errors say the
 // package first, then the field, the value and the remedy.
-var named = regexp.MustCompile(`^(?:(?:api|job|node|state|trigger|invalid|run|submit|event|namespace)(?: [^:]{0,200}?)?: )*((?:Schedule: )?(?:trigger: )?[A-Z][A-Za-z]*(?:\[\d+\])?(?:(?:\.|: (?:trigger: )?)[A-Z][A-Za-z]*(?:\[\d+\])?)*)[ :]`)
+var named = regexp.MustCompile(`^(?:(?:api|job|node|state|trigger|invalid|runs?|submit|event|namespace)(?: [^:]{0,200}?)?: )*((?:Schedule: )?(?:trigger: )?[A-Z][A-Za-z]*(?:\[\d+\])?(?:(?:\.|: (?:trigger: )?)[A-Z][A-Za-z]*(?:\[\d+\])?)*)[ :]`)
 
 // fieldOf returns the field that a refusal names, as it is called in JSON, or
 // nothing.

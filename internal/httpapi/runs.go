@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/pkg/api"
@@ -30,8 +31,11 @@ type Once struct {
 }
 
 func (a *server) runs() {
-	register(a, get("listRuns", runsPath, "runs", "List runs by job and, of a job, by when they were due"), a.listRuns)
-	o := write(job.Developer, "submitRun", http.MethodPost, runsPath, "runs", "Make a run of a job that is not declared")
+	o := get("listRuns", runsPath, "runs", "List runs, the latest first")
+	o.text = trimmed(`The order of creation is that in which the cluster took them: pages of it stay as they are while runs come and go. Of one job it is
+		that of their IDs, which is by when they were due, unless tags are asked for, too. A page looks at a bounded number of runs.`)
+	register(a, o, a.listRuns)
+	o = write(job.Developer, "submitRun", http.MethodPost, runsPath, "runs", "Make a run of a job that is not declared")
 	o.body, o.status, o.at = maxImport, http.StatusCreated, "body"
 	register(a, o, a.submitRun)
 	o = write(job.Operator, "runJob", http.MethodPost, oneJob+"/runs", "runs", "Make a run of a declared job now, whatever its trigger says")
@@ -59,7 +63,8 @@ func (a *server) listRuns(ctx context.Context, in *struct {
 	Key    string    `query:"key" maxLength:"512" doc:"Only runs that the caller named so."`
 	From   time.Time `query:"from" doc:"Only runs created at this instant or later."`
 	Until  time.Time `query:"until" doc:"Only runs created before this instant."`
-	Order  string    `query:"order" enum:"asc,desc" default:"asc" doc:"asc is by job, the oldest run of each first; desc the other way round."`
+	Tag    []string  `query:"tag" maxItems:"16" doc:"Only runs that have all of these tags, with commas between."`
+	Sort   string    `query:"sort" enum:"-created,created,job,-job" default:"-created" doc:"-created is the latest run first, created the other way round; job is by job, the first run of each first, -job the other way round."`
 	Cursor string    `query:"cursor" maxLength:"2000" doc:"The next of the page before."`
 	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most. A page may have fewer, and not be the last."`
 },
@@ -69,8 +74,11 @@ func (a *server) listRuns(ctx context.Context, in *struct {
 		return nil, err
 	}
 	q := job.RunQuery{
-		Namespace: in.Namespace, Job: in.Job, Key: in.Key, From: in.From, Until: in.Until,
-		After: after, Backward: in.Order == "desc", Limit: in.Limit,
+		Namespace: in.Namespace, Job: in.Job, Key: in.Key, Tags: in.Tag, From: in.From, Until: in.Until,
+		Order: job.RunsByCreation, Backward: in.Sort[0] == '-', After: after, Limit: in.Limit,
+	}
+	if strings.HasSuffix(in.Sort, "job") {
+		q.Order = job.RunsByID
 	}
 	for _, name := range in.State {
 		s, err := job.ParseState(name)
@@ -80,7 +88,10 @@ func (a *server) listRuns(ctx context.Context, in *struct {
 		q.States = append(q.States, s)
 	}
 	page, err := a.pool.Find(ctx, q)
-	if err != nil {
+	switch {
+	case err != nil && strings.HasPrefix(fieldOf(err.Error()), "after"):
+		return nil, invalid("query.cursor", "want the next of the page before with the same sort, or nothing", in.Cursor)
+	case err != nil:
 		return nil, a.problemOf(ctx, err, "query")
 	}
 	out := &reply[api.Runs]{Body: api.Runs{Runs: make([]api.Run, len(page.Runs))}}
@@ -152,6 +163,7 @@ func optionsOf(r *api.RunNow, idempotencyKey string) ([]Option, error) {
 			run.Key, run.KeyFor = idempotencyKey, remembered
 		}
 		run.LimitKey, run.Extra = r.LimitKey, r.Extra
+		run.Spec.AddTags(r.Tags...)
 		run.Spec.Params = cmp.Or(r.Params, run.Spec.Params)
 		run.NotBefore = r.At.UTC()
 		if r.Delay > 0 {

@@ -212,7 +212,7 @@ func TestRunsThatComeLaterAreNotMeant(t *testing.T) {
 	day := 24 * time.Hour
 	create("default/nightly@b", noon.Add(day), nil)
 	create("default/nightly@d", noon, func(r *job.Run) { r.Master = "m1" })
-	create("default/nightly@e", noon, func(r *job.Run) { r.Key = "k" })
+	create("default/nightly@e", noon, func(r *job.Run) { r.Key, r.Spec.Tags = "k", []string{"red", "blue"} })
 	create("default/nightly@over", noon, nil)
 	_, err := s.Kill(t.Context(), "default/nightly@over", "")
 	must(t, err)
@@ -243,6 +243,10 @@ func TestRunsThatComeLaterAreNotMeant(t *testing.T) {
 	b.Key = "k"
 	if got, want := all(b, ""), "e"; got != want {
 		t.Errorf("of a key: got %q, want %q", got, want)
+	}
+	b.Key, b.Tags = "", []string{"red"}
+	if got, want := all(b, ""), "e"; got != want {
+		t.Errorf("of a tag: got %q, want %q", got, want)
 	}
 
 	again := job.Bulk{Namespace: "default", Verb: job.BulkRetry}.WithDefaults()

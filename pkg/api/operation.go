@@ -22,6 +22,7 @@ type Filter struct {
 	Job    string    `json:"job,omitempty" maxLength:"100" doc:"Only runs of this job."`
 	States []string  `json:"states,omitempty" enum:"pending,running,succeeded,failed,canceled" doc:"Only runs in one of these states. None means those that the verb is for: pending and running to be ended; failed and canceled, without a next attempt, to be retried."`
 	Key    string    `json:"key,omitempty" maxLength:"512" doc:"Only runs that the caller named so."`
+	Tags   []string  `json:"tags,omitempty" maxItems:"16" doc:"Only runs that have all of these tags."`
 	From   time.Time `json:"from,omitzero" doc:"Only runs created at this instant or later."`
 	Until  time.Time `json:"until,omitzero" doc:"Only runs created before this instant."`
 }
@@ -29,7 +30,7 @@ type Filter struct {
 // In returns b as it is meant for a namespace.
 func (b *Bulk) In(namespace string) (job.Bulk, error) {
 	out := job.Bulk{
-		Namespace: namespace, Verb: b.Verb, Jobs: b.Jobs, Job: b.Job, Key: b.Key, From: b.From, Until: b.Until, Reason: b.Reason,
+		Namespace: namespace, Verb: b.Verb, Jobs: b.Jobs, Job: b.Job, Key: b.Key, Tags: b.Tags, From: b.From, Until: b.Until, Reason: b.Reason,
 	}
 	for _, id := range b.Runs {
 		if !strings.Contains(id, "/") {
@@ -77,7 +78,7 @@ type Operation struct {
 func OperationOf(o *job.Operation) Operation {
 	out := Operation{
 		ID: o.ID, Namespace: o.Bulk.Namespace, Verb: o.Bulk.Verb, Selected: o.Selected,
-		Filter: Filter{Job: o.Bulk.Job, Key: o.Bulk.Key, From: o.Bulk.From, Until: o.Bulk.Until},
+		Filter: Filter{Job: o.Bulk.Job, Key: o.Bulk.Key, Tags: o.Bulk.Tags, From: o.Bulk.From, Until: o.Bulk.Until},
 		Reason: o.Bulk.Reason, By: o.Bulk.By, State: o.State, EndReason: o.Reason, Done: o.Done, Refused: o.Refused,
 		Refusals: slices.Clone(o.Refusals), Reached: o.Reached, Steps: o.Steps, Created: o.Created, Ended: o.Ended,
 	}

@@ -28,6 +28,7 @@ type Run struct {
 	Missed     int       `json:"missed,omitempty" doc:"How many missed fires it stands for."`
 	MissedFrom time.Time `json:"missed_from,omitzero"`
 
+	Tags     []string          `json:"tags,omitempty" doc:"Those of its job, and those that the caller added."`
 	Key      string            `json:"key,omitempty" doc:"What the caller named the run by."`
 	LimitKey string            `json:"limit_key,omitempty"`
 	Extra    map[string]string `json:"extra,omitempty" doc:"What the caller passed to every task."`
@@ -68,7 +69,7 @@ func RunOf(r *job.Run) Run {
 		ID: r.ID, Namespace: r.ID.Namespace(), Job: r.ID.Job(), Name: RunName(r.ID), Processor: r.Spec.Processor, Mode: r.Spec.Mode.String(),
 		Revision: r.Revision, State: r.State.String(), Reason: r.Reason, CancelReason: r.CancelReason, Origin: string(r.Origin),
 		Fire: r.Fire, Created: r.Created, Finished: r.Finished, NotBefore: r.NotBefore, Missed: r.Missed, MissedFrom: r.MissedFrom,
-		Key: r.Key, LimitKey: r.LimitKey, Extra: r.Extra, Params: r.Spec.Params, Of: r.Of, Attempt: r.Attempt,
+		Tags: r.Spec.Tags, Key: r.Key, LimitKey: r.LimitKey, Extra: r.Extra, Params: r.Spec.Params, Of: r.Of, Attempt: r.Attempt,
 		Master: r.Master, Epoch: r.Epoch, Progress: ProgressOf(&r.Progress),
 	}
 	for _, h := range r.History {
@@ -103,6 +104,7 @@ type RunNow struct {
 	KeyFor   Duration          `json:"key_for,omitempty" doc:"How long the key stays taken, at least."`
 	LimitKey string            `json:"limit_key,omitempty" maxLength:"512" doc:"What limits by key tell the run apart by."`
 	Extra    map[string]string `json:"extra,omitempty" doc:"Passed to every task."`
+	Tags     []string          `json:"tags,omitempty" maxItems:"16" maxLength:"64" doc:"Added to the tags of the job, for this run."`
 }
 
 // Submit asks for a run of a job that is not declared.

@@ -13,13 +13,14 @@ import (
 // Spec declares a job: see job.Spec, whose fields it has, with durations as
 // text. Only Processor is required.
 type Spec struct {
-	Namespace string `json:"namespace,omitempty" maxLength:"100" doc:"The namespace that owns the job. Where the path names one it need not be given, and must be the same."`
-	Name      string `json:"name,omitempty" maxLength:"100" doc:"The job's name in its namespace. Empty means the processor's."`
-	Processor string `json:"processor" minLength:"1" maxLength:"100" doc:"The name that the code is registered under." example:"wordcount"`
-	Mode      string `json:"mode,omitempty" enum:"auto,standalone,map,sharded,broadcast,mapreduce" doc:"How the processor is run. Empty means auto."`
-	Params    string `json:"params,omitempty" maxLength:"65536" doc:"Text that every task sees, by convention JSON."`
-	Input     Input  `json:"input,omitzero" required:"false" doc:"What the map tasks work on."`
-	Output    Output `json:"output,omitzero" required:"false" doc:"Where files that tasks create end up."`
+	Namespace string   `json:"namespace,omitempty" maxLength:"100" doc:"The namespace that owns the job. Where the path names one it need not be given, and must be the same."`
+	Name      string   `json:"name,omitempty" maxLength:"100" doc:"The job's name in its namespace. Empty means the processor's."`
+	Processor string   `json:"processor" minLength:"1" maxLength:"100" doc:"The name that the code is registered under." example:"wordcount"`
+	Mode      string   `json:"mode,omitempty" enum:"auto,standalone,map,sharded,broadcast,mapreduce" doc:"How the processor is run. Empty means auto."`
+	Params    string   `json:"params,omitempty" maxLength:"65536" doc:"Text that every task sees, by convention JSON."`
+	Tags      []string `json:"tags,omitempty" maxItems:"16" maxLength:"64" doc:"Words by which the job's runs are found, without spaces and commas. They are not those of members: see placement.tags."`
+	Input     Input    `json:"input,omitzero" required:"false" doc:"What the map tasks work on."`
+	Output    Output   `json:"output,omitzero" required:"false" doc:"Where files that tasks create end up."`
 
 	Schedule Schedule `json:"schedule,omitzero" required:"false" doc:"When the job is due, once it is declared."`
 
@@ -171,7 +172,7 @@ type Placement struct {
 // SpecOf returns a job's spec as it is said over HTTP.
 func SpecOf(s *job.Spec) Spec {
 	out := Spec{
-		Namespace: s.Namespace, Name: s.Name, Processor: s.Processor, Params: s.Params,
+		Namespace: s.Namespace, Name: s.Name, Processor: s.Processor, Params: s.Params, Tags: s.Tags,
 		Input:  Input(s.Input),
 		Output: Output(s.Output),
 		Shards: s.Shards, Partitions: s.Partitions, Sorted: s.Sorted,
@@ -194,7 +195,7 @@ func SpecOf(s *job.Spec) Spec {
 // for a mode that there is not.
 func (s *Spec) Job() (job.Spec, error) {
 	out := job.Spec{
-		Namespace: s.Namespace, Name: s.Name, Processor: s.Processor, Params: s.Params,
+		Namespace: s.Namespace, Name: s.Name, Processor: s.Processor, Params: s.Params, Tags: s.Tags,
 		Input:  job.Input(s.Input),
 		Output: job.Output(s.Output),
 		Shards: s.Shards, Partitions: s.Partitions, Sorted: s.Sorted,

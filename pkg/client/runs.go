@@ -26,10 +26,13 @@ type RunQuery struct {
 	Job    string
 	States []string
 	Key    string
+	// Tags are those that a run has, all of them.
+	Tags []string
 	// From and Until bound when they were created, the second exclusive.
 	From, Until time.Time
-	// Desc is from the last to the first.
-	Desc bool
+	// Sort is by what: "-created", the latest run first, "created", "job" for by job
+	// and, of a job, by when they were due, or "-job". Empty means "-created".
+	Sort string
 	// Cursor is the Next of the page before, and Limit how many at most.
 	Cursor string
 	Limit  int
@@ -38,10 +41,7 @@ type RunQuery struct {
 // ListRuns returns a page of runs. See Runs for all of them.
 func (c *Client) ListRuns(ctx context.Context, namespace string, q RunQuery) (api.Runs, error) {
 	r := get("namespaces", namespace, "runs").with("job", q.Job).with("state", strings.Join(q.States, ",")).with("key", q.Key).
-		instant("from", q.From).instant("until", q.Until).with("cursor", q.Cursor).number("limit", q.Limit)
-	if q.Desc {
-		r.with("order", "desc")
-	}
+		with("tag", strings.Join(q.Tags, ",")).with("sort", q.Sort).instant("from", q.From).instant("until", q.Until).with("cursor", q.Cursor).number("limit", q.Limit)
 	return call[api.Runs](ctx, c, r)
 }
 

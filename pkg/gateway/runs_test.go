@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,23 +96,58 @@ func TestRunsAreListedByWhatTheyAre(t *testing.T) {
 	}
 	for query, want := range map[string]int{
 		"": 3, "?state=succeeded": 2, "?state=failed": 1, "?state=failed,succeeded": 3, "?state=running": 0, "?job=j": 3, "?job=k": 0,
-		"?key=mine": 1, "?from=2020-01-01T00:00:00Z": 3, "?until=2020-01-01T00:00:00Z": 0, "?order=desc&limit=2": 2,
+		"?key=mine": 1, "?from=2020-01-01T00:00:00Z": 3, "?until=2020-01-01T00:00:00Z": 0, "?sort=-job&limit=2": 2,
 	} {
 		equal(t, query, len(into[api.Runs](s.do("GET", runs+query, "").is(200)).Runs), want)
 	}
-	var forth, back []string
-	for order, all := range map[string]*[]string{"asc": &forth, "desc": &back} {
+}
+
+// TestRunsAreSorted by each order there is, in pages of one.
+func TestRunsAreSorted(t *testing.T) {
+	s := serve(t, gateway.Config{})
+	var made []string
+	for _, name := range []string{"b", "c", "a"} {
+		made = append(made, into[api.Run](s.do("POST", runs, `{"spec":{"name":"`+name+`","processor":"echo"}}`).is(201)).Name)
+	}
+	b, c, a := made[0], made[1], made[2]
+	for query, want := range map[string][]string{
+		"": {a, c, b}, "&sort=-created": {a, c, b}, "&sort=created": {b, c, a}, "&sort=job": {a, b, c}, "&sort=-job": {c, b, a},
+	} {
+		var got []string
 		for cursor := ""; ; {
-			page := into[api.Runs](s.do("GET", runs+"?limit=1&order="+order+"&cursor="+cursor, "").is(200))
+			page := into[api.Runs](s.do("GET", runs+"?limit=1"+query+"&cursor="+cursor, "").is(200))
 			for _, r := range page.Runs {
-				*all = append(*all, r.Name)
+				got = append(got, r.Name)
 			}
 			if cursor = page.Next; cursor == "" {
 				break
 			}
 		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, want %q", query, got, want)
+		}
 	}
-	if len(forth) != 3 || forth[0] != back[2] || forth[2] != back[0] {
-		t.Errorf("got %q and %q, want one the other backward", forth, back)
+	byJob := into[api.Runs](s.do("GET", runs+"?limit=1&sort=job", "").is(200)).Next
+	s.do("GET", runs+"?cursor="+byJob, "").refuses(422, "invalid", "query.cursor")
+}
+
+// TestRunsAreFoundByTags of their jobs, and by those of one run.
+func TestRunsAreFoundByTags(t *testing.T) {
+	s := serve(t, gateway.Config{})
+	s.do("PUT", "/namespaces/default/jobs/hello", `{"processor":"echo","tags":["red","blue"]}`).is(201)
+	const path = "/namespaces/default/jobs/hello/runs"
+	s.do("POST", path, "").is(201)
+	green := into[api.Run](s.do("POST", path, `{"tags":["green","red"]}`).is(201))
+	equal(t, "tags", strings.Join(green.Tags, " "), "red blue green")
+	s.do("POST", runs, `{"spec":{"processor":"echo","tags":["red"]},"tags":["green"]}`).is(201)
+	for query, want := range map[string]int{
+		"red": 3, "blue": 2, "green": 2, "blue,green": 1, "green,red": 2, "re": 0, "red&job=hello": 2, "red&job=hello&sort=job": 2, "green&sort=-job": 2,
+	} {
+		equal(t, query, len(into[api.Runs](s.do("GET", runs+"?tag="+query, "").is(200)).Runs), want)
 	}
+	equal(t, "meant", into[api.Meant](s.do("POST", "/namespaces/default/operations/preview", `{"verb":"cancel","tags":["red","green"],"states":["pending","running"]}`).is(200)).Count, 0)
+	s.do("PUT", "/namespaces/default/jobs/odd", `{"processor":"echo","tags":["a b"]}`).refuses(422, "invalid", "body.tags[0]")
+	many := `"t` + strings.Join(strings.Split("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", " "), `","t`) + `"`
+	s.do("POST", path, `{"tags":[`+many+`]}`).refuses(422, "invalid", "body.tags")
+	s.do("GET", runs+"?tag=a%20b", "").refuses(422, "invalid", "query.tags[0]")
 }

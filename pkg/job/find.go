@@ -73,7 +73,7 @@ func (q *RunQuery) Validate() error {
 	case !q.From.IsZero() && !q.Until.IsZero() && !q.Until.After(q.From):
 		return fmt.Errorf("job: Until %s: want it after From %s", q.Until.Format(time.RFC3339), q.From.Format(time.RFC3339))
 	}
-	return validateTags(q.Tags)
+	return CheckTags(q.Tags)
 }
 
 // WantsState reports whether runs in a state are among those asked for.

@@ -16,9 +16,9 @@ const (
 	MaxTag = 64
 )
 
-// validateTags returns which tag can't be, and what would be right. A list of them
+// CheckTags returns which tag can't be, and what would be right. A list of them
 // has commas between, so none has one.
-func validateTags(tags []string) error {
+func CheckTags(tags []string) error {
 	if len(tags) > MaxTags {
 		return fmt.Errorf("job: Tags has %d tags: want at most %d", len(tags), MaxTags)
 	}

@@ -53,7 +53,7 @@ func (s *Spec) Validate() error {
 	if len(s.Params) > MaxParams {
 		return fmt.Errorf("job: Params has %d bytes, over the limit of %d: put them in a file or the input", len(s.Params), MaxParams)
 	}
-	if err := validateTags(s.Tags); err != nil {
+	if err := CheckTags(s.Tags); err != nil {
 		return err
 	}
 	if err := s.validateNumbers(); err != nil {

@@ -150,9 +150,13 @@ func (l *leader) runJob(ctx context.Context, run job.Run) (job.Run, error) {
 	if err != nil {
 		return run, err
 	}
-	params := cmp.Or(run.Spec.Params, d.Spec.Params)
+	params, tags := cmp.Or(run.Spec.Params, d.Spec.Params), run.Spec.Tags
 	run.Spec, run.Revision = d.Spec, d.Revision
 	run.Spec.Params = params
+	run.Spec.AddTags(tags...)
+	if err := job.CheckTags(run.Spec.Tags); err != nil {
+		return run, fmt.Errorf("%w: %s", state.ErrInvalid, strings.TrimPrefix(err.Error(), "job: "))
+	}
 	if err := l.n.limitKey(&run); err != nil {
 		return run, err
 	}

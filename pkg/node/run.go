@@ -37,8 +37,7 @@ func (n *Node) Runs(ctx context.Context, after job.RunID, limit int) ([]job.Run,
 	return runs, err
 }
 
-// Find returns the runs that q asks for, a page of them, in the order of their
-// IDs: namespace, job and, of a job, when they were due.
+// Find returns the runs that q asks for, a page of them.
 func (n *Node) Find(ctx context.Context, q job.RunQuery) (job.RunPage, error) {
 	if err := q.Validate(); err != nil {
 		return job.RunPage{}, err

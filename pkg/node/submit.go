@@ -45,6 +45,9 @@ func Extra(name, value string) Option {
 	}
 }
 
+// Tags adds words by which the run is found to those of its job.
+func Tags(tags ...string) Option { return func(r *job.Run) { r.Spec.AddTags(tags...) } }
+
 // Params is the text that every task of the run sees, in place of its job's
 // Params. Empty leaves those.
 func Params(text string) Option {
@@ -115,6 +118,9 @@ func (n *Node) prepare(ctx context.Context, spec job.Spec, options []Option) (ru
 const maxExtra = 64 << 10
 
 func checkExtra(run *job.Run) error {
+	if err := job.CheckTags(run.Spec.Tags); err != nil {
+		return err
+	}
 	size := len(run.Key)
 	for name, value := range run.Extra {
 		size += len(name) + len(value)
