@@ -170,9 +170,15 @@ func merged(all []iter.Seq2[listedRun, error], backward bool) iter.Seq2[listedRu
 	return func(yield func(listedRun, error) bool) {
 		var heads []listedRun // of those that have more
 		var nexts []func() (listedRun, error, bool)
+		var stops []func()
+		defer func() {
+			for _, stop := range stops {
+				stop()
+			}
+		}()
 		for _, one := range all {
 			next, stop := iter.Pull2(one)
-			defer stop()
+			stops = append(stops, stop)
 			at, err, ok := next()
 			switch {
 			case err != nil:

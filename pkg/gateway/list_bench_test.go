@@ -1,0 +1,117 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/pkg/api"
+	"github.com/musterhq/muster/pkg/gateway"
+	"github.com/musterhq/muster/pkg/job"
+	"github.com/musterhq/muster/pkg/node"
+)
+
+// BenchmarkListRuns reads all of 100,000 runs of a thousand jobs over HTTP, page
+// by page, and tells how long pages take, those of the first and of the last tenth,
+// and by how much what lives on the heap grows on the way.
+func BenchmarkListRuns(b *testing.B) {
+	const count, jobs = 100_000, 1000
+	url := many(b, count, jobs)
+	for _, sort := range []string{"-created", "created", "job"} {
+		for _, limit := range []int{100, 1000} {
+			b.Run(fmt.Sprintf("sort=%s/limit=%d", sort, limit), func(b *testing.B) {
+				for b.Loop() {
+					took, heap := readAll(b, url, fmt.Sprintf("sort=%s&limit=%d", sort, limit), count)
+					tenth := len(took) / 10
+					b.ReportMetric(median(took[:tenth]), "first-ms")
+					b.ReportMetric(median(took[len(took)-tenth:]), "last-ms")
+					b.ReportMetric(median(took), "p50-ms")
+					slices.Sort(took)
+					b.ReportMetric(took[len(took)*99/100].Seconds()*1000, "p99-ms")
+					b.ReportMetric(float64(heap)/(1<<20), "MiB")
+				}
+			})
+		}
+	}
+}
+
+// many starts a node with so many runs that wait, and returns where they are.
+func many(b *testing.B, count, jobs int) string {
+	b.Helper()
+	n, err := node.Start(b.Context(), node.Config{Dir: b.TempDir(), Processors: processors, MaxQueued: 2 * count, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = n.Stop(b.Context()) }) // whose context is over by then
+	specs := make([]job.Spec, count)
+	for i := range specs {
+		specs[i] = job.Spec{Name: fmt.Sprintf("j%03d", i%jobs), Processor: "echo"}
+		if i < jobs {
+			if err := n.PauseJob(b.Context(), "", specs[i].Name, "so that they wait"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for part := range slices.Chunk(specs, 10_000) {
+		if _, err := n.SubmitAll(b.Context(), part); err != nil {
+			b.Fatal(err)
+		}
+	}
+	h, err := gateway.Handler(n, gateway.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := httptest.NewServer(h)
+	b.Cleanup(s.Close)
+	return s.URL + api.Prefix + runs
+}
+
+// readAll returns how long each page took, and by how many bytes what lives on the
+// heap grew at most.
+func readAll(b *testing.B, url, query string, want int) (took []time.Duration, heap uint64) {
+	b.Helper()
+	hash, seen := maphash.MakeSeed(), make(map[uint64]bool, want)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	runtime.GC()
+	metrics.Read(live)
+	before := live[0].Value.Uint64()
+	for cursor := ""; ; {
+		began := time.Now()
+		resp, err := http.Get(url + "?" + query + "&cursor=" + cursor)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var page api.Runs
+		if err := json.NewDecoder(resp.Body).Decode(&page); err != nil || resp.StatusCode != http.StatusOK {
+			b.Fatalf("%s: %v", resp.Status, err)
+		}
+		_ = resp.Body.Close()
+		took = append(took, time.Since(began))
+		for i := range page.Runs {
+			seen[maphash.String(hash, string(page.Runs[i].ID))] = true
+		}
+		metrics.Read(live)
+		heap = max(heap, max(live[0].Value.Uint64(), before)-before)
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if len(seen) != want {
+		b.Fatalf("got %d runs, want %d", len(seen), want)
+	}
+	return took, heap
+}
+
+// median returns the one in the middle in milliseconds.
+func median(took []time.Duration) float64 {
+	sorted := slices.Sorted(slices.Values(took))
+	return sorted[len(sorted)/2].Seconds() * 1000
+}
