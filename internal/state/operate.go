@@ -66,7 +66,7 @@ func (tx *change) advanceOperation(c *wire.AdvanceOperation) (result, error) {
 		return refuse(ErrConflict, "operation %q has had %d steps, number %d would leave a gap", c.ID, st.Step, c.Step)
 	}
 	st.Step++
-	st.Reached, st.Done, st.Refused = c.Reached, st.Done+c.Done, st.Refused+c.Refused
+	st.Reached, st.Pass, st.Done, st.Refused = c.Reached, c.Pass, st.Done+c.Done, st.Refused+c.Refused
 	st.Refusals = append(st.Refusals, c.Refusals[:min(len(c.Refusals), job.MaxRefusals-len(st.Refusals))]...)
 	if c.State != "" && c.State.Over() {
 		err = tx.endOperation(c.Namespace, c.ID, st, c.State, c.Reason, c.At)
