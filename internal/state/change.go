@@ -21,9 +21,11 @@ type change struct {
 	dirty   map[job.RunID]*wire.RunStatus
 	counts  map[string]uint64
 	jobs    map[jobName]*wire.JobStatus // nil for one that was removed
+	sizes   map[jobName]int             // what those will take, in pending
+	atWork  []jobName                   // the jobs that the command which is carried out has looked at
 	heard   map[topic][]jobName         // who listens, where that has changed
 	mail    bool                        // letters came
-	pending int                         // bytes that what is in dirty and counts will take
+	pending int                         // bytes that what is in dirty, counts and jobs will take
 	freed   int                         // bytes of what was removed, about
 	placed  []placed                    // what was put into an index of those that wait
 }
@@ -43,7 +45,7 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, heard: map[topic][]jobName{}}, nil
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, sizes: map[jobName]int{}, heard: map[topic][]jobName{}}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
@@ -120,7 +122,12 @@ func (tx *change) command(c wire.Command) (result, error) {
 			return result{}, err
 		}
 	}
-	return tx.run(c)
+	r, err := tx.run(c)
+	for _, j := range tx.atWork {
+		tx.measure(j)
+	}
+	tx.atWork = tx.atWork[:0]
+	return r, err
 }
 
 // status returns the status of a run as of now, or nil. It is shared: to

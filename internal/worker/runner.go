@@ -149,7 +149,7 @@ func (w *Worker) report(r *run) {
 	for {
 		w.mu.Lock()
 		for i := range sent {
-			delete(r.taken, attemptKey{sent[i].Task, sent[i].Attempt})
+			r.taken.remove(sent[i].Task, sent[i].Attempt)
 		}
 		sent = r.nextReport()
 		w.ready.push(r) // which a backlog may have kept out
