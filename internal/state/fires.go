@@ -120,8 +120,17 @@ const maxRecent = 20
 // Wakes returns at most limit of the jobs whose trigger is to be looked at by
 // now, the earliest first. A limit of zero or less means 100.
 func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
+	return s.WakesAfter(Wake{}, now, limit)
+}
+
+// WakesAfter is Wakes for those that come after one, by time and then by name.
+func (s *State) WakesAfter(after Wake, by time.Time, limit int) ([]Wake, error) {
 	if limit <= 0 {
 		limit = 100
+	}
+	var from []byte
+	if after != (Wake{}) {
+		from = append(wakeKey(after.Namespace, after.Name, nanos(after.At)), 0)
 	}
 	v, err := s.view()
 	if err != nil {
@@ -129,7 +138,7 @@ func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
 	}
 	defer v.Close()
 	var wakes []Wake
-	for p, err := range v.Scan([]byte("W")) {
+	for p, err := range v.ScanFrom([]byte("W"), from) {
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +146,7 @@ func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
 		if err != nil {
 			return nil, err
 		}
-		if w.At.After(now) {
+		if w.At.After(by) {
 			break
 		}
 		if wakes = append(wakes, w); len(wakes) == limit {

@@ -35,10 +35,13 @@ type clock struct {
 	l      *leader
 	poke   chan struct{} // holds one if a wake may have come nearer
 	tables *tables
+	ahead  *ahead
 }
 
 func newClock(l *leader) *clock {
-	return &clock{l: l, poke: make(chan struct{}, 1), tables: newTables()}
+	c := &clock{l: l, poke: make(chan struct{}, 1), tables: newTables()}
+	c.ahead = newAhead(c)
+	return c
 }
 
 // wake has the clock look at the state again.
@@ -107,6 +110,7 @@ func (c *clock) settleAll(wakes []state.Wake) error {
 			once.Do(func() { first = err })
 		}
 	}
+	ready, wakes := c.ahead.take(wakes)
 	jobs, settled := make(chan state.Wake), make(chan state.Firing, firesInEntry)
 	for range min(settlers, len(wakes)) {
 		work.Go(func() {
@@ -125,6 +129,9 @@ func (c *clock) settleAll(wakes []state.Wake) error {
 				failed(c.fireAll(fs))
 			}
 		})
+	}
+	for i := range ready {
+		settled <- ready[i]
 	}
 	for _, w := range wakes {
 		jobs <- w

@@ -87,6 +87,7 @@ func (c *clock) fireAll(all []state.Firing) (err error) {
 		}
 		err = cmp.Or(err, c.follow(&all[i], &fired[i], errs[i]))
 	}
+	c.ahead.comes(all)
 	return err
 }
 

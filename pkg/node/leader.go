@@ -87,6 +87,7 @@ func (l *leader) establish() error {
 	l.wg.Go(l.tend)
 	l.wg.Go(l.beginAll)
 	l.wg.Go(l.clock.run)
+	l.wg.Go(l.clock.ahead.run)
 	l.wg.Go(l.clean)
 	l.wg.Go(l.operate)
 	l.wg.Go(l.watchNodes)
