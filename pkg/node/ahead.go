@@ -214,6 +214,9 @@ func (a *ahead) take(wakes []state.Wake) (ready []state.Firing, rest []state.Wak
 			rest = append(rest, w)
 			continue
 		}
+		for i := range e.firing.Runs {
+			e.firing.Runs[i].Run.Created = now.UTC() // which is later than it was due
+		}
 		ready = append(ready, e.firing)
 	}
 	return ready, rest

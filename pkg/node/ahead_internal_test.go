@@ -102,6 +102,11 @@ func TestWhatIsTakenWasWorkedOutForThatTime(t *testing.T) {
 		if len(ready) != c.ready || len(rest) != 1-c.ready {
 			t.Errorf("%s: got %d ready and %d not, want %d ready", name, len(ready), len(rest), c.ready)
 		}
+		for _, f := range ready {
+			if at := f.Runs[0].Run.Created; at.After(n.wall()) {
+				t.Errorf("%s: the run is created at %v, want when it was taken", name, at)
+			}
+		}
 		if ready, _ := a.take([]state.Wake{wakeOf(&d)}); len(ready) > 0 {
 			t.Errorf("%s: it can be taken twice", name)
 		}
