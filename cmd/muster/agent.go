@@ -33,7 +33,6 @@ func (f *nodeFlags) add(c *cobra.Command) {
 	s.StringSliceVar(&f.keys, "key", nil, "key that encrypts gossip, 32, 48 or 64 hex digits; the first encrypts, all decrypt; --tls brings its own")
 	s.StringVar(&f.tls, "tls", "", "directory with the node's certificate and the keys of gossip; see muster tls")
 	s.BoolVar(&f.cfg.Insecure, "insecure", false, "listen beyond loopback without certificates and keys")
-	s.String("config", "", "file with settings in YAML, named as these flags are, which count for more (default: MUSTER_CONFIG)")
 	s.StringVar(&f.log, "log", "info", "least level of log lines: debug, info, warn or error")
 	settable(s, "cluster", "join", "tls", "key", "insecure") // a verb's name and addresses are not those of an agent
 }

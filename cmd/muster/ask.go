@@ -54,7 +54,6 @@ func (to *asked) by(c *cobra.Command, f verb) *cobra.Command {
 	s.StringVar(&to.tokenFile, "token-file", "", "file with the token to show")
 	s.StringVar(&to.cacert, "cacert", "", "file with the certificates of who is to have signed the node's, where the system does not know it")
 	settable(s, "addr", "token", "token-file", "cacert")
-	s.String("config", "", "file with settings in YAML, named as these flags are, which count for more (default: MUSTER_CONFIG)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := to.open(); err != nil {
 			return fmt.Errorf("%w: %w", err, errUsage)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -84,7 +85,7 @@ func checkBackup(path string) (job.Manifest, error) {
 
 func (l *listing) manifest(m *job.Manifest) error {
 	return l.show(m, "CLUSTER\tINDEX\tAT\tSHA-256", func(put func(...any)) {
-		put(m.Cluster, m.Index, m.At.Format("2006-01-02T15:04:05Z07:00"), m.SHA256)
+		put(m.Cluster, m.Index, m.At.Format(time.RFC3339), m.SHA256)
 	})
 }
 
@@ -125,9 +126,9 @@ With --check it only looks whether the file is whole, and what is in it.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(os.Stderr, "%s holds the state of %s now. Start it with\n  muster agent --dir %s\nand the flags that its nodes had, without --join; the others join it with empty directories.\n", dir, r.At.Format("2006-01-02T15:04:05Z07:00"), dir)
+			fmt.Fprintf(os.Stderr, "%s holds the state of %s now. Start it with\n  muster agent --dir %s\nand the flags that its nodes had, without --join; the others join it with empty directories.\n", dir, r.At.Format(time.RFC3339), dir)
 			return l.show(r, "CLUSTER\tOF CLUSTER\tINDEX\tAT\tNODE", func(put func(...any)) {
-				put(r.NewCluster, r.Cluster, r.Index, r.At.Format("2006-01-02T15:04:05Z07:00"), r.ID)
+				put(r.NewCluster, r.Cluster, r.Index, r.At.Format(time.RFC3339), r.ID)
 			})
 		},
 	}

@@ -24,9 +24,12 @@ const originKey = "muster_origin"
 // settings of an agent that it has are said to it too.
 const settingsKey = "muster_settings"
 
-// settable makes settings of flags: a flag of the same name may be something
-// else for another verb.
+// settable makes settings of flags, which a file may say then: a flag of the
+// same name may be something else for another verb.
 func settable(flags *pflag.FlagSet, names ...string) {
+	if flags.Lookup("config") == nil {
+		flags.String("config", "", "file with settings in YAML, named as these flags are, which count for more (default: MUSTER_CONFIG)")
+	}
 	for _, name := range names {
 		_ = flags.SetAnnotation(name, settingsKey, []string{"this"}) // which there is
 	}

@@ -26,6 +26,7 @@ func report(t *testing.T, m *telemetry.Metrics) {
 	m.Shuffled(ctx, telemetry.Spilled, 1)
 	m.Abandoned(ctx, 1)
 	m.RunEnded(ctx, "succeeded", "", time.Second)
+	m.Bulk(ctx, "cancel", 1, 1)
 	m.Late(ctx, time.Second)
 	m.Settled(ctx, 1, "run")
 	m.Led(ctx)

@@ -258,27 +258,26 @@ func jobBackfillCommand() *cobra.Command {
 
 func jobPauseCommand() *cobra.Command {
 	var reason string
-	c := askIn(&cobra.Command{Use: "pause [NAMESPACE/]JOB", Short: "let no more runs of a job begin", Args: args(1, 1)},
-		func(ctx context.Context, to *asked, a []string) error {
-			namespace, name := to.job(a[0])
-			return to.PauseJob(ctx, namespace, name, reason)
-		})
+	c := severalJobs(&cobra.Command{
+		Use: "pause [NAMESPACE/]JOB...", Short: "let no more runs of jobs begin",
+		Example: "  muster job list -o name | xargs muster job pause --reason 'the source is down'",
+	}, job.BulkPause, &reason, func(ctx context.Context, to *asked, namespace, name string) error {
+		return to.PauseJob(ctx, namespace, name, reason)
+	})
 	c.Flags().StringVar(&reason, "reason", "", "why, for those who look at the job later")
 	return c
 }
 
 func jobResumeCommand() *cobra.Command {
-	return askIn(&cobra.Command{Use: "resume [NAMESPACE/]JOB", Short: "let runs of a job begin again", Args: args(1, 1)},
-		func(ctx context.Context, to *asked, a []string) error {
-			namespace, name := to.job(a[0])
+	return severalJobs(&cobra.Command{Use: "resume [NAMESPACE/]JOB...", Short: "let runs of jobs begin again"}, job.BulkResume, new(string),
+		func(ctx context.Context, to *asked, namespace, name string) error {
 			return to.ResumeJob(ctx, namespace, name)
 		})
 }
 
 func jobDeleteCommand() *cobra.Command {
-	return askIn(&cobra.Command{Use: "delete [NAMESPACE/]JOB", Short: "remove a job; its runs stay", Args: args(1, 1)},
-		func(ctx context.Context, to *asked, a []string) error {
-			namespace, name := to.job(a[0])
+	return severalJobs(&cobra.Command{Use: "delete [NAMESPACE/]JOB...", Short: "remove jobs; their runs stay"}, job.BulkDelete, new(string),
+		func(ctx context.Context, to *asked, namespace, name string) error {
 			return to.DeleteJob(ctx, namespace, name)
 		})
 }

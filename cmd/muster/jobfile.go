@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/musterhq/muster/internal/inyaml"
 	"github.com/musterhq/muster/pkg/api"
 )
 
@@ -107,17 +108,8 @@ func parseJob(path string, n *yaml.Node) (jobFile, error) {
 	if s := strange(n, reflect.TypeFor[api.Spec](), ""); s != nil {
 		return j, fmt.Errorf("%s:%d: %s", path, s.line, s.why)
 	}
-	timesAsText(n)
-	var plain any
-	if err := n.Decode(&plain); err != nil {
-		return j, fmt.Errorf("%s: %w", j.at, err)
-	}
-	b, err := json.Marshal(plain)
-	if err != nil {
-		return j, fmt.Errorf("%s: JSON has no word for it: %w", j.at, err)
-	}
 	var wrong *json.UnmarshalTypeError
-	switch err := json.Unmarshal(b, &j.spec); {
+	switch err := inyaml.Decode(n, &j.spec); {
 	case errors.As(err, &wrong):
 		return j, fmt.Errorf("%s: %s: want %s, not %s: %w", j.at, wrong.Field, inJSON(wrong.Type), wrong.Value, errUsage)
 	case err != nil:
@@ -139,17 +131,6 @@ func inJSON(t reflect.Type) string {
 		return "fields"
 	}
 	return "text"
-}
-
-// timesAsText keeps what looks like a time as it was written: which fields are
-// times is not for YAML to say.
-func timesAsText(n *yaml.Node) {
-	if n.Tag == "!!timestamp" {
-		n.Tag = "!!str"
-	}
-	for _, c := range n.Content {
-		timesAsText(c)
-	}
 }
 
 // strangeness is a field that there is not.

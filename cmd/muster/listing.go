@@ -9,7 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
+
+	"github.com/musterhq/muster/internal/inyaml"
 )
 
 // The forms of what verbs show.
@@ -96,43 +97,16 @@ func (l *listing) table(heads string, rows func(put func(cells ...any))) error {
 	return w.Flush()
 }
 
-// value writes a value as JSON on a line, or as a document of YAML.
+// value writes a value as JSON on a line, or as a document of YAML, which says
+// where it begins: several of them are a stream.
 func (l *listing) value(value any) error {
 	if l.output == formYAML {
-		return writeYAML(l.out, value)
+		if _, err := io.WriteString(l.out, "---\n"); err != nil {
+			return err
+		}
+		return inyaml.Write(l.out, value)
 	}
 	enc := json.NewEncoder(l.out)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(value)
-}
-
-// writeYAML writes what a value is in JSON as a document of YAML, which says
-// where it begins: several of them are a stream.
-func writeYAML(w io.Writer, value any) error {
-	b, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil { // JSON is YAML
-		return err
-	}
-	inBlocks(&doc)
-	if _, err := io.WriteString(w, "---\n"); err != nil {
-		return err
-	}
-	enc := yaml.NewEncoder(w)
-	enc.SetIndent(2)
-	if err := enc.Encode(&doc); err != nil {
-		return err
-	}
-	return enc.Close()
-}
-
-// inBlocks takes the braces and quotes of JSON away, where YAML needs none.
-func inBlocks(n *yaml.Node) {
-	n.Style = 0
-	for _, c := range n.Content {
-		inBlocks(c)
-	}
 }

@@ -37,6 +37,11 @@ func (m *meter) every() time.Duration {
 // show shows where a run stands, unless it has done so just now. What is over
 // is shown in any case.
 func (m *meter) show(p job.Progress, over bool, name func(id string) string) {
+	m.line(over, func(took time.Duration) string { return bar(m.title, p, took, name) })
+}
+
+// line is show of what text says after so long.
+func (m *meter) line(over bool, text func(took time.Duration) string) {
 	now := time.Now()
 	if !over && now.Sub(m.shown) < m.every() {
 		return
@@ -46,7 +51,7 @@ func (m *meter) show(p job.Progress, over bool, name func(id string) string) {
 	if m.terminal {
 		end = "\x1b[K\r"
 	}
-	fmt.Fprintf(m.w, "%s%s", bar(m.title, p, now.Sub(m.began), name), end)
+	fmt.Fprintf(m.w, "%s%s", text(now.Sub(m.began)), end)
 }
 
 // end leaves the line.
@@ -69,14 +74,11 @@ func follow(ctx context.Context, w io.Writer, title string, r *node.Run, name fu
 
 // bar is a run's progress in a line.
 func bar(title string, p job.Progress, took time.Duration, name func(id string) string) string {
-	const width = 24
 	share := 0.0
 	if p.Tasks > 0 {
 		share = float64(p.Done+p.Failed) / float64(p.Tasks)
 	}
-	full := int(share * width)
-	s := fmt.Sprintf("%-14s [%s%s] %3.0f%%  %s of %s tasks  %s/s", title,
-		strings.Repeat("#", full), strings.Repeat(".", width-full), 100*share,
+	s := fmt.Sprintf("%-14s %s  %s of %s tasks  %s/s", title, gauge(share),
 		count(p.Done+p.Failed), count(p.Tasks), count(int(float64(p.Done)/max(took.Seconds(), 1e-3))))
 	for _, id := range byName(p.Members, name) {
 		s += fmt.Sprintf("  %s:%s", name(id), count(p.Members[id]))
@@ -85,6 +87,14 @@ func bar(title string, p job.Progress, took time.Duration, name func(id string) 
 		s += "  waits: " + strings.TrimPrefix(p.Waiting, "waits: ")
 	}
 	return s
+}
+
+// gauge draws a share of a whole.
+func gauge(share float64) string {
+	const width = 24
+	share = min(max(share, 0), 1)
+	full := int(share * width)
+	return fmt.Sprintf("[%s%s] %3.0f%%", strings.Repeat("#", full), strings.Repeat(".", width-full), 100*share)
 }
 
 // byName returns the members in the order of their names.

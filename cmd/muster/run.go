@@ -150,20 +150,25 @@ func attemptsCommand(c *cobra.Command, list func(*client.Client, context.Context
 			}
 			q.Node = n.ID
 		}
+		compacted := false
 		found, next, err := gather(&p, func(cursor string, limit int) ([]api.Attempt, string, error) {
 			q.Cursor, q.Limit = cursor, limit
 			page, err := list(to.Client, ctx, to.run(a[0]), q)
+			compacted = compacted || page.Compacted
 			return page.Attempts, page.Next, err
 		})
 		if err != nil {
 			return err
+		}
+		if compacted {
+			fmt.Fprintln(l.told, "Some are not listed: of a large run that has succeeded, what succeeded before the reduce step is counted by muster run get and not kept.")
 		}
 		more(l.told, next)
 		name := func(id string) string { return id }
 		if l.output == formTable {
 			name = to.names(ctx)
 		}
-		return l.show(api.Attempts{Attempts: found, Page: api.Page{Next: next}}, "TASK\tATTEMPT\tSTATE\tNODE\tTOOK\tREASON", func(put func(...any)) {
+		return l.show(api.Attempts{Attempts: found, Compacted: compacted, Page: api.Page{Next: next}}, "TASK\tATTEMPT\tSTATE\tNODE\tTOOK\tREASON", func(put func(...any)) {
 			for i := range found {
 				t := &found[i]
 				put(t.Task, t.Attempt, t.State, name(t.Node), t.Took, t.Reason)
@@ -284,41 +289,70 @@ func detached(ctx context.Context, w io.Writer, id job.RunID) {
 }
 
 func runCancelCommand() *cobra.Command {
-	return runEndCommand(&cobra.Command{Use: "cancel RUN", Short: "ask a run to end early; its attempts may come to their end", Args: args(1, 1)},
-		(*client.Client).CancelRun)
+	return runEndCommand(&cobra.Command{
+		Use: "cancel [RUN]...", Short: "ask runs to end early; their attempts may come to their end",
+		Example: `  muster run cancel nightly@20260329T030000Z
+  muster run cancel --job nightly --state pending --reason 'no need any more'`,
+	}, job.BulkCancel, (*client.Client).CancelRun)
 }
 
 func runStopCommand() *cobra.Command {
-	return runEndCommand(&cobra.Command{Use: "stop RUN", Short: "end a run at once", Args: args(1, 1)}, (*client.Client).StopRun)
+	return runEndCommand(&cobra.Command{
+		Use: "stop [RUN]...", Short: "end runs at once",
+		Example: "  muster run stop --job nightly --from 1h --yes",
+	}, job.BulkStop, (*client.Client).StopRun)
 }
 
-// runEndCommand ends a run in one of the ways that there are.
-func runEndCommand(c *cobra.Command, end func(*client.Client, context.Context, job.RunID, string) (api.Run, error)) *cobra.Command {
-	var l listing
-	var reason string
-	c = l.add(askIn(c, func(ctx context.Context, to *asked, a []string) error {
-		r, err := end(to.Client, ctx, to.run(a[0]), reason)
+// runEndCommand ends runs in one of the ways that there are.
+func runEndCommand(c *cobra.Command, verb job.Verb, end func(*client.Client, context.Context, job.RunID, string) (api.Run, error)) *cobra.Command {
+	return manyCommand(c, "why, for those who look at the runs later", func() job.Verb { return verb }, func(ctx context.Context, to *asked, l *listing, id job.RunID, reason string) error {
+		r, err := end(to.Client, ctx, id, reason)
 		if err != nil {
 			return err
 		}
 		return l.runs(r, r)
-	}))
-	c.Flags().StringVar(&reason, "reason", "", "why, for those who look at the run later")
-	return c
+	})
 }
 
 func runRetryCommand() *cobra.Command {
-	var l listing
 	var all bool
-	c := l.add(askIn(&cobra.Command{
-		Use: "retry RUN", Short: "try the tasks again that did not succeed, as the next attempt of the run, and print its ID", Args: args(1, 1),
-	}, func(ctx context.Context, to *asked, a []string) error {
-		r, err := to.RetryRun(ctx, to.run(a[0]), all)
+	c := manyCommand(&cobra.Command{
+		Use: "retry [RUN]...", Short: "try the tasks again that did not succeed, as the next attempt of a run, and print its ID",
+		Example: `  muster run retry nightly@20260329T030000Z
+  muster run retry --job nightly --state failed --from 7d`,
+	}, "why, of many runs, for those who look at the operation later", func() job.Verb {
+		if all {
+			return job.BulkRetryAll
+		}
+		return job.BulkRetry
+	}, func(ctx context.Context, to *asked, l *listing, id job.RunID, _ string) error {
+		r, err := to.RetryRun(ctx, id, all)
 		if err != nil {
 			return err
 		}
 		return l.made(&r)
-	}))
+	})
 	c.Flags().BoolVar(&all, "all", false, "try all tasks again")
+	return c
+}
+
+// manyCommand does something to one run, or a verb to many.
+func manyCommand(c *cobra.Command, why string, verb func() job.Verb, one func(ctx context.Context, to *asked, l *listing, id job.RunID, reason string) error) *cobra.Command {
+	var l listing
+	var m many
+	var reason string
+	c.Args, c.Long = args(0, job.MaxBulk), manyHelp
+	c = l.add(askIn(c, func(ctx context.Context, to *asked, a []string) error {
+		if len(a) == 1 && !m.isAsked(a) {
+			return one(ctx, to, &l, to.run(a[0]), reason)
+		}
+		b, err := m.bulk(to, verb(), a, reason)
+		if err != nil {
+			return err
+		}
+		return m.carryOut(ctx, c, to, &l, &b)
+	}))
+	m.add(c)
+	c.Flags().StringVar(&reason, "reason", "", why)
 	return c
 }

@@ -41,7 +41,7 @@ func TestTheTourOfTheAPIGoesAsItSays(t *testing.T) {
 		if len(refused) != 1 || refused[0][1] != "revision" {
 			t.Errorf("got %q refused, want one:\n%s", refused, out)
 		}
-		for _, want := range []string{`"value":"hello you"`, "event: end", `"state":"failed","reason":"m0: it was told to fail"`, `"cancel_reason":"changed my mind"`, `"health":"healthy"`} {
+		for _, want := range []string{`"value":"hello you"`, "event: end", `"state":"failed","reason":"m0: it was told to fail"`, `"cancel_reason":"changed my mind"`, `"count":1`, `"state":"done"`, `"health":"healthy"`} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("got no %s:\n%s", want, out)
 			}

@@ -31,6 +31,7 @@ var rooms = []room{
 	{"internal/lifecycle", "", "it starts and stops parts without knowing them"},
 	{"internal/store", "", "it keeps bytes and knows nothing of their meaning"},
 	{"internal/transport", "", "it carries bytes and knows nothing of their meaning"},
+	{"internal/inyaml", "", "it writes values as YAML and knows none of them"},
 	{"internal/certs", "", "who a node is to others is settled before anything is said"},
 
 	{"trigger", "", "when is a question of its own"},
@@ -57,7 +58,7 @@ var rooms = []room{
 	// What is said over HTTP stands on no node: who embeds one links a server
 	// only with the gateway.
 	{"pkg/api", "pkg/job trigger", "it is what is said over HTTP, for both ends"},
-	{"internal/httpapi", "pkg/api pkg/job trigger internal/access internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
+	{"internal/httpapi", "pkg/api pkg/job trigger internal/access internal/inyaml internal/telemetry", "it translates; what it asks of a node it declares as an interface"},
 	{"pkg/gateway", "pkg/api pkg/job trigger mapreduce pkg/node internal/httpapi", "it puts the HTTP API before a node, for who wants that"},
 	{"pkg/client", "pkg/api pkg/job trigger", "a program that only talks to a cluster links no node, and no server"},
 	{"pkg/nodetest", "pkg/node pkg/job mapreduce membership internal/simnet", "it builds clusters as any user could, on a simulated network"},
@@ -93,7 +94,7 @@ var doors = []door{
 	{"github.com/spf13/cobra", "cmd/muster", "flags are the binary's"},
 	{"github.com/spf13/pflag", "cmd/muster", "flags are the binary's, and cobra's are of it"},
 	{"github.com/danielgtaylor/huma", "internal/httpapi", "who embeds a node and mounts no API links none of it"},
-	{"go.yaml.in/yaml", "internal/httpapi cmd/muster", "what people write by hand is read where it comes in: bodies and job files, and settings"},
+	{"go.yaml.in/yaml", "internal/inyaml cmd/muster", "what values are in YAML is said once; the binary points at the line of a file that is wrong"},
 
 	{"go.opentelemetry.io/otel/sdk", "cmd/muster", "an embedder brings an SDK of his own, or none"},
 	{"go.opentelemetry.io/otel/exporters", "cmd/muster", "an embedder brings exporters of his own, or none"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/internal/inyaml"
 	"github.com/musterhq/muster/pkg/api"
 )
 
@@ -56,7 +57,7 @@ func alsoYAML(o *huma.OpenAPI) {
 
 func (a *server) yaml() ([]byte, error) {
 	var b bytes.Buffer
-	err := writeOrdered(&b, a.api.OpenAPI(), "openapi", "info", "servers", "paths")
+	err := inyaml.Write(&b, a.api.OpenAPI(), "openapi", "info", "servers", "paths")
 	return b.Bytes(), err
 }
 

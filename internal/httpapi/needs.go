@@ -18,6 +18,7 @@ type Pool interface {
 	Ready(ctx context.Context) error
 	Jobs
 	Runs
+	Operations
 	Namespaces
 	Nodes
 	Events
@@ -62,6 +63,17 @@ type Runs interface {
 	Attempts(ctx context.Context, id job.RunID, q job.AttemptQuery) (job.AttemptPage, error)
 	Logs(ctx context.Context, id job.RunID, q job.LogQuery) iter.Seq2[job.LogLine, error]
 	Download(ctx context.Context, id job.RunID, w io.Writer) (sum string, err error)
+}
+
+// Operations are what is done to many runs or jobs in the background.
+type Operations interface {
+	Bulk(ctx context.Context, b job.Bulk) (job.Operation, error)
+	CountBulk(ctx context.Context, b job.Bulk) (int, error)
+	Operations(ctx context.Context, q job.OperationQuery) (job.OperationPage, error)
+	Operation(ctx context.Context, namespace, id string) (job.Operation, error)
+	// AwaitOperation returns when it has gone beyond so many steps, or is over.
+	AwaitOperation(ctx context.Context, namespace, id string, beyond int) (job.Operation, error)
+	CancelOperation(ctx context.Context, namespace, id, reason string) (job.Operation, error)
 }
 
 // Namespaces are what is said of all jobs of a namespace.

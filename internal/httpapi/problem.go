@@ -17,7 +17,7 @@ import (
 // statuses are what the codes of errors become. A code that is not here is one
 // that nobody outside should see: it is a fault of ours.
 var statuses = map[string]int{
-	"no-run": http.StatusNotFound, "no-job": http.StatusNotFound, "no-node": http.StatusNotFound, "no-entry": http.StatusNotFound, "no-token": http.StatusNotFound,
+	"no-run": http.StatusNotFound, "no-job": http.StatusNotFound, "no-node": http.StatusNotFound, "no-entry": http.StatusNotFound, "no-token": http.StatusNotFound, "no-operation": http.StatusNotFound,
 	"exists": http.StatusConflict, "final": http.StatusConflict, "not-final": http.StatusConflict,
 	"revision":   http.StatusPreconditionFailed,
 	"invalid":    http.StatusUnprocessableEntity,

@@ -90,6 +90,7 @@ func newServer(cfg *Config) *server {
 	a.namespaces()
 	a.jobs()
 	a.runs()
+	a.bulkRuns()
 	a.watched()
 	a.outcomes()
 	a.logs()

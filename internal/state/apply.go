@@ -6,15 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
-
-// discardStep is how many staged entries one command removes at most.
-const discardStep = 64
 
 // refuse is the result of a command that changes nothing.
 func refuse(sentinel error, format string, args ...any) (result, error) {
@@ -87,6 +83,14 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.recordAudit(c)
 	case *wire.ForgetAudit:
 		return tx.forgetAudit(c)
+	case *wire.BeginOperation:
+		return tx.beginOperation(c)
+	case *wire.AdvanceOperation:
+		return tx.advanceOperation(c)
+	case *wire.CancelOperation:
+		return tx.cancelOperation(c)
+	case *wire.ForgetOperations:
+		return tx.forgetOperations(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -139,346 +143,19 @@ func checkNames(c wire.Command) error {
 		return checkName("audit ID", c.ID)
 	case *wire.ForgetAudit:
 		return checkAudits(c)
+	case *wire.BeginOperation:
+		return errors.Join(checkName("namespace", c.Namespace), checkName("operation", c.ID), checkPart("once", c.Once))
+	case *wire.AdvanceOperation:
+		return errors.Join(checkName("namespace", c.Namespace), checkName("operation", c.ID))
+	case *wire.CancelOperation:
+		return errors.Join(checkName("namespace", c.Namespace), checkName("operation", c.ID))
+	case *wire.ForgetOperations:
+		return checkOperations(c)
 	case *wire.KeepRates:
 		return nil
 	}
 	id, _ := cost(c)
 	return checkName("run", string(id))
-}
-
-// cost returns the run that c is about and an upper bound of what c writes,
-// the run's status and place in the indexes left out.
-func cost(c wire.Command) (job.RunID, int) {
-	switch c := c.(type) {
-	case *wire.CreateRun:
-		return c.Run, partsSize(len(c.Run), len(c.Record)) + entriesSize(c.Run, c.Entries) + len(c.Master)
-	case *wire.StageEntry:
-		return c.Run, entriesSize(c.Run, [][]byte{c.Entry})
-	case *wire.DiscardStaged:
-		return c.Run, discardStep * (MaxEntry/partSize + 1) * (len(c.Run) + perRecord)
-	case *wire.AdmitRun:
-		return c.Run, 0
-	case *wire.AssignRun:
-		return c.Run, len(c.Master) + len(c.Called)
-	case *wire.AppendEntries:
-		return c.Run, entriesSize(c.Run, c.Entries)
-	case *wire.FinishRun:
-		return c.Run, len(c.Reason) + len(c.Progress) + partsSize(len(c.Run), len(c.Last))
-	case *wire.CancelRun:
-		return c.Run, len(c.Reason)
-	case *wire.KillRun:
-		return c.Run, 2 * len(c.Reason)
-	case *wire.NoteRun:
-		return c.Run, 0
-	case *wire.RewriteEntries:
-		return c.Run, entriesSize(c.Run, c.Entries) + len(c.Seqs)*(MaxEntry/partSize+1)*(len(c.Run)+perRecord)
-	case *wire.CompactedRun:
-		return c.Run, 0
-	case *wire.ForgetRun:
-		return c.Run, partsSize(len(c.Run), maxRecord) - maxRecord + maxHistory*(len(c.Run)+perRecord) +
-			int(min(c.Limit, discardStep))*(MaxEntry/partSize+1)*(len(c.Run)+perRecord)
-	case *wire.FreeKey:
-		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
-	case *wire.PutJob:
-		return "", topicsSize(c.Namespace, c.Name, c.Listens) + 2*partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + revisionSize(c.Namespace, c.Name) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
-			(len(c.Namespace)+len(c.Name)+perRecord) + stepSize(c.Chunks) + maxJobStatus
-	case *wire.FireJob:
-		n := maxJobStatus
-		for _, run := range c.Runs {
-			id, need := cost(run)
-			n += need + statusSize(id, nil) + 2*maxWhat + 2*indexRecords*(namesSize(run, nil)+perRecord)
-		}
-		if c.Hears {
-			names := len(c.Namespace) + len(c.Name)
-			n += partsSize(names, len(c.Memory)) + (len(c.Consumed)+maxRemembered/partSize+8)*(names+perRecord)
-		}
-		return "", n
-	case *wire.PutEvent:
-		return "", maxTold + 2*(len(c.Namespace)+len(c.Name)+len(c.ID)+perRecord)
-	case *wire.ForgetEvent:
-		return "", 2 * (len(c.Namespace) + len(c.Name) + len(c.ID) + perRecord)
-	case *wire.DropLetters:
-		return "", maxJobStatus + (len(c.Seqs)+2)*(len(c.Namespace)+len(c.Name)+perRecord)
-	case *wire.NoteNode:
-		return "", len(c.Node) + perRecord
-	case *wire.PauseJob:
-		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord) + len(c.Reason)
-	case *wire.ResumeJob:
-		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord)
-	case *wire.KeepRates:
-		return "", ratesSize(c.Windows)
-	case *wire.PutNamespace:
-		return "", len(c.Name) + len(c.Record) + perRecord
-	case *wire.PutToken:
-		return "", 2*(len(c.ID)+perRecord) + len(c.Hash) + len(c.Record)
-	case *wire.RevokeToken:
-		return "", len(c.ID) + perRecord
-	case *wire.RecordAudit:
-		return "", len(c.ID) + len(c.Record) + perRecord
-	case *wire.ForgetAudit:
-		return "", len(c.IDs) * (maxName + perRecord)
-	case *wire.DeleteJob:
-		return "", topicsSize(c.Namespace, c.Name, nil) + maxRevisions*revisionSize(c.Namespace, c.Name) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
-	}
-	return "", 0
-}
-
-// topicsSize is an upper bound of what it takes to listen to other topics than
-// before, of which a trigger has at most a hundred.
-func topicsSize(namespace, name string, topics []string) int {
-	each := 2*len(namespace) + len(name) + perRecord
-	n := 100*(each+maxTopic) + 4*each
-	for _, t := range topics {
-		n += each + len(t)
-	}
-	return n
-}
-
-// revisionSize is above what it takes to forget a revision.
-func revisionSize(namespace, name string) int {
-	return (maxRecord/partSize + 1) * (len(namespace) + len(name) + perRecord)
-}
-
-// maxTopic is above the length of what the triggers of this version listen to.
-const maxTopic = 256
-
-// indexRecords is above how many records of indexes, history and counts one
-// command writes or removes, each with the names of one run.
-const indexRecords = 14
-
-// moves reports whether c may change a run's place in the indexes.
-func moves(c wire.Command) bool {
-	switch c.(type) {
-	case *wire.StageEntry, *wire.DiscardStaged, *wire.AppendEntries, *wire.RewriteEntries:
-		return false
-	}
-	return true
-}
-
-// namesSize is an upper bound of the names in a record about c's run.
-func namesSize(c wire.Command, st *wire.RunStatus) int {
-	id, _ := cost(c)
-	n := len(id)
-	if c, ok := c.(*wire.CreateRun); ok {
-		n += len(c.Namespace) + len(c.Job) + len(c.Key) + len(c.Of) + len(c.Line)
-	}
-	if st != nil {
-		n += len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line)
-	}
-	return n
-}
-
-func entriesSize(id job.RunID, entries [][]byte) int {
-	n := 0
-	for _, e := range entries {
-		n += partsSize(len(id), len(e))
-	}
-	return n
-}
-
-// perRecord is an upper bound of what a record takes beyond names and value.
-const perRecord = 128
-
-// partsSize is an upper bound of what putParts writes for a blob under a key
-// that holds names of the given length.
-func partsSize(names, blob int) int { return blob + (blob/partSize+1)*(names+perRecord) }
-
-func (tx *change) create(c *wire.CreateRun) (result, error) {
-	old, err := tx.status(c.Run)
-	if err != nil {
-		return result{}, err
-	}
-	switch {
-	case old == nil:
-		old = &wire.RunStatus{}
-	case old.Gone:
-		return gone(c.Run)
-	case !old.Staged:
-		return tx.again(c, old)
-	}
-	if r, err := tx.mayCreate(c); err != nil || r.err != nil || r.status != nil {
-		return r, err
-	}
-	added, r, err := tx.fresh(c.Run, old, old.Next, 0, 0, c.Entries)
-	if err != nil || r.err != nil {
-		return r, err
-	}
-	if have := old.Next + uint64(len(added)); have != c.Chunks {
-		return refuse(ErrConflict, "run %q is to begin with %d journal entries and has %d", c.Run, c.Chunks, have)
-	}
-	st := wire.RunStatus{
-		Next: old.Next, Journal: old.Journal, Chunks: c.Chunks, Epoch: c.Epoch, Created: c.Created,
-		Namespace: c.Namespace, Job: c.Job, Priority: c.Priority, NotBefore: c.NotBefore,
-		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
-		Size: len(c.Record), Keeps: c.Keeps, KeepFor: c.KeepFor, KeepRuns: c.KeepRuns,
-	}
-	if err := errors.Join(
-		tx.begin(c, &st),
-		putParts(tx.batch, recordKey(c.Run), nil, c.Record),
-		tx.put(c.Run, 0, &st, added),
-	); err != nil {
-		return result{}, err
-	}
-	if old.Staged {
-		err = errors.Join(err, tx.batch.Delete(stagedKey(c.Run)))
-	}
-	if c.Key != "" {
-		err = errors.Join(err, tx.take(c))
-	}
-	if c.Of != "" {
-		err = errors.Join(err, tx.batch.Put(attemptKey(c.Of, c.Attempt), []byte(c.Run)))
-	}
-	return result{run: c.Run, status: &st}, err
-}
-
-// again answers to a run that was created before: with that if it is the same.
-func (tx *change) again(c *wire.CreateRun, old *wire.RunStatus) (result, error) {
-	record, err := getParts(tx.batch, recordKey(c.Run))
-	if err != nil {
-		return result{}, missing(err)
-	}
-	if !bytes.Equal(record, c.Record) || c.Chunks != old.Chunks {
-		return refuse(ErrExists, "%q, and it is another", c.Run)
-	}
-	if !old.Rewritten {
-		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, 0, c.Entries)
-		if err != nil {
-			return result{}, err
-		}
-		if r.err != nil {
-			return refuse(ErrExists, "%q, and it began with other journal entries", c.Run)
-		}
-	}
-	return result{run: c.Run, status: old}, nil
-}
-
-// mayCreate refuses a run that may not be, or answers with the one that has
-// its key.
-func (tx *change) mayCreate(c *wire.CreateRun) (result, error) {
-	if c.Key != "" {
-		if r, err := tx.holder(c); err != nil || r.err != nil || r.status != nil {
-			return r, err
-		}
-	}
-	if c.Of != "" {
-		before := job.Again(c.Of, c.Attempt-1)
-		st, err := tx.status(before)
-		if err != nil {
-			return result{}, err
-		}
-		if st != nil && !st.Staged && !st.State.Done() {
-			return refuse(ErrNotFinal, "run %q is %v, it can't be tried again as %q", before, st.State, c.Run)
-		}
-	}
-	if c.Master == "" && c.NotBefore <= c.Created {
-		return tx.room(c)
-	}
-	return result{}, nil
-}
-
-// begin makes a run that is new run, or wait.
-func (tx *change) begin(c *wire.CreateRun, st *wire.RunStatus) error {
-	switch {
-	case c.Master != "":
-		st.Master, st.State = c.Master, job.Running
-		st.Epoch++
-		return errors.Join(
-			tx.batch.Put(unfinishedKey(c.Run), nil),
-			tx.happened(c.Run, st, c.Created, "created"),
-			tx.happened(c.Run, st, c.Created, "%s", masters(c.Called, st)),
-		)
-	case c.NotBefore > c.Created:
-		return errors.Join(
-			tx.wait(c.Run, st, wire.WaitsForTime),
-			tx.happened(c.Run, st, c.Created, "created, to begin at %s", timeOf(c.NotBefore).Format(time.RFC3339)),
-		)
-	}
-	return errors.Join(
-		tx.wait(c.Run, st, wire.WaitsForMaster),
-		tx.happened(c.Run, st, c.Created, "created"),
-	)
-}
-
-func (tx *change) stage(c *wire.StageEntry) (result, error) {
-	old, err := tx.status(c.Run)
-	if err != nil {
-		return result{}, err
-	}
-	switch {
-	case old == nil:
-		old = &wire.RunStatus{}
-	case old.Gone:
-		return gone(c.Run)
-	case !old.Staged:
-		return tx.staged(c, old)
-	}
-	added, r, err := tx.fresh(c.Run, old, old.Next, 0, c.Seq, [][]byte{c.Entry})
-	if err != nil || r.err != nil || len(added) == 0 {
-		return r, err
-	}
-	st := wire.RunStatus{Staged: true, Next: old.Next, Journal: old.Journal, Created: max(old.Created, c.At)}
-	if !old.Staged {
-		if err := tx.batch.Put(stagedKey(c.Run), nil); err != nil {
-			return result{}, err
-		}
-	}
-	return result{}, tx.put(c.Run, 0, &st, added)
-}
-
-// staged answers to an entry for a run that was created meanwhile.
-func (tx *change) staged(c *wire.StageEntry, old *wire.RunStatus) (result, error) {
-	if c.Seq < old.Chunks {
-		if old.Rewritten {
-			return result{}, nil
-		}
-		_, r, err := tx.fresh(c.Run, old, old.Chunks, 0, c.Seq, [][]byte{c.Entry})
-		if err != nil || r.err == nil {
-			return result{}, err
-		}
-	}
-	return refuse(ErrExists, "%q, without journal entry %d as it is staged", c.Run, c.Seq)
-}
-
-func gone(id job.RunID) (result, error) {
-	return refuse(ErrExists, "%q, and it is being removed", id)
-}
-
-func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
-	old, err := tx.status(c.Run)
-	if err != nil || old == nil {
-		return result{}, err
-	}
-	if !old.Staged {
-		return refuse(ErrExists, "%q", c.Run)
-	}
-	if c.Before != 0 && !old.Gone && old.Created >= c.Before {
-		return result{}, nil
-	}
-	st := *old
-	if len(st.Journal) > 0 { // all of it is in the status
-		st.Next = 0
-	}
-	for range min(c.Limit, discardStep, st.Next) {
-		key := entryKey(c.Run, st.Next-1)
-		first, err := tx.batch.Get(key)
-		if err == nil && len(first) == 0 {
-			err = fmt.Errorf("state: record %q is empty: %w", key, store.ErrCorrupt)
-		}
-		if err != nil {
-			return result{}, missing(err)
-		}
-		if err := deleteParts(tx.batch, key, first); err != nil {
-			return result{}, err
-		}
-		tx.freed += int(first[0]) * len(first)
-		st.Next--
-	}
-	if st.Next > 0 {
-		tx.set(c.Run, &st)
-		return result{left: st.Next}, nil
-	}
-	tx.set(c.Run, nil)
-	return result{}, tx.batch.Delete(stagedKey(c.Run))
 }
 
 func (tx *change) assign(c *wire.AssignRun) (result, error) {

@@ -27,6 +27,9 @@ var (
 	ErrNoJob error = &refusal{"no-job", "state: no such job"}
 	// ErrNoToken says that there is no token of that ID. Nothing was recorded.
 	ErrNoToken error = &refusal{"no-token", "state: no such token"}
+	// ErrNoOperation says that there is no bulk operation of that ID. Nothing was
+	// recorded.
+	ErrNoOperation error = &refusal{"no-operation", "state: no such operation"}
 	// ErrNoEntry says that the journal does not have the entry yet.
 	ErrNoEntry error = &refusal{"no-entry", "state: no such journal entry"}
 	// ErrExists says that there is another run of that ID already, or a cluster.

@@ -79,12 +79,13 @@ const allDone = math.MaxUint32
 
 // result is what a command came to.
 type result struct {
-	err    error           // a refusal; nothing was recorded
-	status *wire.RunStatus // of the run that it was about, if it was
-	run    job.RunID       // that run
-	left   uint64          // entries that belong to no run, after a discard
-	fired  Fired           // of a fire
-	told   Told            // of an event
+	err       error                 // a refusal; nothing was recorded
+	status    *wire.RunStatus       // of the run that it was about, if it was
+	run       job.RunID             // that run
+	left      uint64                // entries that belong to no run, after a discard
+	fired     Fired                 // of a fire
+	told      Told                  // of an event
+	operation *wire.OperationStatus // that it was about, if it was
 }
 
 func newFSM(kv *store.KV, h *hub, dir string, log *slog.Logger, stop <-chan struct{}) (*fsm, error) {

@@ -56,6 +56,11 @@ import (
 //	G id 0                  a token: the hash of its secret, and itself
 //	B                       the ID of the first token, if there was one made as that
 //	p time id 0             the record of something that was asked for, the latest first
+//	O namespace 0 id 0      a bulk operation, and how far it is
+//	J namespace 0 id 0      it is not over
+//	Y namespace 0 id 0 part what it selects, until it is over
+//	z namespace 0 once 0    the ID of the operation that was asked for with that
+//	Z                       how many runs and operations were created: their order
 //
 // Numbers and times have eight bytes that sort as they do, a rank has one.
 var (
@@ -67,6 +72,7 @@ var (
 	firstKey   = []byte("B")
 
 	allQueuedKey = []byte("Q")
+	bornKey      = []byte("Z")
 )
 
 const layoutVersion = 4

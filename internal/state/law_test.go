@@ -35,7 +35,9 @@ func anyCommand(c choose) wire.Command {
 		}
 		return all
 	}
-	switch c(37) {
+	switch c(41) {
+	case 37, 38, 39, 40:
+		return anyOperation(c, at)
 	case 34, 35, 36:
 		return anyAccess(c, at)
 	case 32:
@@ -106,6 +108,30 @@ func anyAccess(c choose, at int64) wire.Command {
 		cmd.IDs, cmd.Ats = append(cmd.IDs, oneOf(c, "a", "b", "c", "")), append(cmd.Ats, int64(c(30)))
 	}
 	return cmd
+}
+
+// anyOperation returns a command about a bulk operation.
+func anyOperation(c choose, at int64) wire.Command {
+	namespace, id := oneOf(c, "d", "e"), oneOf(c, "a", "b", "c")
+	switch c(6) {
+	case 0, 1:
+		return &wire.BeginOperation{
+			Namespace: namespace, ID: id, At: int64(c(2)), Once: oneOf(c, "", "", "x", "y"), Record: []byte{byte(c(2))},
+			Selection: oneOf(c, nil, []byte("names"), bytes.Repeat([]byte("names"), 100<<10)),
+		}
+	case 2, 3:
+		cmd := &wire.AdvanceOperation{
+			Namespace: namespace, ID: id, Step: uint64(c(4)), Reached: oneOf(c, "", "d/j@1"), Pass: uint64(c(2)), Done: uint64(c(3)), Refused: uint64(c(3)),
+			State: oneOf(c, "", "", job.OperationRunning, job.OperationDone, job.OperationFailed), Reason: oneOf(c, "", "why"), At: at,
+		}
+		for range c(3) * 9 {
+			cmd.Refusals = append(cmd.Refusals, job.Refusal{Name: "d/j@1", Why: oneOf(c, "", "why", strings.Repeat("long ", 300))})
+		}
+		return cmd
+	case 4:
+		return &wire.CancelOperation{Namespace: namespace, ID: id, Reason: oneOf(c, "", "why"), At: at}
+	}
+	return &wire.ForgetOperations{Namespace: namespace, IDs: []string{oneOf(c, "a", "b"), "c"}}
 }
 
 // fitting makes of a command one that is likely not to be refused, most of the
@@ -348,12 +374,67 @@ func checkLaw(t testing.TB, f *fsm) {
 		}
 	}
 	checkInboxes(t, f, all, left)
+	checkBorn(t, f, runs, checkOpened(t, f, all, left))
 	for key := range left {
-		if !strings.ContainsRune("cviIsbyWPNmATSRGBp", rune(key[0])) {
+		if !strings.ContainsRune("cviIsbyWPNmATSRGBpZ", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}
 	checkJobs(t, all, runs)
+}
+
+// checkOpened checks what is kept of bulk operations, and returns where they are
+// in the order.
+func checkOpened(t testing.TB, f *fsm, all map[string]string, left map[string]bool) (born []uint64) {
+	t.Helper()
+	for key := range all {
+		if key[0] != 'O' {
+			continue
+		}
+		names := splitNames([]byte(key[1:]))
+		st, err := readOperation(f.kv, names[0], names[1])
+		must(t, err)
+		born = append(born, st.Born)
+		need := map[string]bool{key: true}
+		if !st.State.Over() {
+			need[string(openedKey(names[0], names[1]))] = true
+		}
+		if st.Selects {
+			need[string(selectionKey(names[0], names[1]))] = true
+			for part := 1; part < maxParts; part++ {
+				delete(left, string(partKey(selectionKey(names[0], names[1]), part)))
+			}
+		}
+		if st.Once != "" {
+			need[string(onceKey(names[0], st.Once))] = true
+		}
+		for key := range need {
+			if !left[key] {
+				t.Fatalf("operation %q, %+v: there is no record %q", names, st, key)
+			}
+			delete(left, key)
+		}
+		if st.Selects && st.State.Over() || len(st.Refusals) > job.MaxRefusals {
+			t.Fatalf("operation %q keeps too much: %+v", names, st)
+		}
+	}
+	return born
+}
+
+// checkBorn checks that no two have the same place in the order of all.
+func checkBorn(t testing.TB, f *fsm, runs map[job.RunID]*wire.RunStatus, born []uint64) {
+	t.Helper()
+	for _, st := range runs {
+		if !st.Staged {
+			born = append(born, st.Born)
+		}
+	}
+	slices.Sort(born)
+	last, err := readCount(f.kv, bornKey)
+	must(t, err)
+	if n := len(born); n > 0 && (born[0] == 0 || born[n-1] > last || len(slices.Compact(born)) != n) {
+		t.Fatalf("the order of %d runs and operations up to %d has doubles or gaps at its ends: %v", n, last, born)
+	}
 }
 
 // checkInboxes checks who listens to what, what waits for them, and which events

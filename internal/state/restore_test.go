@@ -91,15 +91,7 @@ func TestADamagedBackupIsRefusedAndLeavesNothing(t *testing.T) {
 	good := backedUp(t, s)
 	dir := t.TempDir()
 	for i := range 90 {
-		bad := bytes.Clone(good)
-		switch i % 3 {
-		case 0:
-			bad[chance.IntN(len(bad))] ^= 1 << chance.IntN(8)
-		case 1:
-			bad = bad[:chance.IntN(len(bad))]
-		case 2:
-			bad = append(bad, byte(i))
-		}
+		bad := damaged(good, i, chance)
 		_, _, err := Restore(filepath.Join(dir, "state"), "a", bytes.NewReader(bad), later, discard)
 		if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, ErrBroken) {
 			t.Fatalf("got %v of a damaged backup", err)

@@ -80,15 +80,7 @@ func TestDamagedSnapshotReplacesNothing(t *testing.T) {
 	must(t, f.Restore(io.NopCloser(bytes.NewReader(good))))
 	want := contents(t, f.kv)
 	for i := range 60 {
-		bad := bytes.Clone(good)
-		switch i % 3 {
-		case 0:
-			bad[chance.IntN(len(bad))] ^= 1 << chance.IntN(8)
-		case 1:
-			bad = bad[:chance.IntN(len(bad))]
-		case 2:
-			bad = append(bad, byte(i))
-		}
+		bad := damaged(good, i, chance)
 		if err := f.Restore(io.NopCloser(bytes.NewReader(bad))); err == nil {
 			t.Fatal("a damaged snapshot was restored")
 		}
@@ -174,4 +166,18 @@ func TestLogThatHasGrownAsksForASnapshot(t *testing.T) {
 	if got, want := l.bytes.Load(), int64(3*(450+entryHead)); got != want {
 		t.Fatalf("got %d bytes, want %d", got, want)
 	}
+}
+
+// damaged returns b with a bit that fell over, its end missing or more at it.
+func damaged(b []byte, i int, chance *rand.Rand) []byte {
+	bad := bytes.Clone(b)
+	switch i % 3 {
+	case 0:
+		bad[chance.IntN(len(bad))] ^= 1 << chance.IntN(8)
+	case 1:
+		bad = bad[:chance.IntN(len(bad))]
+	case 2:
+		bad = append(bad, byte(i))
+	}
+	return bad
 }

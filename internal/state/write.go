@@ -117,7 +117,7 @@ func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) 
 	if s.allKnow(2) {
 		c.Keeps, c.KeepFor, c.KeepRuns = true, spec.Retain.Age, spec.Retain.Runs
 	}
-	if !run.NotBefore.IsZero() {
+	if run.NotBefore.After(s.now()) { // whatever the clock says of who created the run
 		c.NotBefore = run.NotBefore.UnixNano()
 	}
 	run.Created, run.Finished, run.Master, run.Epoch = time.Time{}, time.Time{}, "", 0

@@ -12,6 +12,9 @@ func Job[S ~string](name S) slog.Attr { return slog.String("job", string(name)) 
 // Run is the ID of a run in its full form.
 func Run[S ~string](id S) slog.Attr { return slog.String("run", string(id)) }
 
+// Operation is the ID of a bulk operation, with its namespace.
+func Operation(namespace, id string) slog.Attr { return slog.String("operation", namespace+"/"+id) }
+
 // Epoch is the epoch of a run's master.
 func Epoch(n uint64) slog.Attr { return slog.Uint64("epoch", n) }
 

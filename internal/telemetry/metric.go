@@ -21,6 +21,7 @@ const (
 	MetricFires           = "muster.fires"
 	MetricFireLateness    = "muster.fire.lateness"
 	MetricLeaderChanges   = "muster.leader.changes"
+	MetricBulkRuns        = "muster.bulk.runs"
 	MetricCommitDuration  = "muster.state.commit.duration"
 	MetricApplyDuration   = "muster.state.apply.duration"
 	MetricCommands        = "muster.state.commands"
@@ -79,6 +80,7 @@ type Metrics struct {
 	fires    metric.Int64Counter
 	lateness metric.Float64Histogram
 	changes  metric.Int64Counter
+	bulk     metric.Int64Counter
 
 	commits  metric.Float64Histogram
 	applies  metric.Float64Histogram
@@ -109,6 +111,7 @@ func NewMetrics(p metric.MeterProvider) (*Metrics, error) {
 	m.fires = k.counter(MetricFires, "{fire}", "Fires that this node settled as the leader, by what became of them.")
 	m.lateness = k.histogram(MetricFireLateness, "How long after a fire was due its run was recorded.", ofFires)
 	m.changes = k.counter(MetricLeaderChanges, "{term}", "Terms for which this node has come to lead.")
+	m.bulk = k.counter(MetricBulkRuns, "{run}", "Runs that bulk operations got to on this node as the leader, by verb and outcome.")
 	m.commits = k.histogram(MetricCommitDuration, "From when the leader hands over an entry of the log to when it is on a majority's disks and carried out.", ofDisks)
 	m.applies = k.histogram(MetricApplyDuration, "How long this server takes to carry out entries of the log that came together.", ofDisks)
 	m.commands = k.counter(MetricCommands, "{command}", "Commands that the leader has recorded.")

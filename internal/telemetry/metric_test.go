@@ -35,6 +35,8 @@ func TestMetricsAddUpByBoundedAttributesAndNothingElse(t *testing.T) {
 	m.Settled(ctx, 2, "run")
 	m.Settled(ctx, 0, "overlap")
 	m.Led(ctx)
+	m.Bulk(ctx, "cancel", 5, 1)
+	m.Bulk(ctx, "cancel", 2, 0)
 	m.Committed(ctx, m.Begin(ctx), 7)
 	m.Applied(ctx, m.Begin(ctx))
 	got, err := p.Sums(ctx)
@@ -63,6 +65,8 @@ func TestMetricsAddUpByBoundedAttributesAndNothingElse(t *testing.T) {
 		"muster.fire.lateness{}":                           3,
 		"muster.fires{outcome=run}":                        2,
 		"muster.leader.changes{}":                          1,
+		"muster.bulk.runs{outcome=done,verb=cancel}":       7,
+		"muster.bulk.runs{outcome=refused,verb=cancel}":    1,
 		"muster.state.commands{}":                          7,
 	}
 	if !maps.Equal(got, want) {

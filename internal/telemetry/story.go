@@ -44,6 +44,20 @@ func (m *Metrics) Led(ctx context.Context) {
 	}
 }
 
+// Bulk counts runs that a bulk operation got to: how many its verb was carried
+// out on, and how many that was refused for.
+func (m *Metrics) Bulk(ctx context.Context, verb string, done, refused int) {
+	if m == nil || !m.bulk.Enabled(ctx) {
+		return
+	}
+	of := attribute.String("verb", verb)
+	for outcome, n := range map[string]int{"done": done, "refused": refused} {
+		if n > 0 {
+			m.bulk.Add(ctx, int64(n), metric.WithAttributeSet(attribute.NewSet(of, attribute.String("outcome", outcome))))
+		}
+	}
+}
+
 // Stopwatch is when something began that is timed, if anybody wants to know.
 type Stopwatch struct{ began time.Time }
 

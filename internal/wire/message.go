@@ -66,6 +66,13 @@ const (
 	MethodRecord       = "state.record"       // job.Audit -> Nothing
 	MethodAudit        = "state.audit"        // job.AuditQuery -> job.AuditPage
 
+	MethodBulk            = "state.bulk"             // BeginBulk -> job.Operation
+	MethodCountRuns       = "state.count-runs"       // CountRuns -> CountedRuns
+	MethodOperation       = "state.operation"        // OperationRef -> job.Operation
+	MethodOperations      = "state.operations"       // job.OperationQuery -> job.OperationPage
+	MethodAwaitOperation  = "state.await-operation"  // AwaitOperation -> job.Operation
+	MethodCancelOperation = "state.cancel-operation" // OperationRef -> job.Operation
+
 	MethodBackup = "state.backup" // stream: nothing -> a backup
 
 	MethodPause  = "state.pause"  // JobRef -> Nothing

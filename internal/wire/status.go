@@ -54,6 +54,9 @@ type RunStatus struct {
 	Keeps    bool          `msgpack:"rk,omitempty"`
 	KeepFor  time.Duration `msgpack:"rf,omitempty"`
 	KeepRuns int           `msgpack:"rn,omitempty"`
+	// Born is its place in the order in which runs and operations were created,
+	// from 1, which no clock has a part in. Zero is from before there was one.
+	Born uint64 `msgpack:"bo,omitempty"`
 	// Line is where the run waits for a master, within its job.
 	Line string `msgpack:"ln,omitempty"`
 	// Journal is the entries of a journal that is short, and History the first

@@ -31,7 +31,8 @@ func VersionOf(c Command) byte {
 		if c.Last != nil || c.Plain {
 			return 2
 		}
-	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit:
+	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit,
+		*BeginOperation, *AdvanceOperation, *CancelOperation, *ForgetOperations:
 		return 2
 	case *PutJob:
 		if len(c.Listens) > 0 || c.Keep {

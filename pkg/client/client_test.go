@@ -188,6 +188,23 @@ func callAll(t *testing.T, c *client.Client) {
 		must(again, err)
 		must(c.StopRun(ctx, again.ID, "enough"))
 	}
+	stop := api.Bulk{Verb: job.BulkStop, Filter: api.Filter{Job: "w"}}
+	must(c.PreviewOperation(ctx, ns, stop))
+	o, err := c.BeginOperation(ctx, ns, stop, "")
+	must(o, err)
+	for o, err = range c.WatchOperation(ctx, ns, o.ID) {
+		must(o, err)
+	}
+	if !o.State.Over() {
+		t.Errorf("got %+v, want that it is over when it is watched no more", o)
+	}
+	must(c.WaitOperation(ctx, ns, o.ID))
+	must(c.AwaitOperation(ctx, ns, o.ID, o.Steps))
+	must(c.CancelOperation(ctx, ns, o.ID, "enough"))
+	must(c.ListOperations(ctx, ns, client.OperationQuery{State: job.OperationDone, Desc: true, Limit: 1, Cursor: "eA"}))
+	for o, err := range c.Operations(ctx, ns, client.OperationQuery{Limit: 1}) {
+		must(o, err)
+	}
 	must(nil, c.DeleteJob(ctx, ns, "j"))
 }
 

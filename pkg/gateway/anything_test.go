@@ -42,6 +42,10 @@ func TestNothingThatIsSentBreaksTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bulk, err := s.node.Bulk(t.Context(), job.Bulk{Verb: job.BulkStop, Job: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	name := func(path string) string {
 		n, _ := url.PathUnescape(path[strings.LastIndex(path, "/")+1:])
 		return n
@@ -49,13 +53,14 @@ func TestNothingThatIsSentBreaksTheServer(t *testing.T) {
 	g := &gambler{Rand: rand.New(rand.NewPCG(seed, 0)), doc: &doc, known: map[string][]string{
 		"namespace": {"default"}, "job": {"nightly"}, "name": {"nightly", "order.paid", "j"}, "node": {"n0", s.node.ID()},
 		"run": {name(ended), name(failed), name(going)}, "processor": {"echo", "fail", "log", "double"},
-		"when":    {"30 2 * * *", "every 1h", "event order.paid", "upstream all of nightly", "at 2030-01-01T00:00:00Z", "never ever"},
-		"token":   {token.ID},
-		"zone":    {"Europe/Berlin", "UTC"},
-		"cursor":  {"", "YQ", "0.1"},
-		"timeout": {"0s", "1ms", "20ms", "-1s", "1h"},
-		"regexp":  {"line", "(", "^.*$"},
-		"rate":    {"10/1m"}, "overlap_key": {"data.a"}, "limit_key": {"data.a"}, "from": nil, "until": nil,
+		"when":      {"30 2 * * *", "every 1h", "event order.paid", "upstream all of nightly", "at 2030-01-01T00:00:00Z", "never ever"},
+		"token":     {token.ID},
+		"operation": {bulk.ID},
+		"zone":      {"Europe/Berlin", "UTC"},
+		"cursor":    {"", "YQ", "0.1"},
+		"timeout":   {"0s", "1ms", "20ms", "-1s", "1h"},
+		"regexp":    {"line", "(", "^.*$"},
+		"rate":      {"10/1m"}, "overlap_key": {"data.a"}, "limit_key": {"data.a"}, "from": nil, "until": nil,
 	}}
 	done := map[string]int{} // by operation: how many requests were carried out
 	paths := make([]string, 0, len(doc.Paths))

@@ -120,6 +120,10 @@ func (n *Node) deedOf(method string, req any) (a job.Audit, ok bool) {
 		}
 	case wire.Retry:
 		a.Namespace, a.Object = r.Run.Namespace(), string(r.Run)
+	case wire.BeginBulk:
+		a.Namespace, a.Object = r.Bulk.Namespace, r.ID
+	case wire.OperationRef:
+		a.Namespace, a.Object = r.Namespace, r.ID
 	case job.Namespace:
 		a.Namespace, a.Object = r.Name, r.Name
 	case wire.NewToken:
@@ -137,16 +141,18 @@ func (n *Node) deedOf(method string, req any) (a job.Audit, ok bool) {
 
 // deeds are the methods that are recorded, and what they are called.
 var deeds = map[string]string{
-	wire.MethodPutJob:       "job.put",
-	wire.MethodDeleteJob:    "job.delete",
-	wire.MethodPause:        "job.pause",
-	wire.MethodResume:       "job.resume",
-	wire.MethodRunJob:       "job.run",
-	wire.MethodBackfill:     "job.backfill",
-	wire.MethodEnd:          "run.cancel",
-	wire.MethodRetry:        "run.retry",
-	wire.MethodPutNamespace: "namespace.put",
-	wire.MethodPutToken:     "token.create",
-	wire.MethodRevokeToken:  "token.revoke",
-	wire.MethodDrain:        "node.drain",
+	wire.MethodPutJob:          "job.put",
+	wire.MethodDeleteJob:       "job.delete",
+	wire.MethodPause:           "job.pause",
+	wire.MethodResume:          "job.resume",
+	wire.MethodRunJob:          "job.run",
+	wire.MethodBackfill:        "job.backfill",
+	wire.MethodEnd:             "run.cancel",
+	wire.MethodRetry:           "run.retry",
+	wire.MethodBulk:            "operation.begin",
+	wire.MethodCancelOperation: "operation.cancel",
+	wire.MethodPutNamespace:    "namespace.put",
+	wire.MethodPutToken:        "token.create",
+	wire.MethodRevokeToken:     "token.revoke",
+	wire.MethodDrain:           "node.drain",
 }

@@ -238,7 +238,7 @@ func (l *leader) sweep() error {
 			return err
 		}
 	}
-	return errors.Join(l.forgetAudit(), l.state.Sweep(l.ctx))
+	return errors.Join(l.forgetAudit(), l.forgetOperations(), l.state.Sweep(l.ctx))
 }
 
 // retain forgets those of the n ended runs of a job that are too old or too

@@ -31,8 +31,9 @@ type leader struct {
 
 	audited atomic.Int64 // how much of what was asked for this leader has recorded
 
-	declares sync.RWMutex  // held for itself by who declares a job only if there is none
-	retries  chan struct{} // holds one while the next attempt of a run is written
+	declares   sync.RWMutex // held for itself by who declares a job only if there is none
+	retries    locks        // of runs whose next attempt is written
+	operations operations
 
 	mu      sync.Mutex
 	runs    map[job.RunID]string          // who conducts what has begun, by ID, or "" between two; guarded by mu
@@ -53,11 +54,10 @@ type leader struct {
 func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
-		retries: make(chan struct{}, 1),
-		runs:    map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
+		runs: map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
 		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), waiters: scheduler.NewWaiters(), limits: map[string][]job.Limit{},
 	}
-	l.clock, l.teller = newClock(l), newTeller(l)
+	l.clock, l.teller, l.operations = newClock(l), newTeller(l), newOperations()
 	return l
 }
 
@@ -89,6 +89,7 @@ func (l *leader) establish() error {
 	l.wg.Go(l.clock.run)
 	l.wg.Go(l.clock.ahead.run)
 	l.wg.Go(l.clean)
+	l.wg.Go(l.operate)
 	l.wg.Go(l.watchNodes)
 	return nil
 }

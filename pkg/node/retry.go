@@ -28,12 +28,11 @@ func (l *leader) retry(ctx context.Context, r wire.Retry) (job.Run, error) {
 
 // retryAt is retry for an attempt that may not begin before an instant.
 func (l *leader) retryAt(ctx context.Context, r wire.Retry, at time.Time) (job.Run, error) {
-	select { // one at a time: two could write different things for one run
-	case l.retries <- struct{}{}:
-		defer func() { <-l.retries }()
-	case <-ctx.Done():
-		return job.Run{}, context.Cause(ctx)
+	release, err := l.retries.lock(ctx, r.Run) // two could write different things for one run
+	if err != nil {
+		return job.Run{}, err
 	}
+	defer release()
 	old, err := l.state.Run(r.Run)
 	if err != nil {
 		return old, err

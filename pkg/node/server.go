@@ -266,6 +266,7 @@ func (s *server) serve() {
 	answer(s, wire.MethodSend, (*leader).send)
 	s.serveAccess()
 	s.serveBackup()
+	s.serveBulk()
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRevisions, (*leader).revisions)

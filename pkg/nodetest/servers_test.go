@@ -343,7 +343,9 @@ func TestAMasterThatStopsGivesItsRunsAwayAtOnce(t *testing.T) {
 		for _, h := range after.History {
 			story = append(story, h.What)
 		}
-		if got := strings.Join(story, "\n"); !strings.Contains(got, "its master n1 handed it over: this node takes no more work") {
+		// It may stop before it has answered that it took the run, which is as soon.
+		got := strings.Join(story, "\n")
+		if !strings.Contains(got, "its master n1 handed it over: this node takes no more work") && !strings.Contains(got, "its master n1 did not take it") {
 			t.Errorf("the run does not tell that its master handed it over:\n%s", got)
 		}
 		return

@@ -117,14 +117,14 @@ func (o *order) submit() (id job.RunID) {
 	return id
 }
 
-// ask asks something about a run.
-func (o *order) ask(kind simulation.AskKind, id job.RunID, do func(ctx context.Context, r *node.Run) (*node.Run, error)) (made job.RunID) {
+// ask asks something about a run, by itself or as one of many.
+func (o *order) ask(kind simulation.AskKind, id job.RunID, do func(ctx context.Context, n *node.Node) (*node.Run, error)) (made job.RunID) {
 	if id == "" {
 		return ""
 	}
 	o.try(string(kind), func(ctx context.Context, n *node.Node) error {
 		a := simulation.Ask{Kind: kind, Run: id, Asked: o.w.moment()}
-		r, err := do(ctx, n.Run(id))
+		r, err := do(ctx, n)
 		if r != nil {
 			a.Made = r.ID()
 		}
@@ -136,17 +136,43 @@ func (o *order) ask(kind simulation.AskKind, id job.RunID, do func(ctx context.C
 }
 
 func (o *order) end(id job.RunID, kind simulation.AskKind) {
-	o.ask(kind, id, func(ctx context.Context, r *node.Run) (*node.Run, error) {
-		if kind == simulation.Stop {
-			return nil, r.Stop(ctx, "it is in the way")
+	of := o.rng.IntN(2) == 0 // many
+	o.ask(kind, id, func(ctx context.Context, n *node.Node) (*node.Run, error) {
+		switch {
+		case of:
+			return nil, asMany(ctx, n, job.Verb(kind), id)
+		case kind == simulation.Stop:
+			return nil, n.Run(id).Stop(ctx, "it is in the way")
 		}
-		return nil, r.Cancel(ctx, "nobody needs it")
+		return nil, n.Run(id).Cancel(ctx, "nobody needs it")
 	})
 	o.look(id)
 }
 
+// retry makes the next attempt of a run that is the first.
 func (o *order) retry(id job.RunID) job.RunID {
-	return o.ask(simulation.Retry, id, func(ctx context.Context, r *node.Run) (*node.Run, error) { return r.Retry(ctx) })
+	of := o.rng.IntN(2) == 0
+	return o.ask(simulation.Retry, id, func(ctx context.Context, n *node.Node) (*node.Run, error) {
+		if !of {
+			return n.Run(id).Retry(ctx)
+		}
+		if err := asMany(ctx, n, job.BulkRetry, id); err != nil {
+			return nil, err
+		}
+		return n.Run(job.Again(id, 2)), nil
+	})
+}
+
+// asMany does to a run what a bulk operation does to each.
+func asMany(ctx context.Context, n *node.Node, verb job.Verb, id job.RunID) error {
+	o, err := n.Bulk(ctx, job.Bulk{Namespace: id.Namespace(), Verb: verb, Runs: []job.RunID{id}, Reason: "there are too many"})
+	if err == nil {
+		o, err = n.WaitOperation(ctx, id.Namespace(), o.ID)
+	}
+	if err == nil && o.Refused > 0 {
+		err = fmt.Errorf("operation %s: %s", o.ID, o.Refusals[0].Why)
+	}
+	return err
 }
 
 // look writes down what is known of a run.
