@@ -257,7 +257,8 @@ type Report struct {
 }
 
 // Staged is a blob that an attempt hands over before it ends: subtasks or
-// pairs. It is answered when it is durable.
+// pairs. It is answered when it is going to be durable before any outcome that is
+// reported from then on.
 type Staged struct {
 	Run     job.RunID  `msgpack:"r"`
 	Epoch   uint64     `msgpack:"e"`
