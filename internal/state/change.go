@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
@@ -28,6 +29,9 @@ type change struct {
 	pending int                         // bytes that what is in dirty, counts and jobs will take
 	freed   int                         // bytes of what was removed, about
 	placed  []placed                    // what was put into an index of those that wait
+	news    []shown                     // what readers of the feed are to hear
+	when    time.Time                   // the entry was made
+	now     place                       // of the last change that was shown
 }
 
 // looked is the status that was read last, or that there is none: a command is
@@ -50,7 +54,7 @@ func (f *fsm) begin() (*change, error) {
 
 // entry carries out the commands of one entry, except those that the store
 // has from before a restart.
-func (tx *change) entry(index uint64, data []byte) ([]result, error) {
+func (tx *change) entry(index uint64, made time.Time, data []byte) ([]result, error) {
 	skip := uint32(0)
 	if tx.at.Index == index {
 		skip = tx.at.Done
@@ -65,6 +69,7 @@ func (tx *change) entry(index uint64, data []byte) ([]result, error) {
 			results = append(results, result{})
 			continue
 		}
+		tx.when, tx.now = timeAt(made), place{index, n, 0}
 		r, err := tx.command(c)
 		if err != nil {
 			return nil, fmt.Errorf("command %d: %w", n, err)
@@ -151,6 +156,7 @@ func (tx *change) status(id job.RunID) (*wire.RunStatus, error) {
 
 // set replaces the status of a run; nil removes it.
 func (tx *change) set(id job.RunID, st *wire.RunStatus) {
+	tx.showRun(id, st)
 	old, again := tx.dirty[id]
 	if again {
 		tx.pending -= statusSize(id, old)
@@ -181,6 +187,7 @@ func (tx *change) flush() error {
 	if err != nil {
 		return err
 	}
+	next.when, next.now = tx.when, tx.now
 	*tx = *next
 	return nil
 }
@@ -222,6 +229,7 @@ func (tx *change) commit() error {
 		}
 	}
 	tx.f.goOn(tx.touched, tx.dirty)
+	tx.f.hub.feed.add(tx.news, placeOf(tx.at))
 	return tx.publish()
 }
 

@@ -116,6 +116,7 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 	js.Overlap, js.Limit, js.Again, js.Ended = c.Overlap, c.Limit, c.Again, false
 	js.Cursor = max(js.Cursor, c.At)
 	js.Seq++ // what somebody is about to settle, he knew too little for
+	tx.showJob(j, job.JobDeclared, "", js.Revision)
 	if err := tx.dropParts(jobKey(c.Namespace, c.Name)); err != nil {
 		return result{}, err
 	}
@@ -212,6 +213,7 @@ func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
 		left = &wire.JobStatus{Deleted: true, Active: js.Active, Keys: js.Keys, EndedAt: js.EndedAt}
 	}
 	tx.jobs[j] = left
+	tx.showJob(j, job.JobDeleted, "", 0)
 	return result{}, tx.dropParts(jobKey(c.Namespace, c.Name))
 }
 

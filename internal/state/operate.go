@@ -119,7 +119,9 @@ func (tx *change) operation(namespace, id string) (*wire.OperationStatus, result
 	return st, result{operation: st}, err
 }
 
+// putOperation replaces what is known of an operation.
 func (tx *change) putOperation(namespace, id string, st *wire.OperationStatus) error {
+	tx.showOperation(namespace, id, st)
 	b, err := wire.EncodeRecord(st)
 	if err != nil {
 		return err

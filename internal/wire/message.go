@@ -73,6 +73,8 @@ const (
 	MethodAwaitOperation  = "state.await-operation"  // AwaitOperation -> job.Operation
 	MethodCancelOperation = "state.cancel-operation" // OperationRef -> job.Operation
 
+	MethodChanges = "state.changes" // stream: ChangesRef -> job.ChangePage; every server answers
+
 	MethodBackup = "state.backup" // stream: nothing -> a backup
 
 	MethodPause  = "state.pause"  // JobRef -> Nothing
