@@ -1,13 +1,13 @@
 package node
 
 import (
+	"context"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
-	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -31,7 +31,7 @@ const (
 // ahead is the part of the clock that works out what is not due yet.
 type ahead struct {
 	c    *clock
-	poke chan struct{} // holds one if there may be more to work out
+	poke bell // rung if there may be more to work out
 
 	mu    sync.Mutex
 	early map[jobRef]early // guarded by mu
@@ -50,27 +50,12 @@ type early struct {
 }
 
 func newAhead(c *clock) *ahead {
-	return &ahead{c: c, poke: make(chan struct{}, 1), early: map[jobRef]early{}}
+	return &ahead{c: c, poke: newBell(), early: map[jobRef]early{}}
 }
 
 // run works out what is about to be due, while the node leads.
 func (a *ahead) run() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for l := a.c.l; ; {
-		next, err := a.look()
-		if err != nil && l.ctx.Err() == nil {
-			l.n.log.Warn("fires can't be worked out ahead", telemetry.Err(err))
-			next = foresight
-		}
-		timer.Reset(next)
-		select {
-		case <-l.ctx.Done():
-			return
-		case <-timer.C:
-		case <-a.poke:
-		}
-	}
+	a.c.l.whenDue(a.look, "to work out fires ahead", a.poke, nil)
 }
 
 // look works out what is due within foresight and returns how long nothing else
@@ -85,7 +70,7 @@ func (a *ahead) look() (next time.Duration, err error) {
 		}
 		for _, w := range wakes {
 			if l.ctx.Err() != nil {
-				return 0, nil
+				return 0, context.Cause(l.ctx)
 			}
 			e, ok, err := a.workOut(w)
 			if err != nil {
@@ -232,8 +217,5 @@ func (a *ahead) comes(all []state.Firing) {
 		}
 	}
 	a.mu.Unlock()
-	select {
-	case a.poke <- struct{}{}:
-	default:
-	}
+	a.poke.ring()
 }

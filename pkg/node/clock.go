@@ -9,7 +9,6 @@ import (
 
 	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
-	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/trigger"
@@ -33,44 +32,25 @@ const (
 // clock is the part of the leader that makes runs of fires.
 type clock struct {
 	l      *leader
-	poke   chan struct{} // holds one if a wake may have come nearer
+	poke   bell // rung if a wake may have come nearer
 	tables *tables
 	ahead  *ahead
 }
 
 func newClock(l *leader) *clock {
-	c := &clock{l: l, poke: make(chan struct{}, 1), tables: newTables()}
+	c := &clock{l: l, poke: newBell(), tables: newTables()}
 	c.ahead = newAhead(c)
 	return c
 }
 
 // wake has the clock look at the state again.
 func (c *clock) wake() {
-	select {
-	case c.poke <- struct{}{}:
-	default:
-	}
+	c.poke.ring()
 }
 
 // run settles what is due, as it becomes so, while the node leads.
 func (c *clock) run() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		next, err := c.settleDue()
-		if err != nil && c.l.ctx.Err() == nil {
-			c.l.n.log.Error("triggers can't be settled", telemetry.Err(err))
-			next = time.Second
-		}
-		timer.Reset(next)
-		select {
-		case <-c.l.ctx.Done():
-			return
-		case <-timer.C:
-		case <-c.poke:
-		case <-c.l.state.Mailed():
-		}
-	}
+	c.l.whenDue(c.settleDue, "to settle triggers", c.poke, c.l.state.Mailed())
 }
 
 // settleDue settles the jobs whose time has come, and returns how long there
