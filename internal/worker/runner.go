@@ -136,9 +136,10 @@ func (w *Worker) outcomeLocked(r *run, o job.Outcome) {
 	}
 }
 
-// What one report may hold.
+// What one report may hold. The next waits until it is durable, so a run gets no
+// more done here than that in the time of a sync.
 const (
-	maxOutcomes    = 1024
+	maxOutcomes    = 4096
 	maxReportBytes = 512 << 10
 )
 
