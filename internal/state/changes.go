@@ -78,9 +78,6 @@ func (s *State) Changes(q job.ChangeQuery) (page job.ChangePage, more <-chan str
 	if s.isClosing() {
 		return page, nil, ErrClosed
 	}
-	if err := checkName("namespace", q.Namespace); err != nil {
-		return page, nil, err
-	}
 	limit := min(max(q.Limit, 0), maxChanges)
 	if limit == 0 {
 		limit = 100

@@ -28,9 +28,9 @@ const (
 )
 
 // Changes yields what changes of the runs, jobs and bulk operations of a
-// namespace, from the place q.After on, until ctx ends. Pages come when there
-// is something, and without a change now and then: the Next of the last is where to
-// go on, at any node.
+// namespace, from the place q.After on, until ctx ends. The first page comes at
+// once, others when there is something, and without a change now and then: the
+// Next of the last is where to go on, at any node.
 //
 // Any server tells of them, and another one when it is gone or cut off. Each
 // remembers about the latest 16,000 changes and waits for nobody: a page says Reset if
@@ -56,20 +56,20 @@ func (n *Node) Changes(ctx context.Context, q job.ChangeQuery) iter.Seq2[job.Cha
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		defer context.AfterFunc(n.ctx, func() { cancel(context.Cause(n.ctx)) })()
-		for from := ""; ; {
-			page, err := n.changes(ctx, q, &from)
+		ref, from := wire.ChangesRef{Query: q}, ""
+		for {
+			page, err := n.changes(ctx, ref, &from)
 			if !yield(page, err) || err != nil {
 				return
 			}
-			q.After = page.Next
+			ref.Query.After, ref.Wait = page.Next, changesWait
 		}
 	}
 }
 
 // changes returns the next page from the server from, or another if that one
 // can't tell.
-func (n *Node) changes(ctx context.Context, q job.ChangeQuery, from *string) (page job.ChangePage, err error) {
-	ref := wire.ChangesRef{Query: q, Wait: changesWait}
+func (n *Node) changes(ctx context.Context, ref wire.ChangesRef, from *string) (page job.ChangePage, err error) {
 	for began, wait := time.Now(), 20*time.Millisecond; ; wait = min(2*wait, time.Second) {
 		why := errors.New("no server is in the pool")
 		for _, id := range n.tellers(*from) {
