@@ -89,7 +89,7 @@ func (r *localRun) reduceTask(ctx context.Context, n int, pairs []localPair) err
 			return r.writePart(ctx, t, n, pairs)
 		}
 		reduced = nil
-		return r.powers.Keyed.ReduceGroups(ctx, t, groups(pairs), func(key, value []byte) error {
+		return r.reduce(ctx, t, pairs, func(key, value []byte) error {
 			reduced = AppendPair(reduced, key, value)
 			return nil
 		})
@@ -107,6 +107,19 @@ func (r *localRun) reduceTask(ctx context.Context, n int, pairs []localPair) err
 	return nil
 }
 
+// reduce passes on what Reduce makes of sorted pairs, or the pairs themselves.
+func (r *localRun) reduce(ctx context.Context, t *Task, pairs []localPair, out func(key, value []byte) error) error {
+	if r.powers.Keyed.CanReduce() {
+		return r.powers.Keyed.ReduceGroups(ctx, t, groups(pairs), out)
+	}
+	for _, p := range pairs {
+		if err := out(p.key, p.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *localRun) writePart(ctx context.Context, t *Task, n int, pairs []localPair) error {
 	f, err := t.Create(fmt.Sprintf("part-%05d", n))
 	if err != nil {
@@ -114,7 +127,7 @@ func (r *localRun) writePart(ctx context.Context, t *Task, n int, pairs []localP
 	}
 	w := bufio.NewWriter(f)
 	var line []byte
-	err = r.powers.Keyed.ReduceGroups(ctx, t, groups(pairs), func(key, value []byte) (err error) {
+	err = r.reduce(ctx, t, pairs, func(key, value []byte) (err error) {
 		if line, err = r.powers.Keyed.AppendText(line[:0], r.Format, key, value); err != nil {
 			return err
 		}

@@ -129,6 +129,8 @@ func (p *keyed[In, K, V, Out]) Version() string { return p.version }
 
 func (p *keyed[In, K, V, Out]) check() error { return p.err }
 
+func (p *keyed[In, K, V, Out]) CanReduce() bool { return p.reducer != nil }
+
 func (p *keyed[In, K, V, Out]) CanCombine() bool { return p.combiner != nil }
 
 func (p *keyed[In, K, V, Out]) Combine(dst, a, b []byte) ([]byte, error) {

@@ -2,9 +2,7 @@ package mapreduce
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -50,51 +48,12 @@ func TestACombineWithoutAReduceIsRefused(t *testing.T) {
 	}
 }
 
-func TestPairsThatCannotBeTakenEndTheirPassing(t *testing.T) {
-	broken := errors.New("disk full")
+func TestWithoutAReduceThereIsNothingToCall(t *testing.T) {
 	k := keyedOf(t, OfMap(byLength{}))
-	taken := 0
-	err := k.ReduceGroups(t.Context(), &Task{}, twice("a", "b"), func(_, _ []byte) error {
-		taken++
-		return broken
-	})
-	if !errors.Is(err, broken) || taken != 1 {
-		t.Errorf("got %v after %d pairs, want %v after the first", err, taken, broken)
+	if k.CanReduce() {
+		t.Error("it says that it has a Reduce")
 	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(broken) // as when the values can't be read to the end
-	if err := k.ReduceGroups(ctx, &Task{}, twice("a"), ignore); !errors.Is(err, broken) {
-		t.Errorf("cancelled: got %v, want %v", err, broken)
-	}
-}
-
-// twice returns groups of the given keys with two values each.
-func twice(keys ...string) iter.Seq2[[]byte, iter.Seq[[]byte]] {
-	values := slices.Values([][]byte{{1}, {2}})
-	encoded := make([][]byte, len(keys))
-	for i, k := range keys {
-		encoded[i] = []byte(k)
-	}
-	return func(yield func([]byte, iter.Seq[[]byte]) bool) {
-		for _, k := range encoded {
-			if !yield(k, values) {
-				return
-			}
-		}
-	}
-}
-
-func TestPassingPairsDoesNotAllocateForEach(t *testing.T) {
-	keys := strings.Split(strings.Repeat("key ", 1000), " ")
-	groups := twice(keys...)
-	k := keyedOf(t, OfMap(byLength{}))
-	task := &Task{}
-	allocs := testing.AllocsPerRun(10, func() {
-		if err := k.ReduceGroups(t.Context(), task, groups, ignore); err != nil {
-			t.Fatal(err)
-		}
-	})
-	if allocs > 10 {
-		t.Errorf("%v allocations for %d pairs, want a few for all", allocs, 2*len(keys))
+	if err := k.ReduceGroups(t.Context(), &Task{}, nil, ignore); !IsPermanent(err) {
+		t.Errorf("got %v, want an error for good", err)
 	}
 }

@@ -15,7 +15,7 @@ func (p *keyed[In, K, V, Out]) ReduceGroups(ctx context.Context, t *Task, groups
 		return p.err
 	}
 	if p.reducer == nil {
-		return passPairs(ctx, groups, out)
+		return Permanent(fmt.Errorf("mapreduce: %T has no Reduce: pairs are passed on as they are", p.m))
 	}
 	ctx, cancel := context.WithCancelCause(WithTask(ctx, t))
 	defer cancel(nil)

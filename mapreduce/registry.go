@@ -85,13 +85,15 @@ type Keyed interface {
 	// with a *RecordPanic.
 	MapShard(ctx context.Context, t *Task, emit func(key, value []byte) error) error
 	// ReduceGroups reduces each group in turn and passes on its key and
-	// encoded output, or each of its values if there is no Reduce; both are
-	// valid during the call only. It ranges over the values of each group
+	// encoded output, which are valid during the call only. It ranges over the values of each group
 	// exactly once and to the end, wherever the user's Reduce stops; a key must
 	// be valid until its values are asked for, a value until the next one is.
 	// If they can't be read to the end, cancel ctx. If the user's Reduce
 	// panics, so does ReduceGroups, with a *RecordPanic.
+	// CanReduce says whether there is a Reduce. If there is none, the pairs
+	// that MapShard emits are those of the output.
 	ReduceGroups(ctx context.Context, t *Task, groups iter.Seq2[[]byte, iter.Seq[[]byte]], out func(key, value []byte) error) error
+	CanReduce() bool
 	// Combine appends the combination of the encoded values a and b to dst,
 	// which must not overlap them. CanCombine says whether there is one.
 	Combine(dst, a, b []byte) ([]byte, error)

@@ -113,6 +113,8 @@ func (sizes) flags(f *flag.FlagSet) (overrides []func(*sizes) error) {
 	})
 	one("exponent-text", "bytes of text for each of exponents", func(s *sizes) *int64 { return &s.exponentText })
 	list("sort", "bytes of records, as in 1GiB", func(s *sizes) *[]int64 { return &s.sort })
+	list("lengths", "bytes of a record to sort, as in 20,64KiB", func(s *sizes) *[]int64 { return &s.lengths })
+	one("length-bytes", "bytes of records for each of lengths", func(s *sizes) *int64 { return &s.lengthBytes })
 	list("rows", "rows to group, with a key each", func(s *sizes) *[]int64 { return &s.rows })
 	add("keys", "distributions of keys, as in distinct,hundred,zipf1.2,one", func(s *sizes, fields []string) error { s.keys = fields; return nil })
 	one("key-rows", "rows for each of keys", func(s *sizes) *int64 { return &s.keyRows })

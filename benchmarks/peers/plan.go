@@ -116,19 +116,21 @@ func (p *plan) text(s sizes, seed uint64) {
 }
 
 func (p *plan) sort(s sizes, seed uint64) {
-	of := func(size, memory int64) cell {
+	of := func(size, length, memory int64) cell {
 		return cell{
-			id: fmt.Sprintf("sort-%d-%d", size, memory), title: fmt.Sprintf("%s of records of 100 bytes, within %s of memory", report.Size(size), report.Size(memory)),
+			id: fmt.Sprintf("sort-%d-%d-%d", size, length, memory), title: fmt.Sprintf("%s of records of %s, within %s of memory", report.Size(size), report.Size(length), report.Size(memory)),
 			unit: "records", bytes: size, work: side.Work{Kind: side.Sort, Memory: memory},
 			make: func(ctx context.Context, dir string) (input.Input, error) {
-				return input.MakeRecords(ctx, dir, size, seed)
+				return input.MakeRecords(ctx, dir, size, int(length), seed)
 			},
 		}
 	}
 	line(p, side.Sort, "Cost of a MiB of records, by how many there are", "records", s.sort,
-		func(size int64) cell { return of(size, s.memory) }, bySize)
+		func(size int64) cell { return of(size, input.RecordBytes, s.memory) }, bySize)
+	line(p, side.Sort, fmt.Sprintf("Cost of each MiB of %s of records, by how long they are", report.Size(s.lengthBytes)), "bytes of a record", s.lengths,
+		func(length int64) cell { return of(s.lengthBytes, length, s.memory) }, bySize)
 	if s.tight > 0 && len(s.sort) > 0 {
-		p.add(of(slices.Max(s.sort), s.tight))
+		p.add(of(slices.Max(s.sort), input.RecordBytes, s.tight))
 	}
 }
 

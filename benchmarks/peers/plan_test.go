@@ -84,8 +84,8 @@ func TestOnlyLeavesWhatItNames(t *testing.T) {
 			t.Errorf("got %s, want nothing of it", c.id)
 		}
 	}
-	if len(p.series) != 3 {
-		t.Errorf("got %d series, want two of tasks and one of sort", len(p.series))
+	if len(p.series) != 4 {
+		t.Errorf("got %d series, want two of tasks and two of sort", len(p.series))
 	}
 	if _, err := newPlan(presets["small"], 1).chosen([]string{"sort", "tasks/rivr"}); err == nil || !strings.Contains(err.Error(), `"tasks/rivr"`) {
 		t.Errorf("got error %v, want one that names what there is not", err)

@@ -17,11 +17,14 @@ type sizes struct {
 	// exponentText is how large the text is for each of exponents.
 	exponentText int64
 	sort         []int64 // bytes
-	rows         []int64
-	keys         []string
-	keyRows      int64 // for each of keys
-	memory       int64
-	tight        int64 // another bound of memory, for the largest of sort
+	lengths      []int64 // of a record
+	// lengthBytes is how large all records are for each of lengths.
+	lengthBytes int64
+	rows        []int64
+	keys        []string
+	keyRows     int64 // for each of keys
+	memory      int64
+	tight       int64 // another bound of memory, for the largest of sort
 }
 
 const (
@@ -39,8 +42,8 @@ var presets = map[string]sizes{
 		limits:    map[string]int64{"asynq-always": 1_000, "asynq-everysec": 10_000, "river": 10_000, "muster-runs": 10_000},
 		latencies: 20,
 		text:      []int64{4 * mib, 16 * mib},
-		sort:      []int64{4 * mib, 16 * mib},
-		rows:      []int64{20_000, 200_000}, keys: []string{input.One}, keyRows: 200_000,
+		sort:      []int64{4 * mib, 16 * mib}, lengths: []int64{input.RecordBytes, kib, 64 * kib}, lengthBytes: 16 * mib,
+		rows: []int64{20_000, 200_000}, keys: []string{input.One}, keyRows: 200_000,
 		memory: 2 * gib,
 	},
 	"full": {
@@ -49,7 +52,7 @@ var presets = map[string]sizes{
 		limits:    map[string]int64{"asynq-always": 10_000, "asynq-everysec": 100_000, "river": 100_000, "muster-runs": 100_000},
 		latencies: 200,
 		text:      []int64{16 * mib, 64 * mib, 256 * mib, gib}, exponents: []float64{1, 1.2, 1.5}, exponentText: 64 * mib,
-		sort: []int64{16 * mib, 64 * mib, 256 * mib, gib}, tight: 256 * mib,
+		sort: []int64{16 * mib, 64 * mib, 256 * mib, gib}, tight: 256 * mib, lengths: []int64{20, input.RecordBytes, kib, 16 * kib, 64 * kib}, lengthBytes: 256 * mib,
 		rows: []int64{200_000, 2_000_000, 20_000_000}, keys: []string{input.Distinct, input.Hundred, "zipf1", "zipf1.2", "zipf1.5", input.One}, keyRows: 2_000_000,
 		memory: 2 * gib,
 	},

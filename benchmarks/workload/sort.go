@@ -28,7 +28,7 @@ func (sorting) Name() string { return "sort" }
 
 // About says what it does.
 func (sorting) About() string {
-	return "order --bytes (default 64 MiB) of records of 100 bytes by their first 10, which are random, by --tasks map tasks and into files; items: records; latency: of the map and reduce attempts"
+	return "order --bytes (default 64 MiB) of records of 100 bytes by their first 10, which are random, by --tasks map tasks and into files; items: records; latency: of the map attempts"
 }
 
 const (

@@ -168,20 +168,25 @@ func attemptsCommand(c *cobra.Command, list func(*client.Client, context.Context
 			}
 			q.Node = n.ID
 		}
+		compacted := false
 		found, next, err := gather(&p, func(cursor string, limit int) ([]api.Attempt, string, error) {
 			q.Cursor, q.Limit = cursor, limit
 			page, err := list(to.Client, ctx, to.run(a[0]), q)
+			compacted = compacted || page.Compacted
 			return page.Attempts, page.Next, err
 		})
 		if err != nil {
 			return err
+		}
+		if compacted {
+			fmt.Fprintln(l.told, "Some are not listed: of a large run that has succeeded, what succeeded before the reduce step is counted by muster run get and not kept.")
 		}
 		more(l.told, next)
 		name := func(id string) string { return id }
 		if l.output == formTable {
 			name = to.names(ctx)
 		}
-		return l.show(api.Attempts{Attempts: found, Page: api.Page{Next: next}}, "TASK\tATTEMPT\tSTATE\tNODE\tTOOK\tREASON", func(put func(...any)) {
+		return l.show(api.Attempts{Attempts: found, Compacted: compacted, Page: api.Page{Next: next}}, "TASK\tATTEMPT\tSTATE\tNODE\tTOOK\tREASON", func(put func(...any)) {
 			for i := range found {
 				t := &found[i]
 				put(t.Task, t.Attempt, t.State, name(t.Node), t.Took, t.Reason)

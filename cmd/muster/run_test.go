@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -209,4 +211,31 @@ func TestVerbsThatMakeNoSenseAreUsageErrors(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want a usage error about %q", args, out, err, want)
 		}
 	}
+}
+
+// TestTasksThatAreNotKeptAreMentioned lists those of a run that was made small.
+func TestTasksThatAreNotKeptAreMentioned(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/nodes"):
+			_, _ = io.WriteString(w, `{"nodes":[]}`)
+		case r.URL.Query().Get("cursor") == "":
+			_, _ = io.WriteString(w, `{"attempts":[],"compacted":true,"next":"500.0"}`)
+		default:
+			_, _ = io.WriteString(w, `{"attempts":[{"task":"r0","attempt":1,"epoch":1,"state":"succeeded","took":"1s"}],"compacted":true}`)
+		}
+	}))
+	defer s.Close()
+	out, told, err := execute(t, "run", "tasks", "j@1", "--addr", s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows(t, out, "r0")
+	shows(t, told, "Some are not listed")
+	out, _, err = execute(t, "run", "tasks", "j@1", "--addr", s.URL, "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows(t, out, `"compacted":true`)
 }

@@ -138,6 +138,28 @@ func TestAFaultOfOursIsNoneOfTheirBusiness(t *testing.T) {
 	}
 }
 
+// TestTasksThatAreNotKeptAreNotPassedOverInSilence has a run that was made
+// small.
+func TestTasksThatAreNotKeptAreNotPassedOverInSilence(t *testing.T) {
+	h, err := New(Config{Pool: small{}, Access: &guard{}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{"tasks", "attempts"} {
+		w := ask(h, "GET", api.Prefix+"/namespaces/a/runs/j@1/"+list, "root")
+		if want := `"attempts":[],"compacted":true`; w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: got %d %s, want %s in it", list, w.Code, w.Body, want)
+		}
+	}
+}
+
+// small is a cluster that keeps of its runs what they returned.
+type small struct{ stub }
+
+func (small) Attempts(context.Context, job.RunID, job.AttemptQuery) (job.AttemptPage, error) {
+	return job.AttemptPage{Compacted: true}, nil
+}
+
 func TestARequestEndsInTime(t *testing.T) {
 	h, err := New(Config{Access: &guard{}, Timeout: time.Millisecond, Log: slog.New(slog.DiscardHandler), Pool: stub{job: func(ctx context.Context, _, _ string) (job.Declared, error) {
 		<-ctx.Done()

@@ -19,6 +19,7 @@ type Pool interface {
 	Jobs
 	Runs
 	Operations
+	Changes
 	Namespaces
 	Nodes
 	Events
@@ -74,6 +75,13 @@ type Operations interface {
 	// AwaitOperation returns when it has gone beyond so many steps, or is over.
 	AwaitOperation(ctx context.Context, namespace, id string, beyond int) (job.Operation, error)
 	CancelOperation(ctx context.Context, namespace, id, reason string) (job.Operation, error)
+}
+
+// Changes are what becomes of runs, jobs and operations.
+type Changes interface {
+	// Changes yields pages of what changes: the first at once, and one without a
+	// change now and then.
+	Changes(ctx context.Context, q job.ChangeQuery) iter.Seq2[job.ChangePage, error]
 }
 
 // Namespaces are what is said of all jobs of a namespace.

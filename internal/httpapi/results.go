@@ -74,7 +74,7 @@ func (a *server) attempts(ctx context.Context, id job.RunID, q job.AttemptQuery)
 	for i := range page.Attempts {
 		out.Body.Attempts[i] = attemptOf(&page.Attempts[i])
 	}
-	out.Body.Next = page.Next
+	out.Body.Next, out.Body.Compacted = page.Next, page.Compacted
 	return out, nil
 }
 

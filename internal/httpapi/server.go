@@ -92,6 +92,7 @@ func newServer(cfg *Config) *server {
 	a.runs()
 	a.bulkRuns()
 	a.watched()
+	a.changes()
 	a.outcomes()
 	a.logs()
 	a.cluster()

@@ -73,14 +73,17 @@ func (s *stream) end() {
 
 // send sends an event, and reports whether there is still somebody who reads.
 func (s *stream) send(id, name string, v any) bool {
+	text, err := eventText(id, name, v)
+	return err == nil && s.put(text)
+}
+
+// eventText is an event as it is sent.
+func eventText(id, name string, v any) (string, error) {
 	b, err := json.Marshal(v)
-	if err != nil {
-		return false
-	}
 	if id != "" { // an empty one would have who comes back begin anew
 		id = "id: " + id + "\n"
 	}
-	return s.put(fmt.Sprintf("%sevent: %s\ndata: %s\n\n", id, name, b))
+	return fmt.Sprintf("%sevent: %s\ndata: %s\n\n", id, name, b), err
 }
 
 func (s *stream) put(text string) bool {

@@ -14,16 +14,7 @@ import (
 // only if Err returns nil afterwards.
 func (r *Reader) Groups() iter.Seq2[[]byte, iter.Seq[[]byte]] {
 	return func(yield func([]byte, iter.Seq[[]byte]) bool) {
-		if r.err != nil {
-			return
-		}
-		if r.used || r.closed {
-			r.err = errors.New("shuffle: Groups works once, and before Close")
-			return
-		}
-		r.used = true
-		if err := r.begin(); err != nil {
-			r.fail(err)
+		if !r.start() {
 			return
 		}
 		g := &group{r: r, m: &r.merge}
@@ -35,6 +26,46 @@ func (r *Reader) Groups() iter.Seq2[[]byte, iter.Seq[[]byte]] {
 			g.skip()
 		}
 	}
+}
+
+// Pairs returns each key with each of its values, in the order that Groups
+// has. Key and value are valid until the next pair. It takes the place of
+// Groups, for who does not ask where a key ends.
+func (r *Reader) Pairs() iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		if !r.start() {
+			return
+		}
+		for m := &r.merge; m.live; {
+			c := m.winner()
+			r.stats.Records++
+			r.stats.Bytes += int64(len(c.key) + len(c.val))
+			if !yield(c.key, c.val) {
+				return
+			}
+			if _, err := m.next(); err != nil {
+				r.fail(err)
+				return
+			}
+		}
+	}
+}
+
+// start begins to hand out what there is, unless that is not possible.
+func (r *Reader) start() bool {
+	if r.err != nil {
+		return false
+	}
+	if r.used || r.closed {
+		r.err = errors.New("shuffle: Groups or Pairs works once, and before Close")
+		return false
+	}
+	r.used = true
+	if err := r.begin(); err != nil {
+		r.fail(err)
+		return false
+	}
+	return true
 }
 
 // group is the key that is being handed out.

@@ -306,6 +306,9 @@ func TestReaderMayStopEarly(t *testing.T) {
 	for range r.Groups() {
 		t.Error("Groups works twice")
 	}
+	for range r.Pairs() {
+		t.Error("Pairs works after Groups")
+	}
 	r.Close()
 	r.Close()
 	checkNothingHeld(t, p.nodes["a"])

@@ -168,6 +168,16 @@ func collect(r *Reader) (g groups, err error) {
 	return g, r.Err()
 }
 
+// collectPairs is collect by way of Pairs.
+func collectPairs(r *Reader) (g groups, err error) {
+	defer r.Close()
+	var all []pair
+	for k, v := range r.Pairs() {
+		all = append(all, pair{string(k), string(v)})
+	}
+	return oracle(all), r.Err() // which leaves them in the order that they have
+}
+
 func equalGroups(a, b groups) error {
 	for i := range min(len(a), len(b)) {
 		if a[i].key != b[i].key {

@@ -37,12 +37,19 @@ type merger struct {
 	alive func() error // asked before each block
 
 	cs   []cursor
-	tree []int32 // tree[0] is the winner
-	enc  []byte  // the payload of a block from a file
+	tree []player // tree[0] is the winner
+	enc  []byte   // the payload of a block from a file
 	head [blockHead]byte
 	live bool // the winner has a record
 
 	touched byte // of values, which need not be waited for
+}
+
+// player is a cursor in the tree, with the prefix that most games are decided
+// by: who plays need not look at the cursors.
+type player struct {
+	prefix uint64
+	cursor int32 // negative if there is none yet
 }
 
 // cursor reads a segment.
@@ -65,7 +72,7 @@ type cursor struct {
 func (m *merger) start(segs []*segment) error {
 	if cap(m.cs) < len(segs) {
 		m.cs = append(m.cs[:cap(m.cs)], make([]cursor, len(segs)-cap(m.cs))...)
-		m.tree = make([]int32, cap(m.cs))
+		m.tree = make([]player, cap(m.cs))
 	}
 	m.cs, m.tree = m.cs[:len(segs)], m.tree[:len(segs)]
 	for i, seg := range segs {
@@ -74,55 +81,53 @@ func (m *merger) start(segs []*segment) error {
 		if _, err := m.step(c); err != nil {
 			return err
 		}
-		m.tree[i] = -1
+		m.tree[i].cursor = -1
 	}
 	for i := len(segs) - 1; i >= 0; i-- {
 		m.replay(int32(i))
 	}
-	m.live = len(segs) > 0 && !m.cs[m.tree[0]].done
+	m.live = len(segs) > 0 && !m.winner().done
 	return nil
 }
 
 // winner is the cursor whose record is the current one. There is one while
 // live is true.
-func (m *merger) winner() *cursor { return &m.cs[m.tree[0]] }
+func (m *merger) winner() *cursor { return &m.cs[m.tree[0].cursor] }
 
 // next moves to the next record. Changed is false only if its key is the same.
 func (m *merger) next() (changed bool, err error) {
-	w := m.tree[0]
-	c := &m.cs[w]
+	c := m.winner()
 	same, err := m.step(c)
 	if err != nil {
 		m.live = false
 		return true, err
 	}
 	if !same { // who won with a key wins with it again
-		m.replay(w)
-		m.live = !m.cs[m.tree[0]].done
+		m.replay(m.tree[0].cursor)
+		m.live = !m.winner().done
 	}
 	return !same, nil
 }
 
-// replay lets leaf s play its way up to the root.
-func (m *merger) replay(s int32) {
-	for t := (s + int32(len(m.cs))) / 2; t > 0; t /= 2 {
-		o := m.tree[t]
-		if o < 0 {
-			m.tree[t] = s
+// replay lets cursor i play its way up to the root.
+func (m *merger) replay(i int32) {
+	p := player{m.cs[i].prefix, i}
+	for t := (int(i) + len(m.cs)) / 2; t > 0; t /= 2 {
+		o := &m.tree[t]
+		if o.cursor < 0 {
+			*o = p
 			return
 		}
-		if m.less(o, s) {
-			m.tree[t], s = s, o
+		if o.prefix < p.prefix || o.prefix == p.prefix && m.before(o.cursor, p.cursor) {
+			*o, p = p, *o
 		}
 	}
-	m.tree[0] = s
+	m.tree[0] = p
 }
 
-func (m *merger) less(i, j int32) bool {
+// before decides between cursors whose prefixes are equal.
+func (m *merger) before(i, j int32) bool {
 	a, b := &m.cs[i], &m.cs[j]
-	if a.prefix != b.prefix {
-		return a.prefix < b.prefix
-	}
 	if a.done || b.done {
 		return b.done && (!a.done || i < j)
 	}
@@ -144,10 +149,8 @@ func (m *merger) step(c *cursor) (same bool, err error) {
 		}
 		first = true
 	}
-	shared, b, ok1 := cutLen(c.rest)
-	rest, b, ok2 := cutLen(b)
-	size, b, ok3 := cutLen(b)
-	if !ok1 || !ok2 || !ok3 || rest > len(b) || size > len(b)-rest || shared+rest > maxKey || first && shared > 0 || shared > len(c.key) || c.left == 0 {
+	shared, rest, size, b, ok := cutHead(c.rest)
+	if !ok || rest > len(b) || size > len(b)-rest || shared+rest > maxKey || first && shared > 0 || shared > len(c.key) || c.left == 0 {
 		return false, &failure{c.seg, corrupt("record in block %d of partition %d", c.block-1, c.seg.part)}
 	}
 	if first {
@@ -156,11 +159,12 @@ func (m *merger) step(c *cursor) (same bool, err error) {
 		same = rest == 0 && shared == len(c.key)
 	}
 	if !same {
-		if c.left < c.seg.records && bytes.Compare(b[:rest], c.key[shared:]) < 0 {
+		had := c.prefix
+		c.prefix = prefixAfter(had, shared, b[:rest])
+		if c.prefix < had || c.prefix == had && bytes.Compare(b[:rest], c.key[shared:]) < 0 {
 			return false, &failure{c.seg, corrupt("order of keys in block %d of partition %d", c.block-1, c.seg.part)}
 		}
 		c.key = append(m.acct.room(c.key[:shared], rest), b[:rest]...)
-		c.prefix = prefix(c.key)
 	}
 	c.val = b[rest : rest+size : rest+size]
 	if c.rest = b[rest+size:]; size > 0 {

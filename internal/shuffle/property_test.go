@@ -80,13 +80,23 @@ func TestGroupsAreThePairsSortedWhateverTheMemoryAndThePlacement(t *testing.T) {
 			for _, task := range tasks {
 				in = append(in, inPart(task, parts, part))
 			}
-			r, err := p.nodes["a"].Read(t.Context(), ReadConfig{Run: testRun, Partition: part, Sources: sources})
-			if err != nil {
-				t.Fatal(err)
+			read := func() *Reader {
+				r, err := p.nodes["a"].Read(t.Context(), ReadConfig{Run: testRun, Partition: part, Sources: sources})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return r
 			}
-			got, err := collect(r)
+			want := oracle(in...)
+			got, err := collect(read())
 			if err == nil {
-				err = equalGroups(got, oracle(in...))
+				err = equalGroups(got, want)
+			}
+			if err == nil {
+				got, err = collectPairs(read())
+			}
+			if err == nil {
+				err = equalGroups(got, want)
 			}
 			if err != nil {
 				t.Fatalf("round %d, memory %d, %d tasks on %d nodes, partition %d of %d, %d spills: %v", round, memory, len(tasks), len(names), part, parts, spills, err)

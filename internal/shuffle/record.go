@@ -18,6 +18,26 @@ func prefix(key []byte) uint64 {
 	return 0
 }
 
+// prefixAfter returns the prefix of a key whose first shared bytes are those of
+// a key with the prefix had, and are followed by rest.
+func prefixAfter(had uint64, shared int, rest []byte) uint64 {
+	if shared >= 8 {
+		return had
+	}
+	return had&^(^uint64(0)>>(8*shared)) | prefix(rest)>>(8*shared)
+}
+
+// cutHead cuts the three lengths that a record begins with off b.
+func cutHead(b []byte) (shared, rest, value int, body []byte, ok bool) {
+	if len(b) >= 3 && b[0]|b[1]|b[2] < 0x80 { // as of most records
+		return int(b[0]), int(b[1]), int(b[2]), b[3:], true
+	}
+	shared, b, ok1 := cutLen(b)
+	rest, b, ok2 := cutLen(b)
+	value, b, ok3 := cutLen(b)
+	return shared, rest, value, b, ok1 && ok2 && ok3
+}
+
 // cutLen cuts a length off b. It fails if b has none, or one that no record
 // has.
 func cutLen(b []byte) (n int, rest []byte, ok bool) {

@@ -9,8 +9,9 @@ import (
 // ref stands for a record while it is sorted.
 type ref struct {
 	prefix uint64 // the first bytes of the key
-	part   uint32
 	at     uint32 // its place in the arena
+	part   uint16
+	size   uint16 // of what it takes there, or as much of it as is worth touching
 }
 
 const (

@@ -100,17 +100,25 @@ func (w *Writer) pass(sorted []ref) error {
 // for the next is most of what it costs to pass them on.
 const ahead = 16
 
-// touch brings the beginnings of records into the cache.
+// touch brings records into the cache, the beginnings of those that are large:
+// the processor itself sees to what comes after that.
 func (w *Writer) touch(refs []ref) {
 	sum := byte(0)
 	for _, r := range refs {
 		b := w.arena.at(r.at)
-		sum += b[0] + b[min(cacheLine, len(b)-1)]
+		last := min(int(r.size), len(b)) - 1
+		for i := 0; i < last; i += cacheLine {
+			sum += b[i]
+		}
+		sum += b[last]
 	}
 	w.touched = sum // or there would be no need to
 }
 
-const cacheLine = 64
+const (
+	cacheLine   = 64
+	mostTouched = 4 * cacheLine
+)
 
 // empty forgets the records of the buffer, and gives back what is more than
 // the writer's share.

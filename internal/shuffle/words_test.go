@@ -219,10 +219,10 @@ func TestAddWordDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Nor does a group that is read.
+// Nor does a group that is read, or a pair.
 func TestGroupsDoNotAllocate(t *testing.T) {
 	s := newPool(t, 64<<20, "a").nodes["a"]
-	allocs := func(task, keys int) float64 {
+	allocs := func(task, keys int, each func(*Reader)) float64 {
 		var pairs []pair
 		for i := range keys {
 			pairs = append(pairs, pair{fmt.Sprintf("%06d", i), "value"})
@@ -234,13 +234,23 @@ func TestGroupsDoNotAllocate(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			for _, values := range r.Groups() {
-				values(func([]byte) bool { return true })
-			}
+			each(r)
 		})
 	}
-	if few, many := allocs(0, 10), allocs(1, 2000); many > few+40 {
+	groups := func(r *Reader) {
+		for _, values := range r.Groups() {
+			values(func([]byte) bool { return true })
+		}
+	}
+	pairs := func(r *Reader) {
+		for range r.Pairs() {
+		}
+	}
+	if few, many := allocs(0, 10, groups), allocs(1, 2000, groups); many > few+40 {
 		t.Errorf("%v allocations for 10 groups, and %v for 2000", few, many)
+	}
+	if few, many := allocs(2, 10, pairs), allocs(3, 2000, pairs); many > few+40 {
+		t.Errorf("%v allocations for 10 pairs, and %v for 2000", few, many)
 	}
 }
 

@@ -168,7 +168,7 @@ func (w *Writer) insert(key, value []byte, room int) error {
 	if uint(p) >= uint(w.cfg.Partitions) {
 		return fmt.Errorf("shuffle: Partition returned %d for key %.64q: want 0 to %d", p, key, w.cfg.Partitions-1)
 	}
-	return w.put(ref{prefix: prefix(key), part: uint32(p)}, key, value, room)
+	return w.put(ref{prefix: prefix(key), part: uint16(p)}, key, value, room)
 }
 
 // ready makes sure that the table has a free slot.
@@ -221,6 +221,7 @@ func roomFor(n int) int {
 // gets no memory, it spills first.
 func (w *Writer) put(r ref, key, value []byte, room int) error {
 	n := slotHead + len(key) + room
+	r.size = uint16(min(n, mostTouched))
 	ok := len(w.refs) < cap(w.refs) || w.moreRefs(false)
 	var b []byte
 	if ok {

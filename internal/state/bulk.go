@@ -20,6 +20,9 @@ const (
 	groupCommands = entryCommands / 2
 )
 
+// errBig keeps a matter out of a group that has to be staged.
+var errBig = errors.New("state: it takes more than one step")
+
 // groups proposes the commands of n matters, those of one always in the same
 // entry, with a few entries on their way at a time, and calls done with what
 // became of each matter, in order.
@@ -133,7 +136,6 @@ type Created struct {
 // back as they were given, with what the state added.
 func (s *State) CreateAll(ctx context.Context, all []Creation) []Created {
 	made := make([]Created, len(all))
-	big := errors.New("it takes more than one step")
 	s.groups(ctx, len(all), func(i int) ([]wire.Command, error) {
 		k := &all[i]
 		if err := checkRun(&k.Run, k.Chunks); err != nil {
@@ -144,14 +146,14 @@ func (s *State) CreateAll(ctx context.Context, all []Creation) []Created {
 			return nil, err
 		}
 		if len(c.Record)+stepSize(k.Chunks) > maxStep {
-			return nil, big
+			return nil, errBig
 		}
 		c.MaxQueued, c.MaxQueuedAll = uint64(max(k.Within.Job, 0)), uint64(max(k.Within.Cluster, 0))
 		return []wire.Command{c}, nil
 	}, func(i int, results []result, err error) {
 		k := &all[i]
 		switch {
-		case errors.Is(err, big):
+		case errors.Is(err, errBig):
 			made[i].Run, made[i].Err = s.CreateWithin(ctx, k.Within, k.Run, k.Chunks)
 		case err != nil:
 			made[i].Err = err

@@ -12,7 +12,7 @@ import (
 // Canceled is what became of a run that was to end early.
 type Canceled struct {
 	// Run is the run as it is then, and Asked says that it goes on until its
-	// master ends it. Over says that it was over before.
+	// master ends it. Over says that it had ended by itself before.
 	Run   job.Run
 	Asked bool
 	Over  bool
@@ -20,22 +20,25 @@ type Canceled struct {
 }
 
 // CancelAll has runs end early, each a matter of its own. Those that wait end at
-// once, and so do all if they are to end now: that is Kill. Of the others it is
-// recorded that somebody asked for it: that is Cancel. It may be repeated.
+// once, before the others, and so do all if they are to end now: that is Kill. Of
+// the others it is recorded that somebody asked for it: that is Cancel. It may be
+// repeated.
 func (s *State) CancelAll(ctx context.Context, ids []job.RunID, reason string, now bool) []Canceled {
-	all, at := make([]Canceled, len(ids)), s.now().UnixNano()
-	reason = cut(cmp.Or(reason, "canceled"), maxReason)
-	var ends []int // those that are not over
+	all, reason := make([]Canceled, len(ids)), cut(cmp.Or(reason, "canceled"), maxReason)
+	var ends, begun []int // those that are not over
 	for i, st := range s.standing(ids, all) {
 		switch {
 		case all[i].Err != nil:
 		case st.State.Done():
 			all[i].Over = true
-		default:
-			all[i].Asked = !now && st.State == job.Running
+		case st.State == job.Pending:
 			ends = append(ends, i)
+		default:
+			begun, all[i].Asked = append(begun, i), !now
 		}
 	}
+	ends = append(ends, begun...) // whose places are free then
+	at := s.now().UnixNano()
 	s.groups(ctx, len(ends), func(i int) ([]wire.Command, error) {
 		i = ends[i]
 		if all[i].Asked {
@@ -44,8 +47,13 @@ func (s *State) CancelAll(ctx context.Context, ids []job.RunID, reason string, n
 		return []wire.Command{&wire.KillRun{Run: ids[i], Reason: reason, At: at}}, nil
 	}, func(i int, results []result, err error) {
 		i = ends[i]
-		if all[i].Err = err; err == nil {
-			all[i].Run, all[i].Err = s.present(ids[i], results[0].status)
+		if all[i].Err = err; err != nil {
+			return
+		}
+		st := results[0].status
+		all[i].Run, all[i].Err = s.present(ids[i], st)
+		if st.State.Done() && (all[i].Asked || !st.Killed || st.Finished != at) { // since it was looked at
+			all[i].Asked, all[i].Over = false, true
 		}
 	})
 	return all

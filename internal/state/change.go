@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
@@ -21,11 +22,16 @@ type change struct {
 	dirty   map[job.RunID]*wire.RunStatus
 	counts  map[string]uint64
 	jobs    map[jobName]*wire.JobStatus // nil for one that was removed
+	sizes   map[jobName]int             // what those will take, in pending
+	atWork  []jobName                   // the jobs that the command which is carried out has looked at
 	heard   map[topic][]jobName         // who listens, where that has changed
 	mail    bool                        // letters came
-	pending int                         // bytes that what is in dirty and counts will take
+	pending int                         // bytes that what is in dirty, counts and jobs will take
 	freed   int                         // bytes of what was removed, about
 	placed  []placed                    // what was put into an index of those that wait
+	news    []shown                     // what readers of the feed are to hear
+	when    time.Time                   // the entry was made
+	now     place                       // of the last change that was shown
 }
 
 // looked is the status that was read last, or that there is none: a command is
@@ -43,12 +49,12 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, heard: map[topic][]jobName{}}, nil
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, sizes: map[jobName]int{}, heard: map[topic][]jobName{}}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
 // has from before a restart.
-func (tx *change) entry(index uint64, data []byte) ([]result, error) {
+func (tx *change) entry(index uint64, made time.Time, data []byte) ([]result, error) {
 	skip := uint32(0)
 	if tx.at.Index == index {
 		skip = tx.at.Done
@@ -63,6 +69,7 @@ func (tx *change) entry(index uint64, data []byte) ([]result, error) {
 			results = append(results, result{})
 			continue
 		}
+		tx.when, tx.now = timeAt(made), place{index, n, 0}
 		r, err := tx.command(c)
 		if err != nil {
 			return nil, fmt.Errorf("command %d: %w", n, err)
@@ -123,7 +130,12 @@ func (tx *change) command(c wire.Command) (result, error) {
 			return result{}, err
 		}
 	}
-	return tx.run(c)
+	r, err := tx.run(c)
+	for _, j := range tx.atWork {
+		tx.measure(j)
+	}
+	tx.atWork = tx.atWork[:0]
+	return r, err
 }
 
 // status returns the status of a run as of now, or nil. It is shared: to
@@ -147,6 +159,7 @@ func (tx *change) status(id job.RunID) (*wire.RunStatus, error) {
 
 // set replaces the status of a run; nil removes it.
 func (tx *change) set(id job.RunID, st *wire.RunStatus) {
+	tx.showRun(id, st)
 	old, again := tx.dirty[id]
 	if again {
 		tx.pending -= statusSize(id, old)
@@ -180,6 +193,7 @@ func (tx *change) flush() error {
 	if err != nil {
 		return err
 	}
+	next.when, next.now = tx.when, tx.now
 	*tx = *next
 	return nil
 }
@@ -221,6 +235,7 @@ func (tx *change) commit() error {
 		}
 	}
 	tx.f.goOn(tx.touched, tx.dirty)
+	tx.f.hub.feed.add(tx.news, placeOf(tx.at))
 	return tx.publish()
 }
 

@@ -116,6 +116,7 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 	js.Overlap, js.Limit, js.Again, js.Ended = c.Overlap, c.Limit, c.Again, false
 	js.Cursor = max(js.Cursor, c.At)
 	js.Seq++ // what somebody is about to settle, he knew too little for
+	tx.showJob(j, job.JobDeclared, "", js.Revision)
 	if err := tx.dropParts(jobKey(c.Namespace, c.Name)); err != nil {
 		return result{}, err
 	}
@@ -143,8 +144,7 @@ func (tx *change) newJob(c *wire.PutJob) (*wire.JobStatus, error) {
 	case !errors.Is(err, store.ErrNotFound):
 		return nil, err
 	}
-	tx.jobs[jobName{c.Namespace, c.Name}] = js
-	tx.pending += maxJobStatus
+	tx.look(jobName{c.Namespace, c.Name}, js)
 	return js, tx.openInbox(jobName{c.Namespace, c.Name}, js)
 }
 
@@ -213,6 +213,7 @@ func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
 		left = &wire.JobStatus{Deleted: true, Active: js.Active, Keys: js.Keys, EndedAt: js.EndedAt}
 	}
 	tx.jobs[j] = left
+	tx.showJob(j, job.JobDeleted, "", 0)
 	return result{}, tx.dropParts(jobKey(c.Namespace, c.Name))
 }
 
@@ -236,20 +237,58 @@ func (tx *change) job(namespace, name string) (*wire.JobStatus, error) {
 // anyJob is job for one that was deleted, too, as long as runs of it go on.
 func (tx *change) anyJob(namespace, name string) (*wire.JobStatus, error) {
 	key := jobName{namespace, name}
-	if js, ok := tx.jobs[key]; ok {
-		return js, nil
+	js, ok := tx.jobs[key]
+	if !ok {
+		var err error
+		if js, err = readJobStatus(tx.batch, namespace, name); err != nil {
+			return nil, err
+		}
 	}
-	js, err := readJobStatus(tx.batch, namespace, name)
-	if err != nil || js == nil {
-		return nil, err
+	if js != nil {
+		tx.look(key, js)
 	}
-	tx.jobs[key] = js
-	tx.pending += maxJobStatus
 	return js, nil
+}
+
+// look has the status of a job written with the change, and measured when the
+// command is over that may change it.
+func (tx *change) look(j jobName, js *wire.JobStatus) {
+	tx.jobs[j] = js
+	tx.atWork = append(tx.atWork, j)
+}
+
+// measure counts what the status of a job takes by now.
+func (tx *change) measure(j jobName) {
+	n := jobSize(j, tx.jobs[j])
+	tx.pending += n - tx.sizes[j]
+	tx.sizes[j] = n
 }
 
 // maxJobStatus is above what the status of a job takes.
 const maxJobStatus = 96 << 10
+
+// jobSize is an upper bound of what the status of a job takes in a write; nil is
+// that of one that is removed.
+func jobSize(j jobName, js *wire.JobStatus) int {
+	const numbers, header = 512, 16 // all numbers together, and what names a field or a text
+	n := numbers + perRecord + len(j.namespace) + len(j.name)
+	if js == nil {
+		return n
+	}
+	n += len(js.Overlap) + len(js.Last) + activeSize(js)
+	for _, all := range [][]wire.CauseCount{js.Causes, js.Refused} {
+		for i := range all {
+			n += len(all[i].Cause) + 2*header
+		}
+	}
+	for i := range js.Recent {
+		n += len(js.Recent[i].Cause) + 8*header
+	}
+	for _, t := range js.Listens {
+		n += len(t) + header
+	}
+	return n
+}
 
 func readJobStatus(g getter, namespace, name string) (*wire.JobStatus, error) {
 	b, err := g.Get(jobStatusKey(namespace, name))

@@ -120,8 +120,17 @@ const maxRecent = 20
 // Wakes returns at most limit of the jobs whose trigger is to be looked at by
 // now, the earliest first. A limit of zero or less means 100.
 func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
+	return s.WakesAfter(Wake{}, now, limit)
+}
+
+// WakesAfter is Wakes for those that come after one, by time and then by name.
+func (s *State) WakesAfter(after Wake, by time.Time, limit int) ([]Wake, error) {
 	if limit <= 0 {
 		limit = 100
+	}
+	var from []byte
+	if after != (Wake{}) {
+		from = append(wakeKey(after.Namespace, after.Name, nanos(after.At)), 0)
 	}
 	v, err := s.view()
 	if err != nil {
@@ -129,7 +138,7 @@ func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
 	}
 	defer v.Close()
 	var wakes []Wake
-	for p, err := range v.Scan([]byte("W")) {
+	for p, err := range v.ScanFrom([]byte("W"), from) {
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +146,7 @@ func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
 		if err != nil {
 			return nil, err
 		}
-		if w.At.After(now) {
+		if w.At.After(by) {
 			break
 		}
 		if wakes = append(wakes, w); len(wakes) == limit {
@@ -170,43 +179,22 @@ func (s *State) NextWake() (at time.Time, ok bool, err error) {
 // gone; nothing was recorded then. What was recorded already is answered as
 // done, so it may be repeated.
 func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
-	if err := checkJob(f.Namespace, f.Name); err != nil {
+	c, err := s.settlement(&f)
+	if err != nil {
 		return Fired{}, err
-	}
-	c := &wire.FireJob{
-		Namespace: f.Namespace, Name: f.Name, Revision: f.Revision, Seq: f.Seq, Cursor: nanos(f.Cursor), Wake: nanos(f.Wake),
-		Ended: f.Ended, At: s.now().UnixNano(), Skipped: f.Skipped,
-	}
-	if h := f.Heard; h != nil {
-		if len(h.Memory) > maxRemembered {
-			return Fired{}, fmt.Errorf("%w: the trigger of job %s/%s has to remember %d bytes, the limit is %d: use fewer or shorter keys",
-				ErrInvalid, f.Namespace, f.Name, len(h.Memory), maxRemembered)
-		}
-		c.Hears, c.Heard, c.Consumed, c.Memory = true, h.Upto, h.Consumed, h.Memory
-		for _, why := range slices.Sorted(maps.Keys(h.Refused)) {
-			c.Refused = append(c.Refused, wire.CauseCount{Cause: why, N: h.Refused[why]})
-		}
 	}
 	size := len(c.Memory)
 	var staged []job.RunID
-	for _, r := range f.Runs {
-		if err := checkRun(&r.Run, r.Chunks); err != nil {
-			return Fired{}, err
-		}
-		run, err := s.creation(r.Run, r.Chunks)
-		if err != nil {
-			return Fired{}, err
-		}
-		run.Fired = true
-		if n := stepSize(r.Chunks); n > 0 && size+n > maxStep {
-			if err := s.stageForFire(ctx, r.Run.ID, r.Chunks); err != nil {
-				return Fired{}, err
-			}
-			run.Entries, staged = nil, append(staged, r.Run.ID)
-		} else {
+	for _, run := range c.Runs {
+		n := stepSize(run.Entries)
+		if n == 0 || size+n <= maxStep {
 			size += n
+			continue
 		}
-		c.Runs = append(c.Runs, run)
+		if err := s.stageForFire(ctx, run.Run, run.Entries); err != nil {
+			return Fired{}, err
+		}
+		run.Entries, staged = nil, append(staged, run.Run)
 	}
 	r, err := s.propose(ctx, c)
 	if err == nil {
@@ -216,11 +204,80 @@ func (s *State) Fire(ctx context.Context, f Firing) (Fired, error) {
 			}
 		}
 	}
-	for _, b := range r.fired.begun {
+	return f.came(r.fired), err
+}
+
+// FireAll is Fire for many settlements, of different jobs, each a matter of its
+// own. What became of one is at its place in both.
+func (s *State) FireAll(ctx context.Context, all []Firing) ([]Fired, []error) {
+	fired, errs := make([]Fired, len(all)), make([]error, len(all))
+	s.groups(ctx, len(all), func(i int) ([]wire.Command, error) {
+		c, err := s.settlement(&all[i])
+		if err != nil {
+			return nil, err
+		}
+		size := len(c.Memory)
+		for _, run := range c.Runs {
+			size += stepSize(run.Entries)
+		}
+		if size > maxStep {
+			return nil, errBig
+		}
+		return []wire.Command{c}, nil
+	}, func(i int, results []result, err error) {
+		switch {
+		case errors.Is(err, errBig):
+			fired[i], errs[i] = s.Fire(ctx, all[i])
+		case err != nil:
+			errs[i] = err
+		default:
+			fired[i] = all[i].came(results[0].fired)
+		}
+	})
+	return fired, errs
+}
+
+// came returns what f came to, with the runs as they have begun.
+func (f *Firing) came(to Fired) Fired {
+	for _, b := range to.begun {
 		i := slices.IndexFunc(f.Runs, func(k FiringRun) bool { return k.Run.ID == b.id })
-		r.fired.Begun = append(r.fired.Begun, composed(f.Runs[i].Run, len(f.Runs[i].Chunks), b.status))
+		to.Begun = append(to.Begun, composed(f.Runs[i].Run, len(f.Runs[i].Chunks), b.status))
 	}
-	return r.fired, err
+	return to
+}
+
+// settlement returns the command that settles fires in one step.
+func (s *State) settlement(f *Firing) (*wire.FireJob, error) {
+	if err := checkJob(f.Namespace, f.Name); err != nil {
+		return nil, err
+	}
+	c := &wire.FireJob{
+		Namespace: f.Namespace, Name: f.Name, Revision: f.Revision, Seq: f.Seq, Cursor: nanos(f.Cursor), Wake: nanos(f.Wake),
+		Ended: f.Ended, At: s.now().UnixNano(), Skipped: f.Skipped, Runs: make([]*wire.CreateRun, 0, len(f.Runs)),
+	}
+	if h := f.Heard; h != nil {
+		if len(h.Memory) > maxRemembered {
+			return nil, fmt.Errorf("%w: the trigger of job %s/%s has to remember %d bytes, the limit is %d: use fewer or shorter keys",
+				ErrInvalid, f.Namespace, f.Name, len(h.Memory), maxRemembered)
+		}
+		c.Hears, c.Heard, c.Consumed, c.Memory = true, h.Upto, h.Consumed, h.Memory
+		for _, why := range slices.Sorted(maps.Keys(h.Refused)) {
+			c.Refused = append(c.Refused, wire.CauseCount{Cause: why, N: h.Refused[why]})
+		}
+	}
+	for i := range f.Runs {
+		r := &f.Runs[i]
+		if err := checkRun(&r.Run, r.Chunks); err != nil {
+			return nil, err
+		}
+		run, err := s.creation(r.Run, r.Chunks)
+		if err != nil {
+			return nil, err
+		}
+		run.Fired = true
+		c.Runs = append(c.Runs, run)
+	}
+	return c, nil
 }
 
 // stageForFire stages what a run begins with, in place of what an earlier try

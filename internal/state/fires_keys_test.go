@@ -2,7 +2,9 @@ package state
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,5 +117,36 @@ func TestKeysAreWithinTheBoundOfTheRecord(t *testing.T) {
 	must(t, err)
 	if len(b) > maxJobStatus {
 		t.Errorf("got %d bytes for %d runs, the bound is %d", len(b), len(js.Active), maxJobStatus)
+	}
+	if n := jobSize(jobName{}, &js); len(b) > n {
+		t.Errorf("got %d bytes for %d runs, which were measured as %d at most", len(b), len(js.Active), n)
+	}
+}
+
+// What the status of a job takes is not more than what is set aside for it, however
+// little or much is in it.
+func TestAStatusOfAJobIsNotLargerThanMeasured(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	number := func() int64 { return r.Int64() >> r.IntN(64) }
+	text := func() string { return strings.Repeat("x", r.IntN(300)) }
+	for range 1000 {
+		js := wire.JobStatus{
+			Revision: uint64(number()), Saved: number(), Chunks: int(number()), Overlap: job.OverlapQueueOne, Limit: int(number()), Again: true,
+			Cursor: number(), Done: r.Uint64(), Wake: number(), Ended: true, Seq: r.Uint64(), Runs: int(number()), Last: job.RunID(text()),
+			PausedAt: number(), ResumedAt: number(), EndedAt: number(), From: r.Uint64(), Heard: r.Uint64(), Deleted: true,
+		}
+		for range r.IntN(20) {
+			js.Begun(job.RunID(text()), r.Uint64()>>r.IntN(64))
+			js.Listens = append(js.Listens, text())
+			js.Refuse(wire.CauseCount{Cause: text(), N: int(number())})
+			js.Skip(job.Skipped{Cause: text(), From: time.Unix(0, number()), To: time.Unix(0, number()), At: time.Unix(0, number()), Count: int(number()), AtLeast: true}, maxRecent)
+		}
+		b, err := wire.EncodeRecord(&js)
+		must(t, err)
+		if n := jobSize(jobName{}, &js); len(b) > n {
+			t.Fatalf("got %d bytes, which were measured as %d at most: %+v", len(b), n, js)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -198,5 +199,32 @@ func TestADeletedJobIsGoneAndItsRunsStay(t *testing.T) {
 	}
 	if run, err := s.Kill(t.Context(), f.Runs[0].Run.ID, "no job"); err != nil || run.State != job.Canceled {
 		t.Errorf("got %+v, %v", run, err)
+	}
+}
+
+// Settlements that go together are a matter of each: what one is refused does not
+// keep the others, and each gets its own answer.
+func TestSettlementsTogetherAreAMatterOfEach(t *testing.T) {
+	s := open(t, t.TempDir())
+	var all []Firing
+	for _, name := range []string{"a", "b", "c"} {
+		d := declare(t, s, job.Spec{Namespace: "d", Name: name, Processor: "p", Schedule: trigger.Schedule{When: "0 * * * *"}})
+		all = append(all, firing(d, due(2), 1))
+	}
+	all[1].Seq++
+	all = append(all, all[2])
+	all[3].Name = "nobody"
+	fired, errs := s.FireAll(t.Context(), all)
+	for i, want := range []error{nil, ErrStale, nil, ErrNoJob} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("settlement %d: %v, want %v", i, errs[i], want)
+		}
+	}
+	if fired[0].Made != 1 || fired[1].Made != 0 || fired[2].Made != 1 {
+		t.Errorf("they made %d, %d and %d runs, want 1, 0 and 1", fired[0].Made, fired[1].Made, fired[2].Made)
+	}
+	again, errs := s.FireAll(t.Context(), all[:1])
+	if errs[0] != nil || again[0].Made != 0 {
+		t.Errorf("what was recorded already makes %d runs more and error %v, want none", again[0].Made, errs[0])
 	}
 }

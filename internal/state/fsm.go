@@ -135,6 +135,7 @@ func (f *fsm) load() error {
 			return fmt.Errorf("state: run %q has no status: %w", id, store.ErrCorrupt)
 		}
 	}
+	f.hub.feed.begin(placeOf(f.at))
 	return nil
 }
 
@@ -234,7 +235,7 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 			answers[i] = []result(nil)
 			continue
 		}
-		if answers[i], err = tx.entry(l.Index, l.Data); err != nil {
+		if answers[i], err = tx.entry(l.Index, l.AppendedAt, l.Data); err != nil {
 			return fmt.Errorf("entry %d of the log: %w", l.Index, err)
 		}
 	}

@@ -121,7 +121,7 @@ func anyOperation(c choose, at int64) wire.Command {
 		}
 	case 2, 3:
 		cmd := &wire.AdvanceOperation{
-			Namespace: namespace, ID: id, Step: uint64(c(4)), Reached: oneOf(c, "", "d/j@1"), Done: uint64(c(3)), Refused: uint64(c(3)),
+			Namespace: namespace, ID: id, Step: uint64(c(4)), Reached: oneOf(c, "", "d/j@1"), Pass: uint64(c(2)), Done: uint64(c(3)), Refused: uint64(c(3)),
 			State: oneOf(c, "", "", job.OperationRunning, job.OperationDone, job.OperationFailed), Reason: oneOf(c, "", "why"), At: at,
 		}
 		for range c(3) * 9 {

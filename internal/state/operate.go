@@ -66,7 +66,7 @@ func (tx *change) advanceOperation(c *wire.AdvanceOperation) (result, error) {
 		return refuse(ErrConflict, "operation %q has had %d steps, number %d would leave a gap", c.ID, st.Step, c.Step)
 	}
 	st.Step++
-	st.Reached, st.Done, st.Refused = c.Reached, st.Done+c.Done, st.Refused+c.Refused
+	st.Reached, st.Pass, st.Done, st.Refused = c.Reached, c.Pass, st.Done+c.Done, st.Refused+c.Refused
 	st.Refusals = append(st.Refusals, c.Refusals[:min(len(c.Refusals), job.MaxRefusals-len(st.Refusals))]...)
 	if c.State != "" && c.State.Over() {
 		err = tx.endOperation(c.Namespace, c.ID, st, c.State, c.Reason, c.At)
@@ -119,7 +119,9 @@ func (tx *change) operation(namespace, id string) (*wire.OperationStatus, result
 	return st, result{operation: st}, err
 }
 
+// putOperation replaces what is known of an operation.
 func (tx *change) putOperation(namespace, id string, st *wire.OperationStatus) error {
+	tx.showOperation(namespace, id, st)
 	b, err := wire.EncodeRecord(st)
 	if err != nil {
 		return err

@@ -140,6 +140,6 @@ func composeOperation(st *wire.OperationStatus) (o job.Operation, err error) {
 	o.Bulk.From, o.Bulk.Until = utc(o.Bulk.From), utc(o.Bulk.Until)
 	o.Created, o.Ended, o.State, o.Reason = timeOf(st.Created), timeOf(st.Ended), st.State, st.Reason
 	o.Done, o.Refused, o.Refusals = int(st.Done), int(st.Refused), st.Refusals
-	o.Reached, o.Steps = st.Reached, int(st.Step)
+	o.Reached, o.Pass, o.Steps = st.Reached, int(st.Pass), int(st.Step)
 	return o, nil
 }

@@ -54,9 +54,10 @@ func (s *State) BeginOperation(ctx context.Context, o job.Operation, selection [
 type OperationStep struct {
 	// Step is its number: how many there were before.
 	Step int
-	// Reached is the last of the runs that it was about, and Done and Refused how
-	// many of them are what.
+	// Reached is the last of the runs that it was about, in which pass, and Done and
+	// Refused how many of them are what.
 	Reached       string
+	Pass          int
 	Done, Refused int
 	Refusals      []job.Refusal
 	// State says that the operation is over, and Reason why it failed.
@@ -69,7 +70,7 @@ type OperationStep struct {
 // says that the operation is over, ErrConflict that a step before is missing.
 func (s *State) AdvanceOperation(ctx context.Context, namespace, id string, p OperationStep) (job.Operation, error) {
 	c := &wire.AdvanceOperation{
-		Namespace: namespace, ID: id, Step: uint64(p.Step), Reached: p.Reached, Done: uint64(p.Done), Refused: uint64(p.Refused),
+		Namespace: namespace, ID: id, Step: uint64(p.Step), Reached: p.Reached, Pass: uint64(p.Pass), Done: uint64(p.Done), Refused: uint64(p.Refused),
 		State: p.State, Reason: cut(p.Reason, maxReason), At: s.now().UnixNano(),
 	}
 	for _, r := range p.Refusals[:min(len(p.Refusals), job.MaxRefusals)] {

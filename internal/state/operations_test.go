@@ -304,6 +304,35 @@ func TestManyRunsEndEarly(t *testing.T) {
 	}
 }
 
+// A run that ends while others are ended with it has ended by itself: whoever
+// counts ends must not count it twice.
+func TestWhatEndsMeanwhileHasEndedByItself(t *testing.T) {
+	for _, now := range []bool{false, true} {
+		var s *State
+		var meanwhile func()
+		cfg := config(t.TempDir())
+		cfg.Now = func() time.Time { // it is asked once all were looked at
+			if f := meanwhile; f != nil {
+				meanwhile = nil
+				f()
+			}
+			return noon
+		}
+		s, err := openLone(t.Context(), cfg)
+		must(t, err)
+		t.Cleanup(func() { closed(t, s) })
+		a, b := created(t, s, "default/nightly@a"), created(t, s, "default/nightly@b")
+		meanwhile = func() { must(t, s.Finish(t.Context(), a, 1, job.Succeeded, "", job.Progress{})) }
+		all := s.CancelAll(t.Context(), []job.RunID{a, b}, "no need", now)
+		if got := all[0]; got.Err != nil || !got.Over || got.Asked || got.Run.State != job.Succeeded {
+			t.Errorf("now %v: got %+v, want that it has succeeded", now, got)
+		}
+		if got := all[1]; got.Err != nil || got.Over || got.Asked == now {
+			t.Errorf("now %v: got %+v of the other", now, got)
+		}
+	}
+}
+
 func TestOperationsThatCannotBeAreRefused(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, o := range []job.Operation{{}, {ID: "a"}, {ID: "a\x00", Bulk: job.Bulk{Namespace: "d"}}, {ID: "a", Bulk: job.Bulk{Namespace: "d", Reason: strings.Repeat("x", maxOperation)}}} {

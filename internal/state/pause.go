@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // Pause says that no run of a job is to begin, since when and why. The state
@@ -109,6 +110,7 @@ func (tx *change) pause(c *wire.PauseJob) (result, error) {
 			return result{}, err
 		}
 	}
+	tx.showJob(jobName{c.Namespace, c.Name}, job.JobPaused, c.Reason, 0)
 	return result{}, tx.batch.Put(key, binary.BigEndian.AppendUint64(nil, uint64(c.At)), []byte(cut(c.Reason, maxReason)))
 }
 
@@ -124,7 +126,15 @@ func (tx *change) resume(c *wire.ResumeJob) (result, error) {
 			return result{}, err
 		}
 	}
-	return result{}, tx.batch.Delete(pauseKey(c.Namespace, c.Name))
+	key := pauseKey(c.Namespace, c.Name)
+	switch _, err := tx.batch.Get(key); {
+	case errors.Is(err, store.ErrNotFound):
+		return result{}, nil
+	case err != nil:
+		return result{}, err
+	}
+	tx.showJob(jobName{c.Namespace, c.Name}, job.JobResumed, "", 0)
+	return result{}, tx.batch.Delete(key)
 }
 
 func decodePause(key, b []byte) (Pause, error) {

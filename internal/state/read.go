@@ -304,7 +304,7 @@ func changed(run *job.Run, st *wire.RunStatus) error {
 	run.Reason, run.CancelReason = st.Reason, st.Cancel
 	run.Created, run.Fire, run.NotBefore = timeOf(st.Created), utc(run.Fire), utc(run.NotBefore)
 	run.Attempt = max(run.Attempt, 1)
-	run.Finished = timeOf(st.Finished)
+	run.Finished, run.Compacted = timeOf(st.Finished), st.Rewritten
 	if len(st.Progress) == 0 {
 		return nil
 	}

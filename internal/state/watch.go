@@ -10,6 +10,8 @@ import (
 
 // hub tells those who watch a run of its changes.
 type hub struct {
+	feed feed // of all that changes
+
 	mu       sync.Mutex
 	watching map[job.RunID]map[*watcher]bool // guarded by mu
 	ends     map[job.RunID][]*Ends           // who waits for the end of each; guarded by mu
@@ -122,6 +124,7 @@ func (h *hub) close() {
 	all := h.watching
 	h.watching, h.ends, h.closed = nil, nil, true
 	h.mu.Unlock()
+	h.feed.close()
 	for _, ws := range all {
 		for w := range ws {
 			w.end()

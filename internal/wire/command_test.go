@@ -67,7 +67,7 @@ func commands() []Command {
 		&BeginOperation{Namespace: "a", ID: "o", At: 5, Once: "k", Record: []byte("what"), Selection: []byte("names")},
 		&BeginOperation{Namespace: "a", ID: "o", Record: []byte("what")},
 		&AdvanceOperation{
-			Namespace: "a", ID: "o", Step: 1, Reached: "a/b@1", Done: 2, Refused: 1, Refusals: []job.Refusal{{Name: "a/b@1", Why: "why"}},
+			Namespace: "a", ID: "o", Step: 1, Reached: "a/b@1", Pass: 1, Done: 2, Refused: 1, Refusals: []job.Refusal{{Name: "a/b@1", Why: "why"}},
 			State: job.OperationFailed, Reason: "why", At: 5,
 		},
 		&CancelOperation{Namespace: "a", ID: "o", Reason: "why", At: 5},
@@ -150,7 +150,7 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000001302670f83a172a5612f624031a16105a16c4000",
 		"0000001f024f1084a16ea161a169a16fa16105a16ba16b020477686174056e616d6573",
 		"00000015024f0c83a16ea161a169a16fa16100010477686174",
-		"00000042026f3e8aa16ea161a169a16fa17301a163a5612f624031a16402a17201a1779182a16ea5612f624031a177a3776879a165a66661696c6564a179a3776879a1610500",
+		"00000045026f418ba16ea161a169a16fa17301a163a5612f624031a17001a16402a17201a1779182a16ea5612f624031a177a3776879a165a66661696c6564a179a3776879a1610500",
 		"0000001602711284a16ea161a169a16fa177a3776879a1610500",
 		"0000000e02510a82a16ea161a16991a16f00",
 	}

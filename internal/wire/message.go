@@ -73,6 +73,8 @@ const (
 	MethodAwaitOperation  = "state.await-operation"  // AwaitOperation -> job.Operation
 	MethodCancelOperation = "state.cancel-operation" // OperationRef -> job.Operation
 
+	MethodChanges = "state.changes" // stream: ChangesRef -> job.ChangePage; every server answers
+
 	MethodBackup = "state.backup" // stream: nothing -> a backup
 
 	MethodPause  = "state.pause"  // JobRef -> Nothing
@@ -257,7 +259,8 @@ type Report struct {
 }
 
 // Staged is a blob that an attempt hands over before it ends: subtasks or
-// pairs. It is answered when it is durable.
+// pairs. It is answered when it is going to be durable before any outcome that is
+// reported from then on.
 type Staged struct {
 	Run     job.RunID  `msgpack:"r"`
 	Epoch   uint64     `msgpack:"e"`

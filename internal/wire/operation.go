@@ -26,6 +26,7 @@ type AdvanceOperation struct {
 	ID        string             `msgpack:"i"`
 	Step      uint64             `msgpack:"s"`
 	Reached   string             `msgpack:"c,omitempty"`
+	Pass      uint64             `msgpack:"p,omitempty"`
 	Done      uint64             `msgpack:"d,omitempty"`
 	Refused   uint64             `msgpack:"r,omitempty"`
 	Refusals  []job.Refusal      `msgpack:"w,omitempty"`
@@ -86,6 +87,7 @@ type OperationStatus struct {
 	Reason   string             `msgpack:"w,omitempty"`
 	Step     uint64             `msgpack:"n,omitempty"`
 	Reached  string             `msgpack:"c,omitempty"`
+	Pass     uint64             `msgpack:"p,omitempty"`
 	Done     uint64             `msgpack:"d,omitempty"`
 	Refused  uint64             `msgpack:"r,omitempty"`
 	Refusals []job.Refusal      `msgpack:"y,omitempty"`

@@ -103,7 +103,7 @@ func (w *Worker) endLocked(r *run, cause error) (s stopped) {
 	r.over = true
 	w.queued -= r.queued
 	r.queue, r.queued = nil, 0
-	r.unreported, r.backlog, r.taken = nil, 0, nil
+	r.unreported, r.backlog, r.taken = nil, 0, taken{}
 	w.busyLocked(r)
 	for _, a := range r.active {
 		s = w.stopLocked(s, a, cause)

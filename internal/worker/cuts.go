@@ -3,7 +3,7 @@ package worker
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
+	"math/bits"
 
 	"github.com/musterhq/muster/sharding"
 )
@@ -36,12 +36,24 @@ func leading(b []byte) uint64 {
 
 // partition returns the partition of key, from 0 to the number of bounds.
 func (c *cuts) partition(key []byte) int {
-	p, same := slices.BinarySearch(c.starts, leading(key))
-	if !same {
-		return p
-	}
-	for p < len(c.bounds) && bytes.Compare(key, c.bounds[p]) >= 0 {
+	start := leading(key)
+	p := below(c.starts, start)
+	for p < len(c.starts) && c.starts[p] == start && bytes.Compare(key, c.bounds[p]) >= 0 {
 		p++
 	}
 	return p
+}
+
+// below returns how many of sorted are less than x. It is a binary search
+// without branches, since those of a random key are guessed in vain half of the
+// time.
+func below(sorted []uint64, x uint64) int {
+	at := 0
+	for n := len(sorted); n > 0; {
+		half := (n + 1) / 2
+		_, less := bits.Sub64(sorted[at+half-1], x, 0)
+		at += half & -int(less)
+		n -= half
+	}
+	return at
 }

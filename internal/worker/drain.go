@@ -73,7 +73,7 @@ func (w *Worker) release() error {
 	w.mu.Lock()
 	strays, unreported := len(w.strays), 0
 	for _, r := range w.runs {
-		unreported += len(r.taken)
+		unreported += r.taken.n
 	}
 	w.mu.Unlock()
 	switch {

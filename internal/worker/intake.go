@@ -119,8 +119,7 @@ func (w *Worker) enqueueLocked(r *run, p *processor, b job.Batch) (refused []job
 	queued := r.queued
 	for i := range b.Tasks {
 		t := &b.Tasks[i]
-		key := attemptKey{t.ID, t.Attempt}
-		if _, ok := r.taken[key]; ok {
+		if r.taken.has(t.ID, t.Attempt) {
 			continue
 		}
 		if queued >= maxQueued {
@@ -129,7 +128,7 @@ func (w *Worker) enqueueLocked(r *run, p *processor, b job.Batch) (refused []job
 			refused = append(refused, o)
 			continue
 		}
-		r.taken[key] = struct{}{}
+		r.taken.add(t.ID, t.Attempt)
 		queued++
 		as := rankOf(t, b.Lost)
 		by[as] = append(by[as], *t)

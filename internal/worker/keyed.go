@@ -126,11 +126,11 @@ func (a *attempt) reducePairs() error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithCancelCause(a.ctx)
-	defer cancel(nil)
-	g := &groups{a: a, in: in, cancel: cancel}
-	err = k.ReduceGroups(ctx, &a.task, g.all(), out.add)
-	a.Read(g.bytes)
+	if k.CanReduce() {
+		err = a.reduceGroups(in, out)
+	} else {
+		err = a.passPairs(in, out)
+	}
 	// What a Reduce made of values that ended early is not worth a word: the
 	// reason is that they did.
 	if broken := in.Err(); broken != nil {
@@ -139,10 +139,36 @@ func (a *attempt) reducePairs() error {
 	if err != nil {
 		return err
 	}
-	if !g.over {
-		return mapreduce.Permanent(errors.New("worker: the processor's ReduceGroups returned before its last group"))
-	}
 	return out.close()
+}
+
+// reduceGroups has the user's Reduce make a pair of each group.
+func (a *attempt) reduceGroups(in pairReader, out pairSink) error {
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	defer cancel(nil)
+	g := &groups{a: a, in: in, cancel: cancel}
+	err := a.batch.processor.Keyed.ReduceGroups(ctx, &a.task, g.all(), out.add)
+	a.Read(g.bytes)
+	if err == nil && !g.over && in.Err() == nil {
+		err = mapreduce.Permanent(errors.New("worker: the processor's ReduceGroups returned before its last group"))
+	}
+	return err
+}
+
+// passPairs passes every pair on as it is.
+func (a *attempt) passPairs(in pairReader, out pairSink) error {
+	bytes := int64(0)
+	defer func() { a.Read(bytes) }()
+	for key, value := range in.Pairs() {
+		if err := a.alive(); err != nil {
+			return err
+		}
+		if err := out.add(key, value); err != nil {
+			return err
+		}
+		bytes += int64(len(key) + len(value))
+	}
+	return nil
 }
 
 // groups is the groups of a partition on their way to the user's code. They

@@ -26,6 +26,7 @@ type pairWriter interface {
 // pairReader gives a reduce attempt the pairs of its partition.
 type pairReader interface {
 	Groups() iter.Seq2[[]byte, iter.Seq[[]byte]]
+	Pairs() iter.Seq2[[]byte, []byte]
 	Err() error
 	Close()
 }

@@ -66,6 +66,15 @@ func (r *fakeReader) Groups() iter.Seq2[[]byte, iter.Seq[[]byte]] {
 	}
 }
 
+func (r *fakeReader) Pairs() iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
+		one, _ := mapreduce.Encode(1)
+		if yield([]byte("word"), one) {
+			r.err = r.p.lost
+		}
+	}
+}
+
 func (r *fakeReader) Err() error { return r.err }
 func (r *fakeReader) Close()     {}
 
@@ -81,6 +90,55 @@ func TestAReduceThatLosesItsInputNamesTheMapOutputs(t *testing.T) {
 		t.Error("it returned a sum of what there was")
 	}
 }
+
+// byWord emits each word with its length, and has no Reduce.
+type byWord struct{}
+
+func (byWord) Map(_ context.Context, line string, emit func(string, int)) error {
+	for word := range strings.FieldsSeq(line) {
+		emit(word, len(word))
+	}
+	return nil
+}
+
+func TestPairsThatPassAsTheyAreEndWithTheirInput(t *testing.T) {
+	lost := []job.MapOutputID{{Task: 4, Epoch: 1, Attempt: 2}}
+	p := &fakePairs{lost: &shuffle.LostError{Run: "r", Outputs: lost, Cause: errors.New("gone")}}
+	w, h := start(t, Config{Processors: mapreduce.Registry{"words": mapreduce.OfMap(byWord{})}}, p)
+	o := one(t, w, h, keyedRun("r"), tasks(job.KindReduce, 1, 1)[0])
+	if o.Failure == nil || !slices.Equal(o.Failure.Lost, lost) {
+		t.Errorf("got %+v, want it to name the outputs", o.Failure)
+	}
+	if len(h.output) > 0 {
+		t.Error("it returned what there was")
+	}
+}
+
+func TestPairsThatPassAsTheyAreEndWithTheirAttempt(t *testing.T) {
+	w, _ := start(t, Config{Processors: mapreduce.Registry{"p": mapreduce.ProcessorFunc(noop)}}, nil)
+	a := newAttempt(w)
+	full := errors.New("disk full")
+	if err := a.passPairs(&fakeReader{p: &fakePairs{}}, &fullSink{err: full}); !errors.Is(err, full) {
+		t.Errorf("got %v, want %v", err, full)
+	}
+	base, cancel := context.WithCancelCause(t.Context())
+	cancel(mapreduce.ErrCanceled)
+	a.base = base
+	a.stopped.Store(true)
+	sink := &fullSink{err: full}
+	if err := a.passPairs(&fakeReader{p: &fakePairs{}}, sink); !errors.Is(err, mapreduce.ErrCanceled) || sink.taken > 0 {
+		t.Errorf("got %v after %d pairs, want none and %v", err, sink.taken, mapreduce.ErrCanceled)
+	}
+}
+
+// fullSink takes no more pairs.
+type fullSink struct {
+	err   error
+	taken int
+}
+
+func (s *fullSink) add(_, _ []byte) error { s.taken++; return s.err }
+func (s *fullSink) close() error          { return nil }
 
 func TestCancelCutsOffPairs(t *testing.T) {
 	began := make(chan struct{})

@@ -26,7 +26,7 @@ type run struct {
 
 	// taken are the attempts that were taken and whose outcome the host has
 	// not been seen to accept yet.
-	taken map[attemptKey]struct{}
+	taken taken
 
 	unreported []job.Outcome
 	backlog    int64 // bytes of results in it
@@ -40,12 +40,6 @@ type run struct {
 
 	next   [lanes]*run // in the lanes of the ring
 	inLane [lanes]bool
-}
-
-// attemptKey names an attempt within its run and epoch.
-type attemptKey struct {
-	task job.TaskID
-	n    int
 }
 
 // batch is a job.Batch that is being worked off.
@@ -80,7 +74,7 @@ func rankOf(t *job.Task, wasLost bool) rank {
 }
 
 func newRun(id job.RunID, epoch uint64, created time.Time) *run {
-	return &run{id: id, epoch: epoch, created: created, taken: make(map[attemptKey]struct{})}
+	return &run{id: id, epoch: epoch, created: created}
 }
 
 // maxBacklog is how many bytes of results may wait for the host before a run

@@ -136,9 +136,10 @@ func (w *Worker) outcomeLocked(r *run, o job.Outcome) {
 	}
 }
 
-// What one report may hold.
+// What one report may hold. The next waits until it is durable, so a run gets no
+// more done here than that in the time of a sync.
 const (
-	maxOutcomes    = 1024
+	maxOutcomes    = 4096
 	maxReportBytes = 512 << 10
 )
 
@@ -149,7 +150,7 @@ func (w *Worker) report(r *run) {
 	for {
 		w.mu.Lock()
 		for i := range sent {
-			delete(r.taken, attemptKey{sent[i].Task, sent[i].Attempt})
+			r.taken.remove(sent[i].Task, sent[i].Attempt)
 		}
 		sent = r.nextReport()
 		w.ready.push(r) // which a backlog may have kept out

@@ -89,12 +89,12 @@ type Host interface {
 	// may take as long as that takes. The slice is the host's.
 	Report(run job.RunID, epoch uint64, outcomes []job.Outcome)
 	// Emit hands on the next chunk of an attempt's subtasks. It returns when
-	// they are durable, or with why the attempt should give up.
+	// they are going to be durable before anything that is reported of the
+	// attempt later, or with why the attempt should give up.
 	Emit(ctx context.Context, a job.AttemptID, seq int, tasks []job.Subtask) error
 	// Output hands on the next chunk of the n pairs that a reduce attempt
 	// returns, packed by mapreduce.AppendPair: at most 512 KiB, unless it is
-	// a single pair. The bytes are the host's. It returns when they are
-	// durable, or with why the attempt should give up.
+	// a single pair. The bytes are the host's. It returns as Emit does.
 	Output(ctx context.Context, a job.AttemptID, seq int, pairs []byte, n int) error
 	// Results yields the results of all tasks of the run in the order in
 	// which they were recorded. An error is the last it yields.

@@ -105,6 +105,8 @@ type Attempt struct {
 // Attempts is a page of attempts, in the order in which they were recorded.
 type Attempts struct {
 	Attempts []Attempt `json:"attempts"`
+	// Compacted says that some that succeeded were passed over.
+	Compacted bool `json:"compacted,omitempty" doc:"Some were passed over: of a large run that has succeeded, what succeeded before the reduce step is counted in its progress and not kept."`
 	Page
 }
 

@@ -149,8 +149,13 @@ func callAll(t *testing.T, c *client.Client) {
 	must(c.ValidateJob(ctx, ns, spec))
 	must(c.ExportJobs(ctx, ns))
 	must(c.ImportJobs(ctx, ns, api.Specs{Jobs: []api.Spec{spec}}, true))
-	must(nil, c.PauseJob(ctx, ns, "j", "holidays"))
-	must(nil, c.ResumeJob(ctx, ns, "j"))
+	for change, err := range c.FollowChanges(ctx, ns, client.ChangeQuery{}) { // it begins anew from where it is not known
+		must(change, err)
+		must(nil, c.PauseJob(ctx, ns, "j", "holidays"))
+		must(nil, c.ResumeJob(ctx, ns, "j"))
+		changes(t, c, client.ChangeQuery{Job: "j", After: change.ID}, "job paused holidays", "job resumed ")
+		break
+	}
 
 	r, err := c.RunJob(ctx, ns, "j", api.RunNow{Params: "hello"})
 	must(r, err)
@@ -206,6 +211,23 @@ func callAll(t *testing.T, c *client.Client) {
 		must(o, err)
 	}
 	must(nil, c.DeleteJob(ctx, ns, "j"))
+}
+
+// changes follows changes until it has some, which it wants to be these.
+func changes(t *testing.T, c *client.Client, q client.ChangeQuery, want ...string) {
+	t.Helper()
+	var got []string
+	for change, err := range c.FollowChanges(t.Context(), "default", q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, string(change.Of)+" "+change.What+" "+change.Reason); len(got) == len(want) {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got changes %q, want %q", got, want)
+	}
 }
 
 // record is what was asked for.

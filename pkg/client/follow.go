@@ -108,6 +108,9 @@ func (c *Client) follow(ctx context.Context, r *request, each func(*event) (done
 			if e.id != "" {
 				r.say("Last-Event-ID", e.id)
 			}
+			if e.name == "" {
+				return false, nil // it says how far the stream is
+			}
 			return each(e)
 		})
 		_ = resp.Body.Close() // there is nothing more to read
@@ -155,7 +158,7 @@ func events(body io.Reader, each func(*event) (done bool, err error)) error {
 		case name == "data":
 			e.data = []byte(value)
 		case lines.Text() == "":
-			if e.name == "" {
+			if e.name == "" && e.id == "" {
 				continue // it shows that somebody is there
 			}
 			if done, err := each(&e); done || err != nil {

@@ -56,6 +56,10 @@ type AttemptPage struct {
 	// yet. A page may have fewer than its limit and not be the last: each looks
 	// at a bounded part of the journal.
 	Next string
+	// Compacted says that there were others that may have been asked for: of a
+	// large run that has succeeded those that succeeded before its reduce step
+	// are counted in its progress, and not kept.
+	Compacted bool
 }
 
 // MaxAttemptPage bounds how many attempts there are in a page.

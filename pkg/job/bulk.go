@@ -87,6 +87,9 @@ func (b *Bulk) Selected() int { return len(b.Runs) + len(b.Jobs) }
 // OfJobs reports whether the verb is for jobs, and not for runs.
 func (v Verb) OfJobs() bool { return slices.Contains(jobVerbs, v) }
 
+// Ends reports whether the verb ends runs.
+func (v Verb) Ends() bool { return v == BulkCancel || v == BulkStop }
+
 // Retries reports whether the verb makes next attempts.
 func (v Verb) Retries() bool { return v == BulkRetry || v == BulkRetryAll }
 

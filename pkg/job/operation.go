@@ -26,8 +26,11 @@ type Operation struct {
 	Refused  int       `msgpack:"r,omitempty"`
 	Refusals []Refusal `msgpack:"rs,omitempty"`
 	// Reached is the last run, or how many of those selected, that it is through
-	// with, and Steps in how many parts that was.
+	// with, and Steps in how many parts that was. Pass is how often it has gone
+	// through all before: those that wait are ended first, so that none of them
+	// begins in place of one that was ended.
 	Reached string    `msgpack:"at,omitempty"`
+	Pass    int       `msgpack:"ps,omitempty"`
 	Steps   int       `msgpack:"st,omitempty"`
 	Ended   time.Time `msgpack:"e,omitempty"`
 }

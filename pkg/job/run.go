@@ -91,6 +91,8 @@ type Run struct {
 	Finished time.Time `msgpack:"fi,omitempty"`
 	// Progress is as of the end of the run.
 	Progress Progress `msgpack:"pr,omitempty"`
+	// Compacted says that what nobody needs any more of its tasks is not kept.
+	Compacted bool `msgpack:"cd,omitempty"`
 	// History is what happened to the run, oldest first. It is bounded: of a
 	// long story the latest is kept, and how much is missing is said first. It
 	// is left out where runs are listed.

@@ -18,7 +18,8 @@ const maxEntries = 500
 // Attempts returns the attempts at the run's tasks that have ended, a page of
 // those that q asks for, in the order in which they were recorded. A page costs
 // as much of the journal as it shows or passes over, however many tasks the run
-// has. Of a run that was compacted what it did not need any more is gone.
+// has. Of a run that was compacted what it did not need any more is gone, and
+// the page says so.
 func (r *Run) Attempts(ctx context.Context, q job.AttemptQuery) (page job.AttemptPage, err error) {
 	seq, skip, err := q.Place()
 	if err != nil {
@@ -28,6 +29,9 @@ func (r *Run) Attempts(ctx context.Context, q job.AttemptQuery) (page job.Attemp
 	if err != nil {
 		return page, err
 	}
+	// Without a reduce step the outcomes are the result, and what failed is kept
+	// of every run.
+	page.Compacted = run.Compacted && run.Plan.Reduces > 0 && !q.Failed
 	limit, entries := cmp.Or(q.Limit, 100), 0
 	for e, err := range r.n.journalFrom(ctx, &run, seq, wire.EntryOutcomes) {
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 // batch is journal entries and what may happen when they are durable.
 type batch struct {
 	entries [][]byte
+	bytes   int // of entries
 	acks    []func(error)
 	effects []master.Effect
 }
@@ -50,6 +51,7 @@ func (c *conductor) append(e *wire.Entry) {
 		return
 	}
 	c.next.entries = append(c.next.entries, b)
+	c.next.bytes += len(b)
 	c.seq++
 }
 

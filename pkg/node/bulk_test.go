@@ -50,7 +50,8 @@ func stateOf(t *testing.T, n *node.Node, id job.RunID) job.State {
 }
 
 // TestABulkNeedsNoPlaceAmongTheRuns that it ends: they never would by themselves,
-// and have all slots and all that may go on at a time.
+// and have all slots and all that may go on at a time. None of those that wait
+// begins when another is ended.
 func TestABulkNeedsNoPlaceAmongTheRuns(t *testing.T) {
 	at := make(chan struct{}, 100)
 	n := start(t, node.Config{Slots: 2, MaxRuns: 2, Logger: quiet, Grace: 50 * time.Millisecond, Processors: mapreduce.Registry{
@@ -78,6 +79,9 @@ func TestABulkNeedsNoPlaceAmongTheRuns(t *testing.T) {
 		}
 		for _, r := range runs {
 			fails(t, r, job.Canceled, "no need")
+		}
+		if n := len(at); n > 0 {
+			t.Errorf("%s: %d of those that waited have begun", verb, n)
 		}
 	}
 	stillWorks(t, n)

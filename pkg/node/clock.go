@@ -7,11 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
-	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/trigger"
@@ -27,49 +24,33 @@ import (
 const (
 	// wakePage is how many jobs are taken together.
 	wakePage = 4096
-	// settlers is how many jobs are settled at a time: as many as fill the
-	// entries of the log.
+	// settlers is how many jobs are settled at a time: one may have to wait for
+	// what is known of a processor, which must not keep the others.
 	settlers = 512
 )
 
 // clock is the part of the leader that makes runs of fires.
 type clock struct {
 	l      *leader
-	poke   chan struct{} // holds one if a wake may have come nearer
+	poke   bell // rung if a wake may have come nearer
 	tables *tables
+	ahead  *ahead
 }
 
 func newClock(l *leader) *clock {
-	return &clock{l: l, poke: make(chan struct{}, 1), tables: newTables()}
+	c := &clock{l: l, poke: newBell(), tables: newTables()}
+	c.ahead = newAhead(c)
+	return c
 }
 
 // wake has the clock look at the state again.
 func (c *clock) wake() {
-	select {
-	case c.poke <- struct{}{}:
-	default:
-	}
+	c.poke.ring()
 }
 
 // run settles what is due, as it becomes so, while the node leads.
 func (c *clock) run() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		next, err := c.settleDue()
-		if err != nil && c.l.ctx.Err() == nil {
-			c.l.n.log.Error("triggers can't be settled", telemetry.Err(err))
-			next = time.Second
-		}
-		timer.Reset(next)
-		select {
-		case <-c.l.ctx.Done():
-			return
-		case <-timer.C:
-		case <-c.poke:
-		case <-c.l.state.Mailed():
-		}
-	}
+	c.l.whenDue(c.settleDue, "to settle triggers", c.poke, c.l.state.Mailed())
 }
 
 // settleDue settles the jobs whose time has come, and returns how long there
@@ -101,66 +82,85 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 
 // settleAll settles jobs, many at a time.
 func (c *clock) settleAll(wakes []state.Wake) error {
-	var wg sync.WaitGroup
+	var work, records sync.WaitGroup
 	var once sync.Once
 	var first error
-	jobs := make(chan state.Wake)
+	failed := func(err error) {
+		if err != nil {
+			once.Do(func() { first = err })
+		}
+	}
+	ready, wakes := c.ahead.take(wakes)
+	jobs, settled := make(chan state.Wake), make(chan state.Firing, firesInEntry)
 	for range min(settlers, len(wakes)) {
-		wg.Go(func() {
+		work.Go(func() {
 			for w := range jobs {
-				if err := c.settle(w.Namespace, w.Name); err != nil && !is(err, state.ErrNoJob) { // deleted meanwhile
-					once.Do(func() { first = err })
+				f, due, err := c.settle(w.Namespace, w.Name)
+				if err == nil && due {
+					settled <- f
 				}
+				failed(err)
 			}
 		})
+	}
+	for range recorders {
+		records.Go(func() {
+			for fs := range together(settled) {
+				failed(c.fireAll(fs))
+			}
+		})
+	}
+	for i := range ready {
+		settled <- ready[i]
 	}
 	for _, w := range wakes {
 		jobs <- w
 	}
 	close(jobs)
-	wg.Wait()
+	work.Wait()
+	close(settled)
+	records.Wait()
 	return first
 }
 
-// settle settles the fires of one job up to now.
-func (c *clock) settle(namespace, name string) error {
+// settle works out what becomes of the fires of one job up to now, and reports
+// whether there is anything to record. Where they are too many for one step it
+// records all but the last.
+func (c *clock) settle(namespace, name string) (f state.Firing, due bool, err error) {
 	d, err := c.l.state.Job(namespace, name)
 	if is(err, state.ErrNoJob) {
-		return nil
+		return f, false, nil
 	}
 	if err != nil {
-		return err
+		return f, false, err
 	}
+	f = state.Firing{Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq, Cursor: d.Fires.Cursor}
 	if d.Spec.Schedule.When == "" { // it is looked at when it is resumed, and never due
-		return c.fire(state.Firing{Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq, Cursor: d.Fires.Cursor})
+		return f, true, nil
 	}
 	table, err := c.tables.of(&d, c.l.state.Origin(), c.l.n.cfg.Calendars)
 	if err != nil { // it was accepted once, by a node that knew more
-		return fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
+		return f, false, fmt.Errorf("node: trigger of job %s/%s: %w", namespace, name, err)
 	}
 	if len(d.Spec.Listens()) > 0 {
-		return c.hear(&d, table)
+		f, err = c.hear(&d, table)
+		return f, err == nil, err
 	}
 	s := scheduler.Settle(&d, table, c.l.n.wall().UTC())
-	f := state.Firing{
-		Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq,
-		Cursor: s.Cursor, Wake: s.Wake, Ended: s.Ended, Skipped: s.Skipped,
-	}
-	together := firesTogether(&d.Spec, 0)
-	for len(s.Runs) > together {
+	for most := firesTogether(&d.Spec, 0); len(s.Runs) > most; {
 		// The fires stay open until the last part. A leader that begins anew
 		// finds the runs of the parts before made.
 		part := f
-		part.Cursor, part.Wake, part.Ended, part.Skipped = d.Fires.Cursor, d.Fires.Wake, false, nil
-		part.Runs = c.prepareAll(s.Runs[:together])
-		if err := c.fire(part); err != nil {
-			return err
+		part.Wake, part.Runs = d.Fires.Wake, c.prepareAll(s.Runs[:most])
+		if err := c.fireAll([]state.Firing{part}); err != nil {
+			return f, false, err
 		}
-		s.Runs = s.Runs[together:]
+		s.Runs = s.Runs[most:]
 		f.Seq++
 	}
+	f.Cursor, f.Wake, f.Ended, f.Skipped = s.Cursor, s.Wake, s.Ended, s.Skipped
 	f.Runs = c.prepareAll(s.Runs)
-	return c.fire(f)
+	return f, true, nil
 }
 
 const (
@@ -186,117 +186,6 @@ func (c *clock) prepareAll(runs []job.Run) []state.FiringRun {
 		out = append(out, c.prepare(run))
 	}
 	return out
-}
-
-// fire records a settlement and does what follows from it. Runs that may begin
-// at once have their master from the beginning.
-func (c *clock) fire(f state.Firing) error {
-	reserved, spans := c.reserve(f.Runs), c.trace(f.Runs)
-	fired, err := c.record(f)
-	for _, span := range spans {
-		telemetry.End(span, err)
-	}
-	for i := range fired.Begun {
-		run := &fired.Begun[i]
-		c.l.note(run)
-		delete(reserved, run.ID)
-	}
-	c.l.teller.tell(fired.Begun...)
-	c.release(reserved)
-	for i := range f.Runs {
-		if run := &f.Runs[i].Run; run.Master == "" {
-			c.l.came(run)
-		}
-	}
-	if is(err, state.ErrStale) || is(err, state.ErrRevision) {
-		return nil // somebody changed the job meanwhile; its wake is still there
-	}
-	if err != nil {
-		return err
-	}
-	c.count(&f, &fired)
-	for _, id := range fired.Canceled {
-		if run, err := c.l.state.Run(id); err == nil && !run.State.Done() {
-			grace := cmp.Or(run.Spec.Schedule.OverlapGrace, 30*time.Second)
-			c.l.wg.Go(func() { c.l.enforce(run, grace) })
-		}
-	}
-	for _, id := range fired.Killed {
-		if run, err := c.l.state.Run(id); err == nil {
-			c.l.endedAlone(run)
-		}
-	}
-	return nil
-}
-
-// count counts what became of fires.
-func (c *clock) count(f *state.Firing, fired *state.Fired) {
-	m, now := c.l.n.metrics, c.l.n.wall()
-	if fired.Made > 0 { // else an answer was lost, and they were counted
-		for i := range f.Runs {
-			m.Late(c.l.ctx, now.Sub(f.Runs[i].Run.Fire))
-		}
-	}
-	m.Settled(c.l.ctx, fired.Made, "run")
-	m.Settled(c.l.ctx, fired.Overlapped, job.CauseOverlap)
-	for i := range f.Skipped {
-		m.Settled(c.l.ctx, f.Skipped[i].Count, f.Skipped[i].Cause)
-	}
-}
-
-// trace starts the spans of fires, and lets the runs that are made of them say
-// so: which begin at once, if they have a master.
-func (c *clock) trace(runs []state.FiringRun) []trace.Span {
-	spans := make([]trace.Span, len(runs))
-	for i := range runs {
-		var ctx context.Context
-		run := &runs[i].Run
-		ctx, spans[i] = c.l.n.spans.Fire(c.l.ctx, run.Spec.Name, string(run.ID), run.Fire)
-		run.Trace = telemetry.AtOnce(telemetry.Inject(ctx), run.Master != "")
-	}
-	return spans
-}
-
-// reserve counts the runs as begun that may begin at once, and names their
-// masters.
-func (c *clock) reserve(runs []state.FiringRun) map[job.RunID]bool {
-	all := make([]*job.Run, len(runs))
-	for i := range runs {
-		all[i] = &runs[i].Run
-	}
-	reserved := map[job.RunID]bool{}
-	for i, begins := range c.l.reserveAll(all) {
-		if begins {
-			reserved[all[i].ID] = true
-		}
-	}
-	return reserved
-}
-
-// record records a settlement. While it is not known whether that happened it
-// does so again, for as long as this node leads: a run that has a master is to
-// be told of.
-func (c *clock) record(f state.Firing) (state.Fired, error) {
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		fired, err := c.l.state.Fire(c.l.ctx, f)
-		if !is(err, state.ErrUncertain) || !pause(c.l.ctx, wait) {
-			return fired, err
-		}
-	}
-}
-
-// release takes back that runs were counted as begun, of those that were not
-// made. One that was made in a try before this one begins.
-func (c *clock) release(reserved map[job.RunID]bool) {
-	for id := range reserved {
-		run, err := c.l.state.Run(id)
-		if err != nil || run.Master == "" || run.State.Done() {
-			c.l.release(id)
-			continue
-		}
-		c.l.note(&run)
-		c.l.teller.tell(run)
-	}
 }
 
 // prepare plans a run. One that can't be planned now, because its files are

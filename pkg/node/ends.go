@@ -23,7 +23,7 @@ import (
 // same time together.
 type ends struct {
 	n     *Node
-	fresh chan struct{} // holds one if runs were added
+	fresh bell // rung if runs were added
 
 	mu      sync.Mutex
 	waiting map[job.RunID][]chan ended // guarded by mu
@@ -38,7 +38,7 @@ type ended struct {
 }
 
 func newEnds(n *Node) *ends {
-	return &ends{n: n, fresh: make(chan struct{}, 1), waiting: map[job.RunID][]chan ended{}}
+	return &ends{n: n, fresh: newBell(), waiting: map[job.RunID][]chan ended{}}
 }
 
 // await returns how a run has ended once it has, whoever leads meanwhile.
@@ -78,10 +78,7 @@ func (e *ends) add(ids []job.RunID) []chan ended {
 		e.n.wg.Go(e.listen)
 	}
 	e.mu.Unlock()
-	select {
-	case e.fresh <- struct{}{}:
-	default:
-	}
+	e.fresh.ring()
 	return chs
 }
 
@@ -238,7 +235,7 @@ func (s *server) serveEnds() {
 		ctx, cancel := context.WithCancelCause(ctx)
 		var mu sync.Mutex
 		var added []job.RunID
-		fresh := make(chan struct{}, 1)
+		fresh := newBell()
 		var hearing sync.WaitGroup
 		defer hearing.Wait()
 		defer st.Close()
@@ -253,10 +250,7 @@ func (s *server) serveEnds() {
 				mu.Lock()
 				added = append(added, a.Runs...)
 				mu.Unlock()
-				select {
-				case fresh <- struct{}{}:
-				default:
-				}
+				fresh.ring()
 			}
 		})
 		take := func(bool) []job.RunID {

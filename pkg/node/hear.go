@@ -14,17 +14,18 @@ import (
 // lettersAtOnce is how many letters of a job are read in one step.
 const lettersAtOnce = 1000
 
-// hear settles what a job has been told, as settle does its fires.
-func (c *clock) hear(d *job.Declared, table *trigger.Timetable) error {
+// hear works out what becomes of what a job has been told, as settle does of its
+// fires.
+func (c *clock) hear(d *job.Declared, table *trigger.Timetable) (f state.Firing, err error) {
 	namespace, name := d.Spec.Namespace, d.Spec.Name
 	stored, remembered, err := c.l.state.Inbox(namespace, name, d.Fires.Heard, lettersAtOnce)
 	if err != nil {
-		return err
+		return f, err
 	}
 	var memory scheduler.Memory
 	if len(remembered) > 0 {
 		if err := wire.DecodeRecord(remembered, &memory); err != nil {
-			return fmt.Errorf("node: what the trigger of job %s/%s remembers: %w", namespace, name, err)
+			return f, fmt.Errorf("node: what the trigger of job %s/%s remembers: %w", namespace, name, err)
 		}
 	}
 	letters := make([]scheduler.Letter, len(stored))
@@ -32,22 +33,22 @@ func (c *clock) hear(d *job.Declared, table *trigger.Timetable) error {
 		letters[i] = letterOf(namespace, &stored[i])
 	}
 	h := scheduler.Hear(d, table, &memory, letters, c.l.n.wall().UTC(), roomFor(d))
-	f := state.Firing{
+	f = state.Firing{
 		Namespace: namespace, Name: name, Revision: d.Revision, Seq: d.Fires.Seq,
 		Cursor: d.Fires.Cursor, Wake: h.Wake, Ended: h.Ended, Skipped: h.Skipped,
 		Heard: &state.Heard{Upto: h.Upto, Consumed: h.Consumed, Refused: h.Refused},
 	}
 	if f.Heard.Memory, err = wire.EncodeRecord(memory); err != nil {
-		return err
+		return f, err
 	}
 	for i := range h.Runs {
 		r := &h.Runs[i]
 		if err := c.giveEvents(r, letters); err != nil {
-			return err
+			return f, err
 		}
 		f.Runs = append(f.Runs, c.prepare(r.Run))
 	}
-	return c.fire(f)
+	return f, nil
 }
 
 // roomFor is how many runs a job may make of letters in one step.

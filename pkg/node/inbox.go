@@ -5,14 +5,14 @@ import "sync"
 // inbox is what waits to be done by one goroutine. It never makes who puts
 // something in wait; what must not pile up waits for its answer.
 type inbox struct {
-	ready chan struct{} // holds one if there is something
+	ready bell // rung if there is something
 
 	mu     sync.Mutex
 	funcs  []func() // guarded by mu
 	closed bool     // guarded by mu
 }
 
-func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
+func newInbox() *inbox { return &inbox{ready: newBell()} }
 
 // put adds f and reports whether somebody will come for it.
 func (in *inbox) put(f func()) bool {
@@ -22,10 +22,7 @@ func (in *inbox) put(f func()) bool {
 		return false
 	}
 	in.funcs = append(in.funcs, f)
-	select {
-	case in.ready <- struct{}{}:
-	default:
-	}
+	in.ready.ring()
 	return true
 }
 

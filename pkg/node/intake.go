@@ -31,8 +31,14 @@ func (c *conductor) report(ctx context.Context, from string, r wire.Report) erro
 	})
 }
 
-// stage takes in a chunk that an attempt hands over, and returns when it is
-// durable.
+// maxUnwritten bounds the bytes of chunks that were taken in and are not durable.
+const maxUnwritten = 2 << 20
+
+// stage takes in a chunk that an attempt hands over, and returns when it is going
+// to be durable before anything that the attempt reports from then on: the journal
+// is written in order, and a master that is replaced meanwhile hears of no outcome.
+// So an attempt has not to wait for the disk with each of its chunks, as long as
+// few wait for that.
 func (c *conductor) stage(ctx context.Context, s wire.Staged) error {
 	if s.Epoch != c.run.Epoch {
 		return state.ErrFenced
@@ -63,6 +69,10 @@ func (c *conductor) stage(ctx context.Context, s wire.Staged) error {
 			default:
 				c.sort(effect)
 			}
+		}
+		if c.going.bytes+c.next.bytes <= maxUnwritten {
+			ack(nil)
+			return
 		}
 		c.next.acks = append(c.next.acks, ack)
 	})

@@ -32,10 +32,7 @@ func (l *leader) finished(ids ...job.RunID) {
 		l.fresh[id.Namespace()+"/"+id.Job()] = true
 	}
 	l.mu.Unlock()
-	select {
-	case l.litter <- struct{}{}:
-	default:
-	}
+	l.litter.ring()
 }
 
 // clean makes room for as long as the node leads.

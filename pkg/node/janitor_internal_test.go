@@ -83,6 +83,23 @@ func TestWhatALargeRunLeavesBehindBecomesSmall(t *testing.T) {
 	if err := l.tidyEnded(); err != nil {
 		t.Errorf("tidying what is tidy: %v", err)
 	}
+	// What is not kept is not listed, and who lists it is told.
+	for _, c := range []struct {
+		r    *Run
+		q    job.AttemptQuery
+		gone bool
+	}{
+		{all, job.AttemptQuery{}, false},
+		{failed, job.AttemptQuery{}, false},
+		{one, job.AttemptQuery{}, true},
+		{one, job.AttemptQuery{Succeeded: true, Task: "m"}, true},
+		{one, job.AttemptQuery{Failed: true}, false},
+	} {
+		page, err := c.r.Attempts(t.Context(), c.q)
+		if err != nil || page.Compacted != c.gone {
+			t.Errorf("%s, %+v: got %d attempts, Compacted %v, %v, want %v", c.r.ID(), c.q, len(page.Attempts), page.Compacted, err, c.gone)
+		}
+	}
 	out, err := all.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)

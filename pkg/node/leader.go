@@ -26,8 +26,8 @@ type leader struct {
 	clock  *clock
 	teller *teller
 	began  time.Time
-	poke   chan struct{} // holds one if a run may begin that could not before
-	litter chan struct{} // holds one if a run has ended since it was cleared away
+	poke   bell // rung if a run may begin that could not before
+	litter bell // rung if a run has ended since it was cleared away
 
 	audited atomic.Int64 // how much of what was asked for this leader has recorded
 
@@ -53,7 +53,7 @@ type leader struct {
 
 func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
-		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: make(chan struct{}, 1), litter: make(chan struct{}, 1),
+		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: newBell(), litter: newBell(),
 		runs: map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
 		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), waiters: scheduler.NewWaiters(), limits: map[string][]job.Limit{},
 	}
@@ -87,6 +87,7 @@ func (l *leader) establish() error {
 	l.wg.Go(l.tend)
 	l.wg.Go(l.beginAll)
 	l.wg.Go(l.clock.run)
+	l.wg.Go(l.clock.ahead.run)
 	l.wg.Go(l.clean)
 	l.wg.Go(l.operate)
 	l.wg.Go(l.watchNodes)

@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/internal/lifecycle"
@@ -74,6 +75,7 @@ type Node struct {
 	server    *server // nil unless the node holds the state
 	skew      skew
 	proofs    proofs
+	followers atomic.Int64                                               // who follow changes, if the node holds no state
 	keys      scheduler.Keys                                             // the values of expressions on the input of runs
 	shared    map[string]func(ctx context.Context, req any) (any, error) // see share; complete before the node is ready
 

@@ -17,14 +17,14 @@ import (
 
 // operations is what those who wait for operations go by.
 type operations struct {
-	poke chan struct{} // holds one if an operation was begun
+	poke bell // rung if an operation was begun
 
 	mu    *sync.Mutex
 	moved chan struct{} // closed when an operation is further than it was; guarded by mu
 }
 
 func newOperations() operations {
-	return operations{poke: make(chan struct{}, 1), mu: new(sync.Mutex), moved: make(chan struct{})}
+	return operations{poke: newBell(), mu: new(sync.Mutex), moved: make(chan struct{})}
 }
 
 // next returns a channel that is closed when an operation is further.
@@ -66,10 +66,7 @@ func (l *leader) beginBulk(ctx context.Context, r wire.BeginBulk) (job.Operation
 		l.n.log.Info("bulk operation began", telemetry.Operation(o.Bulk.Namespace, o.ID), slog.String("verb", string(o.Bulk.Verb)),
 			slog.String("by", o.Bulk.By), slog.String("reason", o.Bulk.Reason), slog.Int("selected", o.Selected))
 	}
-	select {
-	case l.operations.poke <- struct{}{}:
-	default:
-	}
+	l.operations.poke.ring()
 	return o, nil
 }
 

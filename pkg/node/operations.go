@@ -2,6 +2,7 @@ package node
 
 import (
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,7 +67,7 @@ func (l *leader) operate() {
 // step does the next part of an operation and records what became of it. An
 // error says that this leader can't now, and that the step is to be done again.
 func (l *leader) step(o *job.Operation) error {
-	p := state.OperationStep{Step: o.Steps}
+	p := state.OperationStep{Step: o.Steps, Pass: o.Pass}
 	names, err := l.reach(o, &p)
 	switch {
 	case is(err, state.ErrNoOperation): // somebody has canceled it
@@ -103,22 +104,12 @@ func (l *leader) step(o *job.Operation) error {
 // reach returns what the next step of an operation is about, and says in it where
 // it ends.
 func (l *leader) reach(o *job.Operation, p *state.OperationStep) (names []string, err error) {
-	limit := severalStep
-	if o.Bulk.Verb == job.BulkCancel || o.Bulk.Verb == job.BulkStop {
-		limit = endsStep
-	}
 	if o.Selected == 0 {
-		ids, next, err := l.state.Meant(&o.Bulk, o.ID, job.RunID(o.Reached), limit)
-		for _, id := range ids {
-			names = append(names, string(id))
-		}
-		if p.Reached = string(next); next == "" {
-			p.Reached, p.State = o.Reached, job.OperationDone
-			if n := len(names); n > 0 {
-				p.Reached = names[n-1]
-			}
-		}
-		return names, err
+		return l.find(o, p)
+	}
+	limit := severalStep
+	if o.Bulk.Verb.Ends() {
+		limit = job.MaxBulk // those that wait before the others
 	}
 	if names, err = l.state.Selection(o.Bulk.Namespace, o.ID); err != nil {
 		return nil, err
@@ -129,6 +120,34 @@ func (l *leader) reach(o *job.Operation, p *state.OperationStep) (names []string
 		p.State = job.OperationDone
 	}
 	return names[min(from, to):to], nil
+}
+
+// find is reach for what a filter means. Of runs that are to be ended those that
+// wait come first: else they would begin, one in place of each that was ended.
+func (l *leader) find(o *job.Operation, p *state.OperationStep) (names []string, err error) {
+	b, limit := o.Bulk, severalStep
+	if b.Verb.Ends() {
+		limit = endsStep
+	}
+	waiting := o.Pass == 0 && slices.Contains(b.States, job.Pending) && slices.Contains(b.States, job.Running)
+	if waiting {
+		b.States = []job.State{job.Pending}
+	}
+	ids, next, err := l.state.Meant(&b, o.ID, job.RunID(o.Reached), limit)
+	for _, id := range ids {
+		names = append(names, string(id))
+	}
+	switch p.Reached = string(next); {
+	case next != "":
+	case waiting:
+		p.Pass = 1
+	default:
+		p.Reached, p.State = o.Reached, job.OperationDone
+		if n := len(names); n > 0 {
+			p.Reached = names[n-1]
+		}
+	}
+	return names, err
 }
 
 // hinders reports whether err says that this leader can't record anything now,

@@ -24,7 +24,7 @@ type outbox struct {
 	member string
 	ctx    context.Context // ends when the member leaves
 	cancel context.CancelCauseFunc
-	ready  chan struct{} // holds one if there is something
+	ready  bell // rung if there is something
 
 	misses int // messages in a row that did not arrive; the sender's alone
 
@@ -45,7 +45,7 @@ func (c *conductor) outbox(member string) *outbox {
 	if o := c.outboxes[member]; o != nil {
 		return o
 	}
-	o := &outbox{c: c, member: member, ready: make(chan struct{}, 1)}
+	o := &outbox{c: c, member: member, ready: newBell()}
 	o.ctx, o.cancel = context.WithCancelCause(c.ctx)
 	if c.run.Epoch > 1 || c.knows(member) {
 		o.put(master.Recall{Member: member, Reason: "it was placed anew"})
@@ -75,10 +75,7 @@ func (o *outbox) put(e master.Effect) {
 	}
 	o.queue = append(o.queue, e)
 	o.mu.Unlock()
-	select {
-	case o.ready <- struct{}{}:
-	default:
-	}
+	o.ready.ring()
 	if len(needless) > 0 {
 		o.giveBack(master.Undelivered{Tasks: needless})
 	}

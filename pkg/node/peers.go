@@ -31,7 +31,7 @@ type peers struct {
 	watchers map[*watcher]struct{} // guarded by mu
 	changed  chan struct{}         // closed at the next change; guarded by mu
 	news     []func(*watcher)      // not told yet, in order; guarded by mu
-	tell     chan struct{}         // holds one if there are news
+	tell     bell                  // rung if there are news
 	doubted  map[life]bool         // asked whether they are there at this moment; guarded by mu
 	names    map[string]string     // of members, also of those that are gone, by ID; guarded by mu
 }
@@ -64,7 +64,7 @@ const (
 func newPeers(n *Node) *peers {
 	p := &peers{
 		n: n, known: map[string]*peer{}, watchers: map[*watcher]struct{}{},
-		changed: make(chan struct{}), tell: make(chan struct{}, 1), doubted: map[life]bool{}, names: map[string]string{},
+		changed: make(chan struct{}), tell: newBell(), doubted: map[life]bool{}, names: map[string]string{},
 	}
 	ctx, cancel := context.WithCancel(n.ctx)
 	p.ctx, p.cancel = ctx, cancel
@@ -197,10 +197,7 @@ func (p *peers) changedLocked(news func(*watcher)) {
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.news = append(p.news, news)
-	select {
-	case p.tell <- struct{}{}:
-	default:
-	}
+	p.tell.ring()
 }
 
 // tellAll tells the watchers what is new.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
-	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 	"github.com/musterhq/muster/trigger"
@@ -76,7 +75,7 @@ func (l *leader) release(id job.RunID) {
 	if full {
 		l.waiters.All()
 	}
-	l.pokeQueue()
+	l.poke.ring()
 }
 
 // wakeQueue has all that wait looked at.
@@ -84,7 +83,7 @@ func (l *leader) wakeQueue() {
 	l.mu.Lock()
 	l.waiters.All()
 	l.mu.Unlock()
-	l.pokeQueue()
+	l.poke.ring()
 }
 
 // came has those looked at that a run waits with.
@@ -92,34 +91,12 @@ func (l *leader) came(run *job.Run) {
 	l.mu.Lock()
 	l.waiters.Came(scheduler.Place{Priority: run.Spec.Priority, Namespace: run.Spec.Namespace, Job: run.Spec.Name, Line: state.LineOf(run)})
 	l.mu.Unlock()
-	l.pokeQueue()
-}
-
-func (l *leader) pokeQueue() {
-	select {
-	case l.poke <- struct{}{}:
-	default:
-	}
+	l.poke.ring()
 }
 
 // beginAll begins what waits, as it becomes able to.
 func (l *leader) beginAll() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		next, err := l.beginDue()
-		if err != nil && l.ctx.Err() == nil {
-			l.n.log.Error("runs that wait can't be begun", telemetry.Err(err))
-			next = time.Second
-		}
-		timer.Reset(next)
-		select {
-		case <-l.ctx.Done():
-			return
-		case <-l.poke:
-		case <-timer.C:
-		}
-	}
+	l.whenDue(l.beginDue, "to begin runs that wait", l.poke, nil)
 }
 
 // beginDue begins what may begin now, and returns how long nothing more will

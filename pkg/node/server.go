@@ -267,6 +267,7 @@ func (s *server) serve() {
 	s.serveAccess()
 	s.serveBackup()
 	s.serveBulk()
+	s.serveChanges()
 	confirmed(s, wire.MethodJob, (*leader).job)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRevisions, (*leader).revisions)

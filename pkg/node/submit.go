@@ -178,14 +178,11 @@ func (n *Node) processor(ctx context.Context, name string) (wire.Processor, erro
 		n.peers.mu.Lock()
 		changed := n.peers.changed
 		n.peers.mu.Unlock()
-		if p, ok := n.cfg.Processors[name]; ok {
-			return describe(name, p), nil
+		if p, ok := n.known(name); ok {
+			return p, nil
 		}
 		peers, names := n.peers.list(), map[string]bool{}
 		for _, k := range peers {
-			if p, ok := k.processor(name); ok {
-				return p, nil
-			}
 			for _, p := range k.about.Processors {
 				names[p.Name] = true
 			}
@@ -200,6 +197,19 @@ func (n *Node) processor(ctx context.Context, name string) (wire.Processor, erro
 			return wire.Processor{}, unknown
 		}
 	}
+}
+
+// known returns what is known of a processor by now, if anything is.
+func (n *Node) known(name string) (wire.Processor, bool) {
+	if p, ok := n.cfg.Processors[name]; ok {
+		return describe(name, p), true
+	}
+	for _, k := range n.peers.list() {
+		if p, ok := k.processor(name); ok {
+			return p, true
+		}
+	}
+	return wire.Processor{}, false
 }
 
 // describe says what members tell each other of a processor.

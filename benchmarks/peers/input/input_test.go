@@ -90,7 +90,7 @@ func TestCheckOfTextSeesWhatIsWrong(t *testing.T) {
 
 func TestCheckOfRecordsSeesWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
-	in, err := MakeRecords(t.Context(), dir, 4000, 7)
+	in, err := MakeRecords(t.Context(), dir, 4000, RecordBytes, 7)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,21 +8,23 @@ import (
 	"math/rand/v2"
 )
 
-// RecordBytes is how long a record is, with the end of its line; KeyBytes of
-// them are its key.
+// RecordBytes is how long a record usually is, with the end of its line; KeyBytes
+// of them are its key.
 const (
 	RecordBytes = 100
 	KeyBytes    = 10
+	maxRecord   = 1 << 20
 )
 
 // digits are what records are made of, in the order of their bytes.
 const digits = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 
-// Records are lines of 100 bytes whose first 10 are a random key. What has to
-// come out is all of them in the order of their keys.
+// Records are lines of one length whose first 10 bytes are a random key. What has
+// to come out is all of them in the order of their keys.
 type Records struct {
-	seed maphash.Seed
-	want tally
+	length int
+	seed   maphash.Seed
+	want   tally
 }
 
 // tally is what a set of records comes to, in whatever order they are.
@@ -31,20 +33,24 @@ type tally struct {
 	checksum uint64
 }
 
-// MakeRecords writes records of about size bytes.
-func MakeRecords(ctx context.Context, dir string, size int64, seed uint64) (*Records, error) {
+// MakeRecords writes records of length bytes each, with the end of the line, and
+// about size bytes together.
+func MakeRecords(ctx context.Context, dir string, size int64, length int, seed uint64) (*Records, error) {
+	if length <= KeyBytes || length > maxRecord {
+		return nil, fmt.Errorf("input: records of %d bytes: want %d to %d", length, KeyBytes+1, maxRecord)
+	}
 	rng := rand.New(rand.NewPCG(seed, 2))
-	r := &Records{seed: maphash.MakeSeed()}
+	r := &Records{length: length, seed: maphash.MakeSeed()}
 	_, err := write(ctx, dir, fileCount(size), size, func(dst []byte) []byte {
-		for range 10 {
+		for len(dst) < length {
 			bits := rng.Uint64()
 			for range 10 {
 				dst = append(dst, digits[bits&63])
 				bits >>= 6
 			}
 		}
-		dst[RecordBytes-1] = '\n'
-		r.want.add(r.seed, dst[:RecordBytes-1])
+		dst = append(dst[:length-1], '\n')
+		r.want.add(r.seed, dst[:length-1])
 		return dst
 	})
 	return r, err
@@ -57,7 +63,7 @@ func (t *tally) add(seed maphash.Seed, record []byte) {
 
 // Size returns the number of records.
 func (r *Records) Size() (items, bytes int64) {
-	return r.want.records, r.want.records * RecordBytes
+	return r.want.records, r.want.records * int64(r.length)
 }
 
 // Check demands that the keys ascend through all files, in the order of their
@@ -68,11 +74,11 @@ func (r *Records) Check(ctx context.Context, dir string) error {
 	var last, record []byte
 	err := eachLine(ctx, dir, func(line []byte) error {
 		record = append(record[:0], line...)
-		if len(line) == RecordBytes && line[KeyBytes] == '\t' {
+		if len(line) == r.length && line[KeyBytes] == '\t' {
 			record = append(record[:KeyBytes], line[KeyBytes+1:]...)
 		}
-		if len(record) != RecordBytes-1 {
-			return fmt.Errorf("line %.200q: want a record of %d bytes", line, RecordBytes-1)
+		if len(record) != r.length-1 {
+			return fmt.Errorf("line %.200q: want a record of %d bytes", line, r.length-1)
 		}
 		if bytes.Compare(last, record[:KeyBytes]) > 0 {
 			return fmt.Errorf("key %q comes after %q", record[:KeyBytes], last)

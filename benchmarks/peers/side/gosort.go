@@ -21,12 +21,14 @@ type entry struct {
 	record uint32 // its number
 }
 
-// recordsOf is the records, which stay where they are until they are written.
-type recordsOf []byte
-
-func (r recordsOf) at(e entry) []byte {
-	return r[int(e.record)*input.RecordBytes:][:input.RecordBytes]
+// recordsOf is the records, which are all of one length and stay where they are
+// until they are written.
+type recordsOf struct {
+	bytes  []byte
+	length int
 }
+
+func (r recordsOf) at(e entry) []byte { return r.bytes[int(e.record)*r.length:][:r.length] }
 
 func (r recordsOf) compare(a, b entry) int {
 	if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
@@ -37,11 +39,12 @@ func (r recordsOf) compare(a, b entry) int {
 
 // goSort sorts as one does by hand, with everything in memory.
 func goSort(ctx context.Context, w Work) error {
-	records, err := readAll(w.Input)
+	all, err := readAll(w.Input)
 	if err != nil {
 		return err
 	}
-	n := len(records) / input.RecordBytes
+	records := recordsOf{all, bytes.IndexByte(all, '\n') + 1}
+	n := len(all) / records.length
 	index := make([]entry, n)
 	runs := make([][]entry, w.Cores)
 	var sorting sync.WaitGroup
@@ -79,7 +82,7 @@ func (r recordsOf) merge(ctx context.Context, runs [][]entry, n int, out *bufio.
 	return nil
 }
 
-func readAll(dir string) (recordsOf, error) {
+func readAll(dir string) ([]byte, error) {
 	files, err := input.Files(dir)
 	if err != nil {
 		return nil, err

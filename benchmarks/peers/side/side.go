@@ -22,7 +22,7 @@ const (
 	Tasks     = "tasks"     // do Tasks no-op tasks that are durable, and record the outcome of each
 	Latency   = "latency"   // do one task at a time, with nothing else going on, Tasks times
 	WordCount = "wordcount" // count the words of a text
-	Sort      = "sort"      // sort records of 100 bytes
+	Sort      = "sort"      // sort records by their keys
 	GroupBy   = "groupby"   // add up the numbers of each key
 )
 

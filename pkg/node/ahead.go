@@ -1,0 +1,221 @@
+package node
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/internal/scheduler"
+	"github.com/musterhq/muster/internal/state"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/pkg/job"
+)
+
+// Many jobs are due at the same instant: at midnight, on the hour. What becomes of
+// their fires is worked out before it, so that they have only to be recorded when
+// it has come. That is kept in memory and binds nobody: the state takes a
+// settlement only if nothing has happened to the job since it was read, so one that
+// is changed, paused or deleted meanwhile is settled at the instant, as are those
+// for which there was no time, and those that more has a say in than their spec.
+
+const (
+	// foresight is how long before they are due fires are worked out.
+	foresight = 5 * time.Second
+	// maxEarly bounds how many jobs have fires that wait, of some 2 KiB each.
+	maxEarly = 1 << 15
+	// earlyPage is how many jobs are read together.
+	earlyPage = 256
+)
+
+// ahead is the part of the clock that works out what is not due yet.
+type ahead struct {
+	c    *clock
+	poke bell // rung if there may be more to work out
+
+	mu    sync.Mutex
+	early map[jobRef]early // guarded by mu
+	after state.Wake       // the last that was looked at; guarded by mu
+	back  []state.Wake     // those that came before it since; guarded by mu
+}
+
+// jobRef names a job.
+type jobRef struct{ namespace, name string }
+
+// early is a settlement that was worked out before its time.
+type early struct {
+	firing    state.Firing
+	at, until time.Time      // when it is due, and up to when it holds
+	processor wire.Processor // as it was planned for
+}
+
+func newAhead(c *clock) *ahead {
+	return &ahead{c: c, poke: newBell(), early: map[jobRef]early{}}
+}
+
+// run works out what is about to be due, while the node leads.
+func (a *ahead) run() {
+	a.c.l.whenDue(a.look, "to work out fires ahead", a.poke, nil)
+}
+
+// look works out what is due within foresight and returns how long nothing else
+// is.
+func (a *ahead) look() (next time.Duration, err error) {
+	l := a.c.l
+	for l.ctx.Err() == nil {
+		now := l.n.wall()
+		wakes, err := a.next(now)
+		if err != nil {
+			return 0, err
+		}
+		for _, w := range wakes {
+			if l.ctx.Err() != nil {
+				return 0, context.Cause(l.ctx)
+			}
+			e, ok, err := a.workOut(w)
+			if err != nil {
+				return 0, err
+			}
+			if ok {
+				a.mu.Lock()
+				a.early[jobRef{w.Namespace, w.Name}] = e
+				a.mu.Unlock()
+			}
+		}
+		if len(wakes) == 0 {
+			break
+		}
+	}
+	a.mu.Lock()
+	after, full := a.after, len(a.early) >= maxEarly
+	a.mu.Unlock()
+	if full {
+		return foresight, nil
+	}
+	wakes, err := l.state.WakesAfter(after, time.Unix(0, math.MaxInt64), 1)
+	if err != nil || len(wakes) == 0 {
+		return time.Hour, err
+	}
+	return max(wakes[0].At.Add(-foresight).Sub(l.n.wall()), 0), nil
+}
+
+// next returns the jobs to work out next, as many as there is room for.
+func (a *ahead) next(now time.Time) ([]state.Wake, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	room := min(a.roomLocked(now), earlyPage)
+	if room <= 0 {
+		return nil, nil
+	}
+	if n := min(len(a.back), room); n > 0 {
+		wakes := a.back[:n:n]
+		a.back = a.back[n:]
+		return wakes, nil
+	}
+	if a.after.At.Before(now) {
+		a.after = state.Wake{At: now} // what is due is settled
+	}
+	wakes, err := a.c.l.state.WakesAfter(a.after, now.Add(foresight), room)
+	if len(wakes) > 0 {
+		a.after = wakes[len(wakes)-1]
+	}
+	return wakes, err
+}
+
+// roomLocked returns how many more may wait. What does not hold any more is let
+// go of when there is no room.
+func (a *ahead) roomLocked(now time.Time) int {
+	if len(a.early) >= maxEarly {
+		for of, e := range a.early {
+			if now.After(e.until) {
+				delete(a.early, of)
+			}
+		}
+	}
+	return maxEarly - len(a.early)
+}
+
+// workOut settles a job at the time at which it is to be looked at. It reports
+// false if that has to wait until then.
+func (a *ahead) workOut(w state.Wake) (e early, ok bool, err error) {
+	l := a.c.l
+	d, err := l.state.Job(w.Namespace, w.Name)
+	if is(err, state.ErrNoJob) || err == nil && !d.Fires.Wake.Equal(w.At) {
+		return e, false, nil // something has happened to it
+	}
+	if err != nil {
+		return e, false, err
+	}
+	processor, ok := l.n.known(d.Spec.Processor)
+	if !ok {
+		return e, false, nil
+	}
+	table, err := a.c.tables.of(&d, l.state.Origin(), l.n.cfg.Calendars)
+	if err != nil {
+		return e, false, nil //nolint:nilerr // it is said when it is due
+	}
+	s, until, ok := scheduler.Ahead(&d, table)
+	if !ok || len(s.Runs) > firesTogether(&d.Spec, 0) {
+		return e, false, nil
+	}
+	f := state.Firing{
+		Namespace: w.Namespace, Name: w.Name, Revision: d.Revision, Seq: d.Fires.Seq, Cursor: s.Cursor, Wake: s.Wake, Ended: s.Ended,
+		Runs: a.c.prepareAll(s.Runs),
+	}
+	for i := range f.Runs {
+		if run := &f.Runs[i].Run; run.Unplanned != "" || !timeless(&run.Spec) {
+			return e, false, nil
+		}
+	}
+	return early{f, w.At, until, processor}, true, nil
+}
+
+// timeless reports whether the plan of a run, as its spec says by now, is the same
+// whenever it is made: it depends on no files and no members.
+func timeless(spec *job.Spec) bool {
+	return (spec.Mode == job.Standalone || spec.Mode == job.Map) && len(spec.Input.Globs) == 0 && spec.Output.Dir == ""
+}
+
+// take returns what was worked out of jobs that are due and still holds, and the
+// jobs of which nothing was.
+func (a *ahead) take(wakes []state.Wake) (ready []state.Firing, rest []state.Wake) {
+	now, processors := a.c.l.n.wall(), map[string]wire.Processor{}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, w := range wakes {
+		of := jobRef{w.Namespace, w.Name}
+		e, ok := a.early[of]
+		delete(a.early, of)
+		if !ok || !e.at.Equal(w.At) || now.After(e.until) {
+			rest = append(rest, w)
+			continue
+		}
+		p, asked := processors[e.processor.Name]
+		if !asked {
+			p, _ = a.c.l.n.known(e.processor.Name)
+			processors[e.processor.Name] = p
+		}
+		if p != e.processor {
+			rest = append(rest, w)
+			continue
+		}
+		for i := range e.firing.Runs {
+			e.firing.Runs[i].Run.Created = now.UTC() // which is later than it was due
+		}
+		ready = append(ready, e.firing)
+	}
+	return ready, rest
+}
+
+// comes notes when jobs are due next whose fires were recorded.
+func (a *ahead) comes(all []state.Firing) {
+	a.mu.Lock()
+	for i := range all {
+		w := state.Wake{Namespace: all[i].Namespace, Name: all[i].Name, At: all[i].Wake}
+		if !w.At.IsZero() && !w.At.After(a.after.At) && len(a.back) < maxEarly {
+			a.back = append(a.back, w)
+		}
+	}
+	a.mu.Unlock()
+	a.poke.ring()
+}
