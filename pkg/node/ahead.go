@@ -84,9 +84,6 @@ func (a *ahead) look() (next time.Duration, err error) {
 			return 0, err
 		}
 		for _, w := range wakes {
-			if l.ctx.Err() != nil {
-				return 0, nil
-			}
 			e, ok, err := a.workOut(w)
 			if err != nil {
 				return 0, err
