@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"math"
 	"sync"
 	"time"
@@ -69,9 +68,6 @@ func (a *ahead) look() (next time.Duration, err error) {
 			return 0, err
 		}
 		for _, w := range wakes {
-			if l.ctx.Err() != nil {
-				return 0, context.Cause(l.ctx)
-			}
 			e, ok, err := a.workOut(w)
 			if err != nil {
 				return 0, err
