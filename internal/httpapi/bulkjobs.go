@@ -26,7 +26,7 @@ func (a *server) bulkJobs() {
 	o.text = "Ask for application/yaml to get a file that people edit. The inline values of inputs are not kept."
 	register(a, o, a.exportJobs)
 	o = write(job.Developer, "importJobs", http.MethodPost, "/namespaces/{namespace}/import", "jobs", "Declare several jobs, or change them")
-	o.body = maxImport
+	o.body, o.trial = maxImport, "dry_run"
 	o.text = "All are checked before the first is declared; with an error in any nothing is. Jobs that are left out stay as they are."
 	register(a, o, a.importJobs)
 }
