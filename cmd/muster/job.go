@@ -168,6 +168,9 @@ func jobRows(j *api.Job, put func(...any)) {
 	}
 	put("when", whenOf(&j.Spec.Schedule))
 	put("next", nextOf(j))
+	if f.PausedFor != "" {
+		put("paused", f.PausedFor)
+	}
 	put("runs", f.Runs)
 	put("last", f.Last)
 	for _, name := range j.Missing {

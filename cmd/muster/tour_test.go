@@ -81,7 +81,7 @@ func TestTheTourOfTheCommandLineGoesAsItSays(t *testing.T) {
 			t.Errorf("%v:\n%s", err, out)
 		}
 		shows(t, string(out), "would be new", "default/report  1         new", "hello to=you line=5 of=5", "succeeded", "m0: it was told to fail",
-			"next       paused", "What changes in namespace default from now on:", "anybody", "jobs.import", "run.retry", "health   healthy")
+			"next       paused", "the source is down", "What changes in namespace default from now on:", "anybody", "jobs.import", "run.retry", "health   healthy")
 	})
 	if err != nil {
 		t.Error(err)

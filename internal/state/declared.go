@@ -345,6 +345,13 @@ func declared(g getter, namespace, name string, record []byte) (job.Declared, er
 		}
 		d.Fires.Skipped[c.Cause] = c.N
 	}
+	if d.Fires.Paused() {
+		p, _, err := readPause(g, namespace, name)
+		if err != nil {
+			return d, err
+		}
+		d.Fires.PausedFor = p.Reason
+	}
 	if len(js.Listens) == 0 {
 		return d, nil
 	}

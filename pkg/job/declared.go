@@ -58,12 +58,17 @@ type Fires struct {
 	Heard   uint64         `msgpack:"hd,omitempty"`
 	Waiting int            `msgpack:"wg,omitempty"`
 	Refused map[string]int `msgpack:"rf,omitempty"`
-	// PausedAt is when the last pause began, ResumedAt when it ended.
+	// PausedAt is when the last pause began, ResumedAt when it ended. PausedFor is
+	// why, while it lasts.
 	PausedAt  time.Time `msgpack:"pa,omitempty"`
 	ResumedAt time.Time `msgpack:"ra,omitempty"`
+	PausedFor string    `msgpack:"pf,omitempty"`
 	// EndedAt is when the last of its runs to end did.
 	EndedAt time.Time `msgpack:"ea,omitempty"`
 }
+
+// Paused reports whether no run of the job begins until it is resumed.
+func (f *Fires) Paused() bool { return !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt) }
 
 // Skipped is a number of fires that made no run.
 type Skipped struct {
