@@ -13,6 +13,7 @@ type Job struct {
 	Revision uint64    `json:"revision" doc:"Counts the changes of the spec, from 1. It is the ETag too."`
 	Saved    time.Time `json:"saved" doc:"When this revision took effect."`
 	Fires    Fires     `json:"fires" doc:"What became of its trigger."`
+	Unshown  bool      `json:"values_unshown,omitempty" doc:"The input has values that are left out of the spec: this is a list, or JSON has no word for them."`
 	Missing  []string  `json:"missing,omitempty" doc:"The jobs that it is due after and that are not declared. Left out where jobs are listed."`
 }
 
@@ -38,8 +39,12 @@ func JobOf(d *job.Declared) Job {
 	if !next.After(d.Saved) { // nobody has worked it out yet
 		next = time.Time{}
 	}
+	spec := SpecOf(&d.Spec)
+	if !spec.Input.Sayable() {
+		spec.Input.Values = nil
+	}
 	return Job{
-		Spec: SpecOf(&d.Spec), Revision: d.Revision, Saved: d.Saved, Missing: d.Missing,
+		Spec: spec, Unshown: d.Inline && spec.Input.Values == nil, Revision: d.Revision, Saved: d.Saved, Missing: d.Missing,
 		Fires: Fires{
 			Next: next, Ended: f.Ended, Paused: f.Paused(), PausedFor: f.PausedFor,
 			Runs: f.Runs, Active: f.Active, Last: f.Last, Skipped: f.Skipped, Recent: f.Recent, Waiting: f.Waiting, Refused: f.Refused,

@@ -9,6 +9,9 @@ import (
 // Declared is a job as the cluster keeps it.
 type Declared struct {
 	Spec Spec `msgpack:"s"`
+	// Inline says that its Input has Values, whether they are in the Spec or not:
+	// they are left out where nobody asks for them.
+	Inline bool `msgpack:"i,omitempty"`
 	// Revision counts the changes of the spec, from 1.
 	Revision uint64 `msgpack:"r"`
 	// Saved is when this revision took effect.
