@@ -24,6 +24,25 @@ func ValuesPayload(values [][]byte) ([]byte, error) {
 	return parcel(kindValues, values), nil
 }
 
+// PayloadValues returns the values that ValuesPayload made a payload of.
+func PayloadValues(payload []byte) (values [][]byte, err error) {
+	kind, body, err := unwrap(payload)
+	switch {
+	case err != nil:
+		return nil, err
+	case kind != kindValues:
+		return nil, fmt.Errorf("mapreduce: a payload of kind %q has no values", kind)
+	}
+	for len(body) > 0 {
+		var item []byte
+		if item, body, err = nextItem(body); err != nil {
+			return nil, fmt.Errorf("mapreduce: values of a map task: %w", err)
+		}
+		values = append(values, item)
+	}
+	return values, nil
+}
+
 // SplitPayload returns the payload of a keyed map task whose records are the
 // lines or the files of s.
 func SplitPayload(s Split) ([]byte, error) {

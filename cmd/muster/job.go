@@ -172,6 +172,9 @@ func jobRows(j *api.Job, put func(...any)) {
 	}
 	put("when", whenOf(&j.Spec.Schedule))
 	put("next", nextOf(j))
+	if f.PausedFor != "" {
+		put("paused", f.PausedFor)
+	}
 	put("runs", f.Runs)
 	put("last", f.Last)
 	for _, name := range j.Missing {
@@ -290,7 +293,9 @@ func jobExportCommand() *cobra.Command {
 	var l listing
 	return l.in(askIn(&cobra.Command{
 		Use: "export", Short: "print the specs of all jobs of a namespace, as a file that apply takes", Args: args(0, 0),
-		Long:    `Export prints what jobs are declared as. The inline values of their inputs are not in it: the cluster does not show them again.`,
+		Long: `Export prints what jobs are declared as, with the inline values of their inputs. It
+fails and names the job rather than lose values that YAML and JSON have no word
+for, or print more than the 16 MiB that apply takes.`,
 		Example: "  muster job export -n reports > reports.yaml",
 	}, func(ctx context.Context, to *asked, _ []string) error {
 		specs, err := to.ExportJobs(ctx, to.namespace)

@@ -259,17 +259,24 @@ func changes(was, is *api.Spec) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(from, "input.values") // which are not shown
-	delete(to, "input.values")
 	names := maps.Clone(from)
 	maps.Copy(names, to)
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if from[name] != to[name] {
-			all = append(all, fmt.Sprintf("%s: %s -> %s", name, cmp.Or(from[name], "-"), cmp.Or(to[name], "-")))
+			all = append(all, fmt.Sprintf("%s: %s -> %s", name, brief(from[name]), brief(to[name])))
 		}
 	}
 	return all, nil
+}
+
+// brief is what a field says, or the beginning of that.
+func brief(value string) string {
+	const most = 200
+	if len(value) > most {
+		value = strings.ToValidUTF8(value[:most], "") + "..."
+	}
+	return cmp.Or(value, "-")
 }
 
 // fieldsIn returns what a spec says, by field. Lists are one value each.

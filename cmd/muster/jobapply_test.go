@@ -94,3 +94,19 @@ func TestApplySaysWhereAFileIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// TestApplySaysThatValuesOfAnInputAreOthers and that those which were exported are
+// not.
+func TestApplySaysThatValuesOfAnInputAreOthers(t *testing.T) {
+	n, dir := agent(t, node.Config{Name: "alice"}), t.TempDir()
+	write := func(text string) { written(t, dir, "job.yaml", text) }
+	file := filepath.Join(dir, "job.yaml")
+	write("name: naps\nprocessor: sleep\ninput:\n  values: [1, 2.0]\n")
+	shows(t, muster(t, n, "job", "apply", "-f", file), "new")
+	write(muster(t, n, "job", "export"))
+	shows(t, muster(t, n, "job", "apply", "-f", file, "--dry-run"), "unchanged")
+	write("name: naps\nprocessor: sleep\ninput:\n  values: [1, 2.5]\n")
+	shows(t, muster(t, n, "job", "apply", "-f", file, "--dry-run"), "would be changed", "input.values: [1,2.0] -> [1,2.5]")
+	write("name: naps\nprocessor: sleep\n")
+	shows(t, muster(t, n, "job", "apply", "-f", file, "--dry-run"), "would be changed", "input.values: [1,2.0] -> -")
+}

@@ -57,7 +57,7 @@ MUSTER_ADDR says where any of its nodes serves it.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", err, errUsage) })
 	agent := agentCommand()
 	agent.AddCommand(agentDrainCommand())
-	root.AddCommand(agent, devCommand(), demoCommand(), submitCommand(), jobCommand(), runCommand(), operationCommand(), nodeCommand(), clusterCommand(), processorCommand(),
+	root.AddCommand(agent, devCommand(), demoCommand(), submitCommand(), jobCommand(), runCommand(), operationCommand(), watchCommand(), nodeCommand(), clusterCommand(), processorCommand(),
 		namespaceCommand(), eventCommand(), triggerCommand(), tlsCommand(), tokenCommand(), auditCommand(), backupCommand(), restoreCommand(),
 		doctorCommand(), configCommand(), readyCommand(), benchCommand(), versionCommand())
 	return root

@@ -92,7 +92,7 @@ func TestManyJobsArePausedAndDeletedByTheirVerbs(t *testing.T) {
 	}
 	muster(t, n, "job", "pause", "a", "default/b", "--reason", "siesta")
 	for _, name := range []string{"a", "b"} {
-		shows(t, muster(t, n, "job", "get", name), "paused")
+		shows(t, muster(t, n, "job", "get", name), "paused  ", "siesta")
 	}
 	muster(t, n, "job", "resume", "a", "b")
 	_, told, err := execute(t, "job", "delete", "a", "b", "c", "--addr", addr)

@@ -41,7 +41,7 @@ func TestTheTourOfTheAPIGoesAsItSays(t *testing.T) {
 		if len(refused) != 1 || refused[0][1] != "revision" {
 			t.Errorf("got %q refused, want one:\n%s", refused, out)
 		}
-		for _, want := range []string{`"value":"hello you"`, "event: end", `"state":"failed","reason":"m0: it was told to fail"`, `"cancel_reason":"changed my mind"`, `"count":1`, `"state":"done"`, `"health":"healthy"`} {
+		for _, want := range []string{`"value":"hello you"`, "event: end", "event: reset", `"state":"failed","reason":"m0: it was told to fail"`, `"cancel_reason":"changed my mind"`, `"count":1`, `"state":"done"`, `"health":"healthy"`} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("got no %s:\n%s", want, out)
 			}
@@ -81,7 +81,7 @@ func TestTheTourOfTheCommandLineGoesAsItSays(t *testing.T) {
 			t.Errorf("%v:\n%s", err, out)
 		}
 		shows(t, string(out), "would be new", "default/report  1         new", "hello to=you line=5 of=5", "succeeded", "m0: it was told to fail",
-			"next       paused", "anybody", "jobs.import", "run.retry", "health   healthy")
+			"next       paused", "the source is down", "What changes in namespace default from now on:", "anybody", "jobs.import", "run.retry", "health   healthy")
 	})
 	if err != nil {
 		t.Error(err)

@@ -50,7 +50,7 @@ func (a *server) admit(o *operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		ctx = huma.WithValue(ctx, operationKey{}, o.id)
 		u := ctx.URL()
-		need := Need{Operation: o.id, Target: u.Path, Namespace: job.AllNamespaces, Role: o.role, Write: o.write}
+		need := Need{Operation: o.id, Target: u.Path, Namespace: job.AllNamespaces, Role: o.role, Write: o.write && !o.isTrial(ctx)}
 		if ns := ctx.Param("namespace"); ns != "" {
 			need.Namespace = ns
 		}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,10 +24,10 @@ func (a *server) bulkJobs() {
 	o.write, o.body = false, maxSpec
 	register(a, o, a.validateJob)
 	o = get("exportJobs", "/namespaces/{namespace}/export", "jobs", "Show the specs of all jobs, in the form that import takes")
-	o.text = "Ask for application/yaml to get a file that people edit. The inline values of inputs are not kept."
+	o.text = "Ask for application/yaml to get a file that people edit. It is refused rather than lose something: if a job has values that JSON has no word for, or more than an import takes."
 	register(a, o, a.exportJobs)
 	o = write(job.Developer, "importJobs", http.MethodPost, "/namespaces/{namespace}/import", "jobs", "Declare several jobs, or change them")
-	o.body = maxImport
+	o.body, o.trial = maxImport, "dry_run"
 	o.text = "All are checked before the first is declared; with an error in any nothing is. Jobs that are left out stay as they are."
 	register(a, o, a.importJobs)
 }
@@ -49,20 +50,48 @@ func (a *server) validateJob(ctx context.Context, in *struct {
 }
 
 func (a *server) exportJobs(ctx context.Context, in *InNamespace) (*reply[api.Specs], error) {
-	out := &reply[api.Specs]{Body: api.Specs{Jobs: []api.Spec{}}}
+	out, left := &reply[api.Specs]{Body: api.Specs{Jobs: []api.Spec{}}}, maxImport
 	for after := ""; ; {
 		page, err := a.pool.Jobs(ctx, in.Namespace, after, 1000)
 		if err != nil {
 			return nil, err
 		}
 		for i := range page {
-			out.Body.Jobs = append(out.Body.Jobs, api.SpecOf(&page[i].Spec))
+			spec, err := a.exported(ctx, &page[i], &left)
+			if err != nil {
+				return nil, err
+			}
+			out.Body.Jobs = append(out.Body.Jobs, spec)
 		}
 		if len(page) < 1000 {
 			return out, nil
 		}
 		after = page[len(page)-1].Spec.Name
 	}
+}
+
+// exported returns the spec of a job with the values of its input, of which all
+// together may have so many bytes left.
+func (a *server) exported(ctx context.Context, d *job.Declared, left *int) (api.Spec, error) {
+	if !d.Inline {
+		return api.SpecOf(&d.Spec), nil
+	}
+	ns, name := d.Spec.Namespace, d.Spec.Name
+	full, err := a.pool.JobWithValues(ctx, ns, name)
+	if err != nil {
+		return api.Spec{}, err
+	}
+	spec := api.SpecOf(&full.Spec)
+	if !spec.Input.Sayable() {
+		return spec, problem(http.StatusUnprocessableEntity, "invalid",
+			fmt.Sprintf("the input of job %s/%s has values that JSON has no word for, and that an export would lose: put them in a file, or delete the job", ns, name))
+	}
+	b, err := json.Marshal(spec.Input)
+	if *left -= len(b); err == nil && *left < 0 {
+		err = problem(http.StatusUnprocessableEntity, "invalid",
+			fmt.Sprintf("with the values in the input of job %s/%s an export has more than the %d bytes that an import takes: put them in a file", ns, name, maxImport))
+	}
+	return spec, err
 }
 
 func (a *server) importJobs(ctx context.Context, in *struct {
@@ -90,7 +119,7 @@ func (a *server) importJobs(ctx context.Context, in *struct {
 	for i := range specs {
 		made := &out.Body.Jobs[i]
 		made.Namespace, made.Name = specs[i].Namespace, specs[i].Name
-		old, err := a.pool.Job(ctx, made.Namespace, made.Name)
+		old, err := a.withValues(ctx, made.Namespace, made.Name)
 		if err != nil && codeOf(err) != "no-job" {
 			return nil, err
 		}

@@ -77,11 +77,20 @@ func (a *server) listJobs(ctx context.Context, in *struct {
 }
 
 func (a *server) getJob(ctx context.Context, in *OfJob) (*withTag, error) {
-	d, err := a.pool.Job(ctx, in.Namespace, in.Job)
+	d, err := a.withValues(ctx, in.Namespace, in.Job)
 	if err != nil {
 		return nil, err
 	}
 	return tagged(&d, http.StatusOK), nil
+}
+
+// withValues returns a job with the values of its input, if it has some.
+func (a *server) withValues(ctx context.Context, namespace, name string) (job.Declared, error) {
+	d, err := a.pool.Job(ctx, namespace, name)
+	if err != nil || !d.Inline {
+		return d, err
+	}
+	return a.pool.JobWithValues(ctx, namespace, name)
 }
 
 func tagged(d *job.Declared, status int) *withTag {
@@ -106,13 +115,8 @@ func (a *server) createJob(ctx context.Context, in *struct {
 	return out, nil
 }
 
-// same reports whether two specs say the same, as far as they are shown: the
-// values of an input are not.
-func same(a, b *job.Spec) bool {
-	x, y := api.SpecOf(a), api.SpecOf(b)
-	x.Input.Values, y.Input.Values = nil, nil
-	return reflect.DeepEqual(x, y)
-}
+// same reports whether two specs say the same.
+func same(a, b *job.Spec) bool { return reflect.DeepEqual(api.SpecOf(a), api.SpecOf(b)) }
 
 func (a *server) putJob(ctx context.Context, in *struct {
 	OfJob

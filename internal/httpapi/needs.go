@@ -31,6 +31,8 @@ type Jobs interface {
 	PutJob(ctx context.Context, spec job.Spec, expect uint64) (job.Declared, error)
 	CreateJob(ctx context.Context, spec job.Spec) (job.Declared, error)
 	Job(ctx context.Context, namespace, name string) (job.Declared, error)
+	// JobWithValues is Job with the inline values of its input.
+	JobWithValues(ctx context.Context, namespace, name string) (job.Declared, error)
 	Jobs(ctx context.Context, namespace, after string, limit int) ([]job.Declared, error)
 	Revisions(ctx context.Context, namespace, name string) ([]job.Revision, error)
 	DeleteJob(ctx context.Context, namespace, name string) error

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type operation struct {
 	text             string // more for people
 	role             job.Role
 	write            bool
+	trial            string // the parameter with which it changes nothing, if it has one
 	status           int    // of an answer without an error; zero is 200
 	at               string // where the fields are that refusals name
 	body             int64  // most bytes of a request; zero is a MiB
@@ -50,6 +52,15 @@ func register[I, O any](a *server, o operation, handle func(context.Context, *I)
 		}
 		return out, nil
 	})
+}
+
+// isTrial reports whether a request only asks what would become of it.
+func (o *operation) isTrial(ctx huma.Context) bool {
+	if o.trial == "" {
+		return false
+	}
+	yes, err := strconv.ParseBool(ctx.Query(o.trial))
+	return err == nil && yes
 }
 
 // bodyTimeout bounds how long a caller may take to send a body.

@@ -4,6 +4,7 @@
 package inyaml
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,11 +79,33 @@ func Decode(n *yaml.Node, v any) error {
 	if err := n.Decode(&plain); err != nil { // it refuses aliases that explode
 		return fmt.Errorf("no YAML: %w", err)
 	}
-	b, err := json.Marshal(plain)
+	b, err := json.Marshal(exact(plain))
 	if err != nil {
 		return fmt.Errorf("YAML that JSON has no word for: %w", err)
 	}
 	return json.Unmarshal(b, v)
+}
+
+// exact returns v with its floating-point numbers as texts that say so: 2.0 is
+// not 2.
+func exact(v any) any {
+	switch v := v.(type) {
+	case float64:
+		b, err := json.Marshal(v)
+		if err != nil || bytes.ContainsAny(b, ".e") {
+			return v
+		}
+		return json.Number(string(b) + ".0")
+	case []any:
+		for i := range v {
+			v[i] = exact(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = exact(v[k])
+		}
+	}
+	return v
 }
 
 // timesAsText keeps what looks like a time as it was written: which fields are

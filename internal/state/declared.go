@@ -340,14 +340,33 @@ func (tx *change) wakeAt(namespace, name string, js *wire.JobStatus, at int64) e
 
 // Job returns a declared job, or ErrNoJob.
 func (s *State) Job(namespace, name string) (job.Declared, error) {
-	if namespace == "" {
-		namespace = defaultNamespace
-	}
 	v, err := s.view()
 	if err != nil {
 		return job.Declared{}, err
 	}
 	defer v.Close()
+	return readJob(v, namespace, name)
+}
+
+// JobInput returns a declared job with the input that came with it, or ErrNoJob.
+func (s *State) JobInput(namespace, name string) (job.Declared, [][]byte, error) {
+	v, err := s.view()
+	if err != nil {
+		return job.Declared{}, nil, err
+	}
+	defer v.Close()
+	d, err := readJob(v, namespace, name)
+	if err != nil {
+		return d, nil, err
+	}
+	chunks, err := readJobChunks(v, d.Spec.Namespace, d.Spec.Name)
+	return d, chunks, err
+}
+
+func readJob(v getter, namespace, name string) (job.Declared, error) {
+	if namespace == "" {
+		namespace = defaultNamespace
+	}
 	b, err := getParts(v, jobKey(namespace, name))
 	if errors.Is(err, store.ErrNotFound) {
 		return job.Declared{}, fmt.Errorf("%w: %s/%s", ErrNoJob, namespace, name)
@@ -371,7 +390,7 @@ func declared(g getter, namespace, name string, record []byte) (job.Declared, er
 	if js == nil {
 		return d, fmt.Errorf("state: job %s/%s has no status: %w", namespace, name, store.ErrCorrupt)
 	}
-	d.Revision, d.Saved = js.Revision, timeOf(js.Saved)
+	d.Revision, d.Saved, d.Inline = js.Revision, timeOf(js.Saved), js.Chunks > 0
 	d.Fires = job.Fires{
 		Cursor: timeOf(js.Cursor), Wake: timeOf(js.Wake), Ended: js.Ended, Seq: js.Seq, Runs: js.Runs, Active: js.Active, Last: js.Last,
 		Recent: js.Recent, PausedAt: timeOf(js.PausedAt), ResumedAt: timeOf(js.ResumedAt), EndedAt: timeOf(js.EndedAt),
@@ -381,6 +400,13 @@ func declared(g getter, namespace, name string, record []byte) (job.Declared, er
 			d.Fires.Skipped = map[string]int{}
 		}
 		d.Fires.Skipped[c.Cause] = c.N
+	}
+	if d.Fires.Paused() {
+		p, _, err := readPause(g, namespace, name)
+		if err != nil {
+			return d, err
+		}
+		d.Fires.PausedFor = p.Reason
 	}
 	if len(js.Listens) == 0 {
 		return d, nil
@@ -446,6 +472,10 @@ func (s *State) JobChunks(namespace, name string) ([][]byte, error) {
 		return nil, err
 	}
 	defer v.Close()
+	return readJobChunks(v, namespace, name)
+}
+
+func readJobChunks(v getter, namespace, name string) ([][]byte, error) {
 	js, err := readJobStatus(v, namespace, name)
 	if err != nil || js == nil || js.Deleted {
 		return nil, err

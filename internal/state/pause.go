@@ -58,8 +58,12 @@ func (s *State) Paused(namespace, name string) (Pause, bool, error) {
 		return Pause{}, false, err
 	}
 	defer v.Close()
+	return readPause(v, namespace, name)
+}
+
+func readPause(g getter, namespace, name string) (Pause, bool, error) {
 	key := pauseKey(namespace, name)
-	b, err := v.Get(key)
+	b, err := g.Get(key)
 	if errors.Is(err, store.ErrNotFound) {
 		return Pause{}, false, nil
 	}

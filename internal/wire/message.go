@@ -49,6 +49,7 @@ const (
 
 	MethodPutJob    = "state.put-job"    // PutJobRequest -> job.Declared
 	MethodJob       = "state.job"        // JobRef -> job.Declared
+	MethodJobInput  = "state.job-input"  // JobRef -> JobInput
 	MethodJobs      = "state.jobs"       // JobPage -> []job.Declared
 	MethodRevisions = "state.revisions"  // JobRef -> []job.Revision
 	MethodDeleteJob = "state.delete-job" // JobRef -> Nothing
@@ -182,6 +183,13 @@ type JobRef struct {
 	Namespace string `msgpack:"n"`
 	Name      string `msgpack:"j"`
 	Reason    string `msgpack:"w,omitempty"`
+}
+
+// JobInput is a declared job, and the input that came with it: a model of its
+// runs and entries of their journals.
+type JobInput struct {
+	Job    job.Declared `msgpack:"j"`
+	Chunks [][]byte     `msgpack:"c,omitempty"`
 }
 
 // Told is what became of an event: how many jobs it was told to, and whether it

@@ -13,21 +13,23 @@ type Job struct {
 	Revision uint64    `json:"revision" doc:"Counts the changes of the spec, from 1. It is the ETag too."`
 	Saved    time.Time `json:"saved" doc:"When this revision took effect."`
 	Fires    Fires     `json:"fires" doc:"What became of its trigger."`
+	Unshown  bool      `json:"values_unshown,omitempty" doc:"The input has values that are left out of the spec: this is a list, or JSON has no word for them."`
 	Missing  []string  `json:"missing,omitempty" doc:"The jobs that it is due after and that are not declared. Left out where jobs are listed."`
 }
 
 // Fires is what became of a job's trigger: see job.Fires.
 type Fires struct {
-	Next    time.Time      `json:"next,omitzero" doc:"When it is due next, or looked at next. Left out for a moment after a change."`
-	Ended   bool           `json:"ended,omitempty" doc:"There will be no fires any more."`
-	Paused  bool           `json:"paused,omitempty" doc:"No runs begin until it is resumed."`
-	Runs    int            `json:"runs" doc:"How many runs the trigger has made."`
-	Active  []job.RunID    `json:"active,omitempty" doc:"Those of them that are not over."`
-	Last    job.RunID      `json:"last,omitempty" doc:"The latest of them."`
-	Skipped map[string]int `json:"skipped,omitempty" doc:"How many fires made no run, by cause."`
-	Recent  []job.Skipped  `json:"recent,omitempty" doc:"The latest fires that made no run."`
-	Waiting int            `json:"waiting,omitempty" doc:"How many things that it listens to are kept and made no run yet."`
-	Refused map[string]int `json:"refused,omitempty" doc:"How many of those were not counted, by why."`
+	Next      time.Time      `json:"next,omitzero" doc:"When it is due next, or looked at next. Left out for a moment after a change."`
+	Ended     bool           `json:"ended,omitempty" doc:"There will be no fires any more."`
+	Paused    bool           `json:"paused,omitempty" doc:"No runs begin until it is resumed."`
+	PausedFor string         `json:"paused_for,omitempty" doc:"Why it is paused, if somebody said so."`
+	Runs      int            `json:"runs" doc:"How many runs the trigger has made."`
+	Active    []job.RunID    `json:"active,omitempty" doc:"Those of them that are not over."`
+	Last      job.RunID      `json:"last,omitempty" doc:"The latest of them."`
+	Skipped   map[string]int `json:"skipped,omitempty" doc:"How many fires made no run, by cause."`
+	Recent    []job.Skipped  `json:"recent,omitempty" doc:"The latest fires that made no run."`
+	Waiting   int            `json:"waiting,omitempty" doc:"How many things that it listens to are kept and made no run yet."`
+	Refused   map[string]int `json:"refused,omitempty" doc:"How many of those were not counted, by why."`
 }
 
 // JobOf returns a declared job as it is said over HTTP.
@@ -37,10 +39,14 @@ func JobOf(d *job.Declared) Job {
 	if !next.After(d.Saved) { // nobody has worked it out yet
 		next = time.Time{}
 	}
+	spec := SpecOf(&d.Spec)
+	if !spec.Input.Sayable() {
+		spec.Input.Values = nil
+	}
 	return Job{
-		Spec: SpecOf(&d.Spec), Revision: d.Revision, Saved: d.Saved, Missing: d.Missing,
+		Spec: spec, Unshown: d.Inline && spec.Input.Values == nil, Revision: d.Revision, Saved: d.Saved, Missing: d.Missing,
 		Fires: Fires{
-			Next: next, Ended: f.Ended, Paused: !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt),
+			Next: next, Ended: f.Ended, Paused: f.Paused(), PausedFor: f.PausedFor,
 			Runs: f.Runs, Active: f.Active, Last: f.Last, Skipped: f.Skipped, Recent: f.Recent, Waiting: f.Waiting, Refused: f.Refused,
 		},
 	}

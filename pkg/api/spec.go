@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -50,7 +51,7 @@ type Spec struct {
 
 // Input is what a run works on: see job.Input.
 type Input struct {
-	Values     []any    `json:"values,omitempty" doc:"Inline inputs, one record each. They are not shown again: what is declared with them is to be declared with them again."`
+	Values     []any    `json:"values,omitzero" required:"false" doc:"Inline inputs, one record each. They are left out where jobs or revisions are listed."`
 	Globs      []string `json:"globs,omitempty" doc:"Names of files that every node sees, with * and **."`
 	Whole      bool     `json:"whole,omitempty" doc:"Makes each file one record instead of each line."`
 	SplitBytes int64    `json:"split_bytes,omitempty" minimum:"0" doc:"How much of the files one map task gets. 0 means 16 MiB, and up to 128 MiB of large files where values are combined."`
@@ -69,6 +70,56 @@ func (in *Input) UnmarshalJSON(b []byte) error {
 		in.Values[i] = numbers(v)
 	}
 	return nil
+}
+
+// MarshalJSON writes an input whose values are read again as what they are: a
+// number that is no integer has a fraction, or an exponent.
+func (in Input) MarshalJSON() ([]byte, error) {
+	type plain Input // without this method
+	out := plain(in)
+	if in.Values != nil {
+		out.Values = exact(in.Values).([]any)
+	}
+	return json.Marshal(out)
+}
+
+// exact returns v with its floating-point numbers as texts that say so.
+func exact(v any) any {
+	switch v := v.(type) {
+	case float64:
+		b, err := json.Marshal(v)
+		if err != nil || bytes.ContainsAny(b, ".e") {
+			return v
+		}
+		return json.Number(string(b) + ".0")
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = exact(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k := range v {
+			out[k] = exact(v[k])
+		}
+		return out
+	}
+	return v
+}
+
+// Sayable reports whether the values of an input can be said in JSON, so that
+// who reads them has the same: bytes and times, for example, can't.
+func (in *Input) Sayable() bool {
+	if in.Values == nil {
+		return true
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return false
+	}
+	var again Input
+	return json.Unmarshal(b, &again) == nil && reflect.DeepEqual(in.Values, again.Values)
 }
 
 // numbers turns the numbers in a value of JSON into those of Go.

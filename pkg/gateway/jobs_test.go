@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/pkg/api"
 	"github.com/musterhq/muster/pkg/gateway"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 const jobs = "/namespaces/reports/jobs"
@@ -43,6 +44,7 @@ func TestAJobFromItsDeclarationToItsEnd(t *testing.T) {
 	}
 
 	s.do("POST", jobs+"/nightly/pause", `{"reason":"holidays"}`).is(204)
+	s.do("GET", jobs, "").is(200).says(`"paused_for":"holidays"`)
 	if d := into[api.Job](s.do("GET", jobs+"/nightly", "").is(200)); !d.Fires.Paused {
 		t.Errorf("got %+v, want it to be paused", d.Fires)
 	}
@@ -116,6 +118,9 @@ func TestJobsMoveBetweenClustersAsYAML(t *testing.T) {
 		t.Errorf("got %+v, want what would be changed", dry)
 	}
 	there.do("GET", jobs+"/a", "").refuses(404, "no-job", "")
+	if audit := into[job.AuditPage](there.do("GET", "/audit", "").is(200)); len(audit.Records) > 0 {
+		t.Errorf("got %+v recorded of what changed nothing", audit.Records)
+	}
 	for _, changed := range []bool{true, false} {
 		done := into[api.Imported](there.do("POST", "/namespaces/reports/import", string(file.body), "Content-Type: application/yaml").is(200))
 		for _, j := range done.Jobs {

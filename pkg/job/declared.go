@@ -9,6 +9,9 @@ import (
 // Declared is a job as the cluster keeps it.
 type Declared struct {
 	Spec Spec `msgpack:"s"`
+	// Inline says that its Input has Values, whether they are in the Spec or not:
+	// they are left out where nobody asks for them.
+	Inline bool `msgpack:"i,omitempty"`
 	// Revision counts the changes of the spec, from 1.
 	Revision uint64 `msgpack:"r"`
 	// Saved is when this revision took effect.
@@ -58,12 +61,17 @@ type Fires struct {
 	Heard   uint64         `msgpack:"hd,omitempty"`
 	Waiting int            `msgpack:"wg,omitempty"`
 	Refused map[string]int `msgpack:"rf,omitempty"`
-	// PausedAt is when the last pause began, ResumedAt when it ended.
+	// PausedAt is when the last pause began, ResumedAt when it ended. PausedFor is
+	// why, while it lasts.
 	PausedAt  time.Time `msgpack:"pa,omitempty"`
 	ResumedAt time.Time `msgpack:"ra,omitempty"`
+	PausedFor string    `msgpack:"pf,omitempty"`
 	// EndedAt is when the last of its runs to end did.
 	EndedAt time.Time `msgpack:"ea,omitempty"`
 }
+
+// Paused reports whether no run of the job begins until it is resumed.
+func (f *Fires) Paused() bool { return !f.PausedAt.IsZero() && f.ResumedAt.Before(f.PausedAt) }
 
 // Skipped is a number of fires that made no run.
 type Skipped struct {

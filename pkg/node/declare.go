@@ -59,6 +59,7 @@ func (n *Node) declare(ctx context.Context, spec job.Spec, put wire.PutJobReques
 		}
 	}
 	d, err := lead[job.Declared](ctx, n, wire.MethodPutJob, put)
+	d.Spec.Input.Values = spec.Input.Values
 	return d, explainJob(spec.Namespace, spec.Name, err)
 }
 

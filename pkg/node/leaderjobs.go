@@ -116,8 +116,13 @@ func (l *leader) job(r wire.JobRef) (job.Declared, error) {
 	if err != nil {
 		return d, err
 	}
+	return l.whole(d)
+}
+
+// whole adds to a job what is said of one and not where many are listed.
+func (l *leader) whole(d job.Declared) (job.Declared, error) {
 	for _, up := range d.Spec.Upstream() {
-		switch _, err := l.state.Job(r.Namespace, up); {
+		switch _, err := l.state.Job(d.Spec.Namespace, up); {
 		case is(err, state.ErrNoJob):
 			d.Missing = append(d.Missing, up)
 		case err != nil:
@@ -125,6 +130,15 @@ func (l *leader) job(r wire.JobRef) (job.Declared, error) {
 		}
 	}
 	return l.declared(d), nil
+}
+
+func (l *leader) jobInput(r wire.JobRef) (wire.JobInput, error) {
+	d, chunks, err := l.state.JobInput(r.Namespace, r.Name)
+	if err != nil {
+		return wire.JobInput{}, err
+	}
+	d, err = l.whole(d)
+	return wire.JobInput{Job: d, Chunks: chunks}, err
 }
 
 func (l *leader) jobs(p wire.JobPage) ([]job.Declared, error) {

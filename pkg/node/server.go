@@ -269,6 +269,7 @@ func (s *server) serve() {
 	s.serveBulk()
 	s.serveChanges()
 	confirmed(s, wire.MethodJob, (*leader).job)
+	confirmed(s, wire.MethodJobInput, (*leader).jobInput)
 	confirmed(s, wire.MethodJobs, (*leader).jobs)
 	confirmed(s, wire.MethodRevisions, (*leader).revisions)
 	confirmed(s, wire.MethodRun, func(l *leader, r wire.RunRef) (job.Run, error) { return l.run(r.Run) })
