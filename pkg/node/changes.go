@@ -95,8 +95,9 @@ func (n *Node) changes(ctx context.Context, ref wire.ChangesRef, from *string) (
 // tellers returns the servers that may be asked for changes: the one that told
 // of them last, this node, and all others.
 func (n *Node) tellers(last string) []string {
-	var ids []string
-	for _, m := range n.servers() {
+	servers := n.servers()
+	ids := make([]string, 0, len(servers))
+	for _, m := range servers {
 		ids = append(ids, m.ID)
 	}
 	rank := func(id string) int {
