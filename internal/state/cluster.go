@@ -90,7 +90,7 @@ func (s *State) Bootstrap(servers ...string) error {
 		return s.exists()
 	}
 	// Whom this server would vote for is settled before it has anything to lose.
-	if err := s.identity.adopt(string(s.id), "", digestOf(servers)); err != nil {
+	if err := s.identity.adopt(s.link.ctx, string(s.id), "", digestOf(servers)); err != nil {
 		return fmt.Errorf("%w: %w", ErrExists, err)
 	}
 	if err := s.ask(s.link.ctx, func() raft.Future { return s.raft.BootstrapCluster(conf) }); errors.Is(err, raft.ErrCantBootstrap) {

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -23,6 +25,7 @@ import (
 type identity struct {
 	self string
 	save func(key, value []byte) error
+	turn chan struct{} // held by whoever writes
 
 	mu       sync.Mutex
 	cluster  string // guarded by mu
@@ -75,36 +78,53 @@ func (id *identity) checkLocked(from, cluster, founders string) error {
 }
 
 // adopt makes this server part of the cluster, of which it may know a part
-// already. When it returns that is on disk.
-func (id *identity) adopt(from, cluster, founders string) error {
+// already. When it returns that is on disk, which may have to wait for room:
+// whoever asks what is known meanwhile is answered.
+func (id *identity) adopt(ctx context.Context, from, cluster, founders string) error {
+	if _, _, news, err := id.with(from, cluster, founders); err != nil || !news {
+		return err
+	}
+	select {
+	case id.turn <- struct{}{}:
+		defer func() { <-id.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	cluster, founders, news, err := id.with(from, cluster, founders)
+	if err != nil || !news {
+		return err
+	}
+	return id.set(cluster, founders)
+}
+
+// with returns what is known with what from says, and whether any of it is news.
+func (id *identity) with(from, cluster, founders string) (allCluster, allFounders string, news bool, err error) {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	if err := id.checkLocked(from, cluster, founders); err != nil {
-		return err
+		return "", "", false, err
 	}
-	if id.cluster != "" {
-		cluster = id.cluster
-	}
-	if id.founders != "" {
-		founders = id.founders
-	}
-	return id.setLocked(cluster, founders)
+	allCluster, allFounders = cmp.Or(id.cluster, cluster), cmp.Or(id.founders, founders)
+	return allCluster, allFounders, allCluster != id.cluster || allFounders != id.founders, nil
 }
 
 // forget is for a server that was to be part of a cluster and is not.
 func (id *identity) forget() error {
-	id.mu.Lock()
-	defer id.mu.Unlock()
-	return id.setLocked("", "")
-}
-
-func (id *identity) setLocked(cluster, founders string) error {
-	if cluster == id.cluster && founders == id.founders {
+	id.turn <- struct{}{}
+	defer func() { <-id.turn }()
+	if cluster, founders := id.get(); cluster == "" && founders == "" {
 		return nil
 	}
+	return id.set("", "")
+}
+
+// set is called by whoever has the turn.
+func (id *identity) set(cluster, founders string) error {
 	if err := id.save(identityKey, []byte(cluster+" "+founders)); err != nil {
 		return err
 	}
+	id.mu.Lock()
+	defer id.mu.Unlock()
 	id.cluster, id.founders = cluster, founders
 	return nil
 }

@@ -1,9 +1,11 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -127,9 +129,32 @@ func TestBootstrapThatACrashCutShortIsNone(t *testing.T) {
 	dir := t.TempDir()
 	s, err := Open(t.Context(), config(dir))
 	must(t, err)
-	must(t, s.identity.adopt("n1", "", digestOf([]string{"n1", "n2"})))
+	must(t, s.identity.adopt(t.Context(), "n1", "", digestOf([]string{"n1", "n2"})))
 	must(t, s.stable.SetUint64(termKey, 1))
 	closed(t, s)
 	s = open(t, dir)
 	created(t, s, "d/j@1")
+}
+
+// TestWhatIsKnownOfTheClusterDoesNotWaitForTheDisk asks a server whose disk has no
+// room for what it has just been told.
+func TestWhatIsKnownOfTheClusterDoesNotWaitForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := make(chan struct{})
+		id := &identity{self: "a", turn: make(chan struct{}, 1), save: func(_, _ []byte) error { <-room; return nil }}
+		adopted := make(chan error)
+		go func() { adopted <- id.adopt(t.Context(), "b", "", "f") }()
+		synctest.Wait() // it writes
+		if cluster, founders := id.get(); cluster != "" || founders != "" {
+			t.Errorf("got %q and %q, want what is on disk", cluster, founders)
+		}
+		must(t, id.check("b", "", "f"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		refused(t, id.adopt(ctx, "b", "", "f"), context.DeadlineExceeded)
+		close(room)
+		must(t, <-adopted)
+		must(t, id.adopt(t.Context(), "b", "", "f"))
+		refused(t, id.check("c", "", "g"), ErrOtherCluster)
+	})
 }

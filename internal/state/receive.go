@@ -63,7 +63,7 @@ func (l *link) receive(ctx context.Context, from string, b []byte, data io.Reade
 	} else {
 		data = io.LimitReader(data, q.Size+1)
 	}
-	if err := l.admit(from, q); err != nil {
+	if err := l.admit(ctx, from, q); err != nil {
 		if errors.Is(err, ErrOtherCluster) {
 			l.refuse(from, err)
 		}
@@ -92,7 +92,7 @@ func (l *link) receive(ctx context.Context, from string, b []byte, data io.Reade
 
 // admit refuses what does not come from a server of this cluster. One without
 // a cluster becomes part of that whose entries or candidate it takes.
-func (l *link) admit(from string, q *wire.RaftRequest) error {
+func (l *link) admit(ctx context.Context, from string, q *wire.RaftRequest) error {
 	s := l.state
 	switch q.Kind {
 	case wire.RaftSnapshot:
@@ -100,14 +100,14 @@ func (l *link) admit(from string, q *wire.RaftRequest) error {
 		if err := full(s.space.Room(3*q.Size, s.floor())); err != nil {
 			return err
 		}
-		return s.identity.adopt(from, q.Cluster, q.Founders)
+		return s.identity.adopt(ctx, from, q.Cluster, q.Founders)
 	case wire.RaftAppend:
-		return s.identity.adopt(from, q.Cluster, q.Founders)
+		return s.identity.adopt(ctx, from, q.Cluster, q.Founders)
 	case wire.RaftVote:
 		if s.dog.stuck.Load() {
 			return errStuck
 		}
-		return s.identity.adopt(from, q.Cluster, q.Founders)
+		return s.identity.adopt(ctx, from, q.Cluster, q.Founders)
 	case wire.RaftPreVote:
 		if s.dog.stuck.Load() {
 			return errStuck

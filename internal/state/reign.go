@@ -290,7 +290,7 @@ func (s *State) name(r *reign) error {
 			return err
 		}
 	}
-	return s.identity.adopt(string(s.id), s.Cluster(), "")
+	return s.identity.adopt(r.ctx, string(s.id), s.Cluster(), "")
 }
 
 // leading returns the reign there is, or ErrNotLeader.

@@ -202,7 +202,7 @@ func (s *State) open(cfg Config) error {
 	if err := s.claim(cfg.ID); err != nil {
 		return err
 	}
-	s.identity = &identity{self: cfg.ID, save: s.stable.Set}
+	s.identity = &identity{self: cfg.ID, save: s.stable.Set, turn: make(chan struct{}, 1)}
 	if err := s.identity.load(log); err != nil {
 		return err
 	}
