@@ -95,9 +95,10 @@ func (n *Node) changes(ctx context.Context, ref wire.ChangesRef, from *string) (
 // tellers returns the servers that may be asked for changes: the one that told
 // of them last, this node, and all others.
 func (n *Node) tellers(last string) []string {
-	var ids []string
-	for _, m := range n.servers() {
-		ids = append(ids, m.ID)
+	servers := n.servers()
+	ids := make([]string, len(servers))
+	for i := range servers {
+		ids[i] = servers[i].ID
 	}
 	rank := func(id string) int {
 		switch id {
