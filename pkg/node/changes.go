@@ -96,9 +96,9 @@ func (n *Node) changes(ctx context.Context, ref wire.ChangesRef, from *string) (
 // of them last, this node, and all others.
 func (n *Node) tellers(last string) []string {
 	servers := n.servers()
-	ids := make([]string, 0, len(servers))
-	for _, m := range servers {
-		ids = append(ids, m.ID)
+	ids := make([]string, len(servers))
+	for i := range servers {
+		ids[i] = servers[i].ID
 	}
 	rank := func(id string) int {
 		switch id {
