@@ -28,11 +28,10 @@ const (
 	// mostCombined is the same at most, where the values of a key become one
 	// before they leave a task: then few tasks have less to sort, to send and to
 	// merge than many.
-	mostCombined    = 128 << 20
-	mapsPerSlot     = 4  // that values are spread over
-	combinesPerSlot = 2  // that files are spread over whose values are combined
-	maxSample       = 16 // payloads in the sample of a sorted run
-	defaultMaxPart  = 256
+	mostCombined   = 128 << 20
+	mapsPerSlot    = 4  // that an input is spread over
+	maxSample      = 16 // payloads in the sample of a sorted run
+	defaultMaxPart = 256
 )
 
 func (n *Node) plan(ctx context.Context, run *job.Run) (*planner, error) {
@@ -187,7 +186,7 @@ func (p *planner) keyed(info wire.Processor) error {
 	case none(spec.Input):
 		err = p.add(nil)
 	case len(spec.Input.Globs) > 0 && info.Combines:
-		err = p.files(max(slots, 1)*combinesPerSlot, mapreduce.SplitPayload)
+		err = p.files(max(slots, 1)*mapsPerSlot, mapreduce.SplitPayload)
 	case len(spec.Input.Globs) > 0:
 		err = p.files(0, mapreduce.SplitPayload)
 	default:
