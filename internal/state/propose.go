@@ -56,7 +56,7 @@ func (s *State) handOver(ctx context.Context, p *proposal) (err error) {
 	if p.reign, err = s.leading(); err != nil {
 		return err
 	}
-	if err := s.understood(p.reign, p.version); err != nil {
+	if err := s.untilUnderstood(ctx, p.reign, p.version); err != nil {
 		return err
 	}
 	select {

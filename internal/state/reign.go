@@ -26,7 +26,11 @@ type reign struct {
 	err     error         // why, once failed is closed
 	stalled chan struct{} // closed when it ends because the disk does not answer
 	version atomic.Int32  // of the commands that all servers understand; zero until that is known
+	said    chan struct{} // closed when all servers have said which
+	sayOnce sync.Once
 }
+
+func (r *reign) haveSaid() { r.sayOnce.Do(func() { close(r.said) }) }
 
 func (r *reign) isReady() bool {
 	select {
@@ -70,7 +74,7 @@ func (t *throne) turn(note func(t *throne)) *reign {
 	leads := t.elected && !t.stuck && !t.closed
 	switch {
 	case leads && t.reign == nil:
-		r := &reign{term: t.term, ready: make(chan struct{}), failed: make(chan struct{}), stalled: make(chan struct{})}
+		r := &reign{term: t.term, ready: make(chan struct{}), failed: make(chan struct{}), stalled: make(chan struct{}), said: make(chan struct{})}
 		r.ctx, r.end = context.WithCancelCause(context.Background())
 		t.setLocked(r)
 		return r

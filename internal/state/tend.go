@@ -156,6 +156,9 @@ func (s *State) look(ctx context.Context, r *reign, alive []Candidate) (seats []
 		}
 	}
 	r.version.Store(int32(leastVersion(servers, s.id, s.tender.versions)))
+	if haveSaid(servers, s.id, s.tender.versions) {
+		r.haveSaid()
+	}
 	s.agreeOn(ctx, r)
 	var errs []error
 	for _, c := range alive {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -29,6 +31,28 @@ func (s *State) understood(r *reign, version byte) error {
 	}
 	return nil
 }
+
+// untilUnderstood is understood that waits a while for servers that have not
+// said yet what they understand: those of a cluster that has just been founded
+// are asked within a second or two.
+func (s *State) untilUnderstood(ctx context.Context, r *reign, version byte) error {
+	err := s.understood(r, version)
+	if err == nil {
+		return nil
+	}
+	patience := time.NewTimer(saidWithin)
+	defer patience.Stop()
+	select {
+	case <-r.said:
+	case <-patience.C:
+	case <-r.ctx.Done():
+	case <-ctx.Done():
+	}
+	return s.understood(r, version)
+}
+
+// saidWithin is how long it takes servers to say what they understand.
+const saidWithin = 5 * time.Second
 
 // allKnow reports whether commands of a version may be proposed, for what can
 // also be said without them.
@@ -78,6 +102,14 @@ func (f *fsm) loadAgreed(g getter) error {
 		f.agreed.Store(int32(b[0]))
 	}
 	return err
+}
+
+// haveSaid reports whether all servers have said what they understand.
+func haveSaid(servers []raft.Server, self raft.ServerID, said map[string]int) bool {
+	return !slices.ContainsFunc(servers, func(v raft.Server) bool {
+		_, known := said[string(v.ID)]
+		return v.ID != self && !known
+	})
 }
 
 // leastVersion returns the version of commands that all servers understand,

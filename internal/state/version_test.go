@@ -2,6 +2,7 @@ package state
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/hashicorp/raft"
 
@@ -54,4 +55,26 @@ func TestServerAloneUnderstandsItself(t *testing.T) {
 	r, err := s.leading()
 	must(t, err)
 	must(t, s.understood(r, firstVersion+1))
+}
+
+// TestWhatIsNewWaitsUntilServersHaveSaidWhatTheyUnderstand proposes what is new to
+// a cluster that was just founded.
+func TestWhatIsNewWaitsUntilServersHaveSaidWhatTheyUnderstand(t *testing.T) {
+	simulated(t, func(t *testing.T, c *servers) {
+		c.found("a", "b", "c")
+		s := c.leader()
+		r, err := s.leading()
+		must(t, err)
+		began := s.now()
+		refused(t, s.untilUnderstood(t.Context(), r, firstVersion+1), ErrUnavailable)
+		if waited := s.now().Sub(began); waited != saidWithin {
+			t.Errorf("it was refused after %v, want %v: nobody has asked", waited, saidWithin)
+		}
+		done := make(chan error)
+		go func() { done <- s.untilUnderstood(t.Context(), r, firstVersion+1) }()
+		synctest.Wait()
+		_, err = s.Tend(t.Context(), nil, 3)
+		must(t, err)
+		must(t, <-done)
+	})
 }
