@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -275,7 +276,8 @@ func (s *State) finishInSteps(ctx context.Context, all []Ending) []error {
 // ForgetAll is Forget for many runs. It returns the first error, after which
 // others may have been forgotten all the same.
 func (s *State) ForgetAll(ctx context.Context, ids []job.RunID) error {
-	var errs []error
+	var first error
+	failed := 0
 	at, known := s.now().UnixNano(), s.allKnow(2)
 	s.groups(ctx, len(ids), func(i int) ([]wire.Command, error) {
 		if err := checkName("run", string(ids[i])); err != nil {
@@ -287,12 +289,16 @@ func (s *State) ForgetAll(ctx context.Context, ids []job.RunID) error {
 		}
 		return []wire.Command{&wire.ForgetRun{Run: ids[i], At: at}, &wire.DiscardStaged{Run: ids[i], Limit: discardStep}}, nil
 	}, func(i int, results []result, err error) {
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case results[len(results)-1].left > 0:
-			errs = append(errs, s.Discard(ctx, ids[i]))
+		if err == nil && results[len(results)-1].left > 0 {
+			err = s.Discard(ctx, ids[i])
+		}
+		if err != nil {
+			first = cmp.Or(first, err) // the others fail for the same reason, mostly
+			failed++
 		}
 	})
-	return errors.Join(errs...)
+	if first != nil {
+		return fmt.Errorf("%d of %d runs are not forgotten yet: %w", failed, len(ids), first)
+	}
+	return nil
 }
