@@ -196,6 +196,7 @@ func attemptsCommand(c *cobra.Command, list func(*client.Client, context.Context
 	c.Flags().StringVar(&q.Task, "task", "", "only this task, as in m12, or this kind of tasks: b, m or r")
 	c.Flags().StringVar(&q.Node, "node", "", "only what this node executed, by its name or ID")
 	c.Flags().StringVar(&q.State, "state", "", "only what succeeded or failed")
+	c.Flags().BoolVar(&q.Desc, "desc", false, "the latest first")
 	return c
 }
 

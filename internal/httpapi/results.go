@@ -18,10 +18,10 @@ import (
 
 // outcomes are what became of the tasks of a run, and what it returned.
 func (a *server) outcomes() {
-	o := get("listTasks", oneRun+"/tasks", "tasks", "List the tasks of a run that have ended for good, in the order in which they did")
+	o := get("listTasks", oneRun+"/tasks", "tasks", "List the tasks of a run that have ended for good, in the order in which they did or the latest first")
 	o.text = "How many there are in all is in the progress of the run. Each page takes the same time, however many tasks there are."
 	register(a, o, a.listTasks)
-	o = get("listAttempts", oneRun+"/attempts", "tasks", "List the attempts at the tasks of a run that have ended, in the order in which they did")
+	o = get("listAttempts", oneRun+"/attempts", "tasks", "List the attempts at the tasks of a run that have ended, in the order in which they did or the latest first")
 	register(a, o, a.listAttempts)
 	o = get("getResult", oneRun+"/result", "runs", "Show what a run that is over returned, page by page")
 	register(a, o, a.getResult)
@@ -35,13 +35,14 @@ func (a *server) outcomes() {
 type Tasks struct {
 	Task   string `query:"task" pattern:"^[bmr][0-9]{0,9}$" doc:"Only this task, as in m12, or tasks of this kind: b before all others, m map, r reduce."`
 	Node   string `query:"node" maxLength:"200" doc:"Only those that the node of this ID executed."`
+	Order  string `query:"order" enum:"asc,desc" default:"asc" doc:"asc is the first that ended first, desc the latest."`
 	Cursor string `query:"cursor" maxLength:"100" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most. A page may have fewer, and not be the last."`
 }
 
 func (t *Tasks) query(state string) job.AttemptQuery {
 	return job.AttemptQuery{
-		Task: t.Task, Node: t.Node, Cursor: t.Cursor, Limit: t.Limit, Succeeded: state == "succeeded", Failed: state == "failed" || state == "retried",
+		Task: t.Task, Node: t.Node, Backward: t.Order == "desc", Cursor: t.Cursor, Limit: t.Limit, Succeeded: state == "succeeded", Failed: state == "failed" || state == "retried",
 	}
 }
 

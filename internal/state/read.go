@@ -1,10 +1,12 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
@@ -181,6 +183,48 @@ func (s *State) Journal(id job.RunID, from uint64) iter.Seq2[Entry, error] {
 		}
 		if next < st.Next {
 			yield(Entry{}, fmt.Errorf("state: journal of run %q ends before entry %d of %d: %w", id, next, st.Next, store.ErrCorrupt))
+		}
+	}
+}
+
+// journalStep is how many entries are read together from the end of a journal,
+// each of them up to half a MiB.
+const journalStep = 8
+
+// JournalBack is Journal from the last of the entries below a number to the first.
+func (s *State) JournalBack(id job.RunID, below uint64) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		v, err := s.view()
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		st, err := createdStatus(v, id)
+		v.Close()
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		for below = min(below, st.Next); below > 0; {
+			first := below - min(below, journalStep)
+			some := make([]Entry, 0, journalStep)
+			for e, err := range s.Journal(id, first) {
+				if err != nil {
+					yield(Entry{}, err)
+					return
+				}
+				if e.Seq >= below {
+					break
+				}
+				e.Data = bytes.Clone(e.Data)
+				some = append(some, e)
+			}
+			for _, e := range slices.Backward(some) {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			below = first
 		}
 	}
 }

@@ -315,8 +315,10 @@ type Note struct {
 type JournalRef struct {
 	Run   job.RunID   `msgpack:"r"`
 	Kinds []EntryKind `msgpack:"k,omitempty"`
-	// From is the first entry that is wanted.
+	// From is the first entry that is wanted. With Back those below it are, from
+	// the last to the first.
 	From uint64 `msgpack:"f,omitempty"`
+	Back bool   `msgpack:"b,omitempty"`
 	// Epoch and Done are what the reader knows of the run: a copy of the state
 	// that does not know as much yet has no complete journal.
 	Epoch uint64 `msgpack:"e,omitempty"`

@@ -165,7 +165,7 @@ func callAll(t *testing.T, c *client.Client) {
 	must(c.ListRuns(ctx, ns, client.RunQuery{
 		Job: "j", States: []string{"failed", "succeeded"}, Key: "k", From: now.Add(-time.Hour), Until: now, Tags: []string{"t", "u"}, Sort: "-job", Cursor: "YQ", Limit: 10,
 	}))
-	tasks := client.TaskQuery{Task: "m", Node: "n", State: "failed", Cursor: "0.0", Limit: 10}
+	tasks := client.TaskQuery{Task: "m", Node: "n", State: "failed", Desc: true, Cursor: "0.0", Limit: 10}
 	must(c.ListTasks(ctx, r.ID, tasks))
 	must(c.ListAttempts(ctx, r.ID, tasks))
 	must(c.GetResult(ctx, r.ID, "0", 10))

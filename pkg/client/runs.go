@@ -119,12 +119,17 @@ type TaskQuery struct {
 	// Node is the ID of the node that executed them, State how they ended,
 	// "succeeded" or "failed". Empty means any.
 	Task, Node, State string
+	// Desc is the latest first.
+	Desc bool
 	// Cursor is the Next of the page before, and Limit how many at most.
 	Cursor string
 	Limit  int
 }
 
 func (q *TaskQuery) on(r *request) *request {
+	if q.Desc {
+		r.with("order", "desc")
+	}
 	return r.with("task", q.Task).with("node", q.Node).with("state", q.State).with("cursor", q.Cursor).number("limit", q.Limit)
 }
 

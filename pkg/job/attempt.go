@@ -31,7 +31,7 @@ type Attempted struct {
 }
 
 // AttemptQuery says which attempts at the tasks of a run are wanted, in the
-// order in which they were recorded. The zero value is those of the first page.
+// order in which they were recorded or the other way round. The zero value is those of the first page.
 type AttemptQuery struct {
 	// Task is the ID of a task, as in "m12", or the kind of tasks, as in "m".
 	// Empty means all.
@@ -42,9 +42,12 @@ type AttemptQuery struct {
 	// once. Failed leaves out those that succeeded, Succeeded those that did not.
 	Final, Failed, Succeeded bool
 
-	// Cursor is that of an attempt, of which those after it are wanted, or the
-	// Next of a page. Empty is the beginning.
+	// Cursor is that of an attempt, of which those after it are wanted, or those
+	// before it with Backward; or the Next of a page. Empty is the beginning, or
+	// the end.
 	Cursor string
+	// Backward is from the latest to the earliest.
+	Backward bool
 	// Limit is how many at most, up to 1000. Zero means 100.
 	Limit int
 }

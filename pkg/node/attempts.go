@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
+	"math"
 	"slices"
 
 	"github.com/musterhq/muster/internal/wire"
@@ -16,12 +18,12 @@ import (
 const maxEntries = 500
 
 // Attempts returns the attempts at the run's tasks that have ended, a page of
-// those that q asks for, in the order in which they were recorded. A page costs
-// as much of the journal as it shows or passes over, however many tasks the run
-// has. Of a run that was compacted what it did not need any more is gone, and
-// the page says so.
+// those that q asks for, in the order in which they were recorded or from the
+// latest on. A page costs as much of the journal as it shows or passes over,
+// however many tasks the run has. Of a run that was compacted what it did not
+// need any more is gone, and the page says so.
 func (r *Run) Attempts(ctx context.Context, q job.AttemptQuery) (page job.AttemptPage, err error) {
-	seq, skip, err := q.Place()
+	from, err := pointOf(&q)
 	if err != nil {
 		return page, err
 	}
@@ -33,37 +35,98 @@ func (r *Run) Attempts(ctx context.Context, q job.AttemptQuery) (page job.Attemp
 	// of every run.
 	page.Compacted = run.Compacted && run.Plan.Reduces > 0 && !q.Failed
 	limit, entries := cmp.Or(q.Limit, 100), 0
-	for e, err := range r.n.journalFrom(ctx, &run, seq, wire.EntryOutcomes) {
+	for e, err := range r.n.journalFrom(ctx, &run, from.entry(), q.Backward, wire.EntryOutcomes) {
 		if err != nil {
 			return page, r.explain(err)
 		}
 		if len(page.Attempts) == limit || entries == maxEntries {
-			page.Next = job.AttemptPlace(e.Seq, 0)
+			page.Next = from.edge(e.Seq)
 			return page, nil
 		}
 		entries++
-		if e.Seq != seq {
-			skip = 0
+		all, err := outcomesOf(&e)
+		if err != nil {
+			return page, fmt.Errorf("node: journal entry %d of %s: %w", e.Seq, r.id, err)
 		}
-		at := 0
-		for o, err := range wire.Outcomes(e.Blob) {
-			if err != nil {
-				return page, fmt.Errorf("node: journal entry %d of %s: %w", e.Seq, r.id, err)
-			}
-			at++
-			if at <= skip {
+		last := ""
+		for at := range from.order(len(all)) {
+			if !from.leads(e.Seq, at) {
 				continue
 			}
 			if len(page.Attempts) == limit {
-				page.Next = job.AttemptPlace(e.Seq, at-1)
+				page.Next = last
 				return page, nil
 			}
-			if a := attempted(&e, &o, at); q.Wants(&a) {
+			a := attempted(&e, &all[at-1], at)
+			if last = a.Cursor; q.Wants(&a) {
 				page.Attempts = append(page.Attempts, a)
 			}
 		}
 	}
 	return page, nil
+}
+
+// point is where in a journal a page of attempts goes on: behind the outcome at, from
+// 1, of the entry seq, or before it.
+type point struct {
+	seq  uint64
+	at   int
+	back bool
+}
+
+func pointOf(q *job.AttemptQuery) (p point, err error) {
+	p.back = q.Backward
+	if p.seq, p.at, err = q.Place(); q.Backward && q.Cursor == "" {
+		p.seq = math.MaxUint64 // the end
+	}
+	return p, err
+}
+
+// entry returns the entry from which, or below which, the journal is read.
+func (p point) entry() uint64 {
+	if p.back && p.at > 1 { // some before it are in the entry itself
+		return p.seq + 1
+	}
+	return p.seq
+}
+
+// leads reports whether the outcome at of an entry comes after the point, in the
+// direction of it.
+func (p point) leads(seq uint64, at int) bool {
+	return seq != p.seq || p.back && at < p.at || !p.back && at > p.at
+}
+
+// order yields 1 to n, or the other way round.
+func (p point) order(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			at := i + 1
+			if p.back {
+				at = n - i
+			}
+			if !yield(at) {
+				return
+			}
+		}
+	}
+}
+
+// edge returns the cursor of which the entry seq is the next.
+func (p point) edge(seq uint64) string {
+	if p.back {
+		return job.AttemptPlace(seq+1, 0)
+	}
+	return job.AttemptPlace(seq, 0)
+}
+
+func outcomesOf(e *entry) (all []job.Outcome, err error) {
+	for o, err := range wire.Outcomes(e.Blob) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
 }
 
 // attempted returns the outcome of an entry that comes at a place in it, from 1.

@@ -29,13 +29,14 @@ const maxEntry = 8 << 20
 // which the caller knows what run says. When the leader goes away in the
 // middle, it goes on where it was with the next one.
 func (n *Node) journal(ctx context.Context, run *job.Run, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
-	return n.journalFrom(ctx, run, 0, kinds...)
+	return n.journalFrom(ctx, run, 0, false, kinds...)
 }
 
-// journalFrom is journal without the entries before a number.
-func (n *Node) journalFrom(ctx context.Context, run *job.Run, from uint64, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
+// journalFrom is journal without the entries before a number, or of those before it
+// from the last to the first.
+func (n *Node) journalFrom(ctx context.Context, run *job.Run, from uint64, back bool, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		ref := wire.JournalRef{Run: run.ID, From: from, Kinds: kinds, Epoch: run.Epoch, Done: run.State.Done()}
+		ref := wire.JournalRef{Run: run.ID, From: from, Back: back, Kinds: kinds, Epoch: run.Epoch, Done: run.State.Done()}
 		over := false // the caller has had enough
 		err := n.leaders.try(ctx, func(ctx context.Context, leader string) error {
 			return n.readJournal(ctx, leader, &ref, func(e entry) bool {
@@ -71,7 +72,9 @@ func (n *Node) readJournal(ctx context.Context, leader string, ref *wire.Journal
 		if err != nil {
 			return err
 		}
-		ref.From = e.Seq + 1
+		if ref.From = e.Seq + 1; ref.Back {
+			ref.From = e.Seq
+		}
 		if !each(e) {
 			return nil
 		}
@@ -130,7 +133,11 @@ func (s *server) serveJournal() {
 // sendJournal streams what this server has of a journal.
 func (s *server) sendJournal(ctx context.Context, ref *wire.JournalRef, out io.Writer) error {
 	w := bufio.NewWriter(out)
-	for e, err := range s.state.Journal(ref.Run, ref.From) {
+	entries := s.state.Journal(ref.Run, ref.From)
+	if ref.Back {
+		entries = s.state.JournalBack(ref.Run, ref.From)
+	}
+	for e, err := range entries {
 		switch {
 		case err != nil:
 			return err
