@@ -145,7 +145,11 @@ func TestRunsAreFoundByTags(t *testing.T) {
 	} {
 		equal(t, query, len(into[api.Runs](s.do("GET", runs+"?tag="+query, "").is(200)).Runs), want)
 	}
-	equal(t, "meant", into[api.Meant](s.do("POST", "/namespaces/default/operations/preview", `{"verb":"cancel","tags":["red","green"],"states":["pending","running","succeeded"]}`).is(200)).Count, 2)
+	s.do("POST", path, `{"tags":["late"],"delay":"1h"}`).is(201)
+	for tags, want := range map[string]int{`"late"`: 1, `"late","red"`: 1, `"late","green"`: 0} {
+		meant := into[api.Meant](s.do("POST", "/namespaces/default/operations/preview", `{"verb":"cancel","tags":[`+tags+`],"states":["pending"]}`).is(200))
+		equal(t, tags, meant.Count, want)
+	}
 	s.do("PUT", "/namespaces/default/jobs/odd", `{"processor":"echo","tags":["a b"]}`).refuses(422, "invalid", "body.tags[0]")
 	many := `"t` + strings.Join(strings.Split("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", " "), `","t`) + `"`
 	s.do("POST", path, `{"tags":[`+many+`]}`).refuses(422, "invalid", "body.tags")
