@@ -7,7 +7,7 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 # The directory whose words make run counts. Empty means the Go source tree.
 DIR      ?=
 # How long the tests of one package may take.
-TIMEOUT  ?= 5m
+TIMEOUT  ?= 10m
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 # Which benchmarks run, and how often, for benchstat.
