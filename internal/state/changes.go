@@ -83,6 +83,9 @@ func (s *State) Changes(q job.ChangeQuery) (page job.ChangePage, more <-chan str
 		limit = 100
 	}
 	cluster := s.Cluster()
+	if cluster == "" { // a place of it would be that of another cluster in a moment
+		return page, nil, fmt.Errorf("%w: this server does not know yet which cluster it is part of", ErrUnavailable)
+	}
 	after, known := placeIn(cluster, q.After)
 	var found []shown
 	to := s.hub.feed.now()
