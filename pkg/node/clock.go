@@ -65,7 +65,15 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		wakes = append(wakes, mail...)
+		due := make(map[jobRef]bool, len(wakes))
+		for _, w := range wakes {
+			due[jobRef{w.Namespace, w.Name}] = true
+		}
+		for _, m := range mail { // a job that is resumed is due for both, and settled once
+			if !due[jobRef{m.Namespace, m.Name}] {
+				wakes = append(wakes, m)
+			}
+		}
 		if len(wakes) == 0 {
 			break
 		}

@@ -178,6 +178,9 @@ func (c *clock) release(reserved map[job.RunID]bool) {
 		run, err := c.l.state.Run(id)
 		if err != nil || run.Master == "" || run.State.Done() {
 			c.l.release(id)
+			if err == nil && !run.State.Done() {
+				c.l.came(&run) // it was made without a master, and passed over as one that has begun
+			}
 			continue
 		}
 		c.l.note(&run)
