@@ -178,21 +178,3 @@ func (to *asked) names(ctx context.Context) func(id string) string {
 		return id
 	}
 }
-
-// within calls f for the namespace that is asked for, or for each that there is
-// and that may be looked at.
-func (to *asked) within(ctx context.Context, all bool, f func(namespace string) error) error {
-	if !all {
-		return f(to.namespace)
-	}
-	names, err := to.ListNamespaces(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range names.Namespaces {
-		if err := f(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -95,21 +95,17 @@ func due(w io.Writer, next *api.NextFires) {
 
 func jobListCommand() *cobra.Command {
 	var l listing
-	var p paged
-	var all bool
-	c := l.add(p.add(askIn(&cobra.Command{
+	var p pagedIn
+	return l.add(p.add(askIn(&cobra.Command{
 		Use: "list", Short: "list jobs in the order of their names", Args: args(0, 0),
 		Example: `  muster job list -n reports
   muster job list -A -o name`,
 	}, func(ctx context.Context, to *asked, _ []string) error {
 		var jobs api.Jobs
-		err := to.within(ctx, all, func(namespace string) error {
-			found, next, err := gather(&p, func(cursor string, limit int) ([]api.Job, string, error) {
-				page, err := to.ListJobs(ctx, namespace, cursor, limit)
-				return page.Jobs, page.Next, err
-			})
-			jobs.Jobs, jobs.Next = append(jobs.Jobs, found...), next
-			return err
+		var err error
+		jobs.Jobs, jobs.Next, err = gatherIn(ctx, to, &p, func(namespace, cursor string, limit int) ([]api.Job, string, error) {
+			page, err := to.ListJobs(ctx, namespace, cursor, limit)
+			return page.Jobs, page.Next, err
 		})
 		if err != nil {
 			return err
@@ -122,8 +118,6 @@ func jobListCommand() *cobra.Command {
 			}
 		})
 	})))
-	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, up to --limit of each")
-	return c
 }
 
 // nextOf says when a job is due next.

@@ -26,24 +26,20 @@ func operationCommand() *cobra.Command {
 
 func operationListCommand() *cobra.Command {
 	var l listing
-	var p paged
+	var p pagedIn
 	var q client.OperationQuery
 	var state string
-	var all bool
 	c := l.add(p.add(askIn(&cobra.Command{
 		Use: "list", Short: "list bulk operations, the oldest first", Args: args(0, 0),
 		Example: "  muster operation list --state running",
 	}, func(ctx context.Context, to *asked, _ []string) error {
 		q.State = job.OperationState(state)
 		var found api.Operations
-		err := to.within(ctx, all, func(namespace string) error {
-			some, next, err := gather(&p, func(cursor string, limit int) ([]api.Operation, string, error) {
-				q.Cursor, q.Limit = cursor, limit
-				page, err := to.ListOperations(ctx, namespace, q)
-				return page.Operations, page.Next, err
-			})
-			found.Operations, found.Next = append(found.Operations, some...), next
-			return err
+		var err error
+		found.Operations, found.Next, err = gatherIn(ctx, to, &p, func(namespace, cursor string, limit int) ([]api.Operation, string, error) {
+			q.Cursor, q.Limit = cursor, limit
+			page, err := to.ListOperations(ctx, namespace, q)
+			return page.Operations, page.Next, err
 		})
 		if err != nil {
 			return err
@@ -54,7 +50,6 @@ func operationListCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&state, "state", "", "only those in this state: running, done, canceled or failed")
 	f.BoolVar(&q.Desc, "desc", false, "the latest first")
-	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, up to --limit of each")
 	return c
 }
 

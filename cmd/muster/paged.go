@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -43,6 +44,38 @@ func gather[T any](p *paged, page func(cursor string, limit int) ([]T, string, e
 			return all, next, nil
 		}
 	}
+}
+
+// pagedIn is paged for what belongs to a namespace, or of all that may be looked at.
+type pagedIn struct {
+	paged
+	all bool
+}
+
+func (p *pagedIn) add(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVarP(&p.all, "all-namespaces", "A", false, "of all namespaces, up to --limit of each")
+	return p.paged.add(c)
+}
+
+// gatherIn is gather for the namespace that is asked for, or for each that there is.
+func gatherIn[T any](ctx context.Context, to *asked, p *pagedIn, page func(namespace, cursor string, limit int) ([]T, string, error)) (all []T, next string, err error) {
+	names := []string{to.namespace}
+	if p.all {
+		known, err := to.ListNamespaces(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		names = known.Namespaces
+	}
+	for _, name := range names {
+		var some []T
+		some, next, err = gather(&p.paged, func(cursor string, limit int) ([]T, string, error) { return page(name, cursor, limit) })
+		if err != nil {
+			return nil, "", err
+		}
+		all = append(all, some...)
+	}
+	return all, next, nil
 }
 
 // more tells people that there is more.

@@ -25,10 +25,9 @@ func runCommand() *cobra.Command {
 
 func runListCommand() *cobra.Command {
 	var l listing
-	var p paged
+	var p pagedIn
 	var q client.RunQuery
 	var from, until string
-	var all bool
 	c := l.add(p.add(askIn(&cobra.Command{
 		Use: "list", Short: "list runs, the latest first", Args: args(0, 0),
 		Example: `  muster run list --job nightly --state failed,canceled --limit 10
@@ -43,19 +42,15 @@ func runListCommand() *cobra.Command {
 			return err
 		}
 		var runs api.Runs
-		err = to.within(ctx, all, func(namespace string) error {
-			found, next, err := gather(&p, func(cursor string, limit int) ([]api.Run, string, error) {
-				q.Cursor, q.Limit = cursor, limit
-				page, err := to.ListRuns(ctx, namespace, q)
-				return page.Runs, page.Next, err
-			})
-			runs.Runs, runs.Next = append(runs.Runs, found...), next
-			return err
+		runs.Runs, runs.Next, err = gatherIn(ctx, to, &p, func(namespace, cursor string, limit int) ([]api.Run, string, error) {
+			q.Cursor, q.Limit = cursor, limit
+			page, err := to.ListRuns(ctx, namespace, q)
+			return page.Runs, page.Next, err
 		})
 		if err != nil {
 			return err
 		}
-		if all {
+		if p.all {
 			sortRuns(runs.Runs, q.Sort)
 		}
 		more(l.told, runs.Next)
@@ -69,7 +64,6 @@ func runListCommand() *cobra.Command {
 	f.StringVar(&until, "until", "", "only runs created before then: an instant, or how long ago")
 	f.StringSliceVar(&q.Tags, "tag", nil, "only runs that have this tag; repeat for more, of which they have all")
 	f.StringVar(&q.Sort, "sort", "-created", "-created, the latest first; created; job, the first run of each job first; or -job")
-	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, up to --limit of each")
 	return c
 }
 

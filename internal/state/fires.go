@@ -1,8 +1,6 @@
 package state
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -18,12 +15,6 @@ import (
 // A fire becomes a run, or is recorded as skipped, in the one command that
 // says that it is settled. Whether it meets a run that is not over is decided
 // there too, where everybody sees the same runs.
-
-// Wake is when the trigger of a job is to be looked at.
-type Wake struct {
-	Namespace, Name string
-	At              time.Time
-}
 
 // Firing settles the fires of a job up to Cursor.
 type Firing struct {
@@ -80,99 +71,8 @@ type begunRun struct {
 	status *wire.RunStatus
 }
 
-// The record of a job names its runs that are not over, so there is a bound to
-// them whatever its OverlapLimit says, and to how many of them make way for
-// one: those beyond it do for the next.
-const (
-	maxActive      = 1000
-	defaultLimit   = 100 // of a schedule without an OverlapLimit
-	maxActiveBytes = 64 << 10
-	maxEnds        = 64
-)
-
-// activeSize is about what those runs take in the record.
-func activeSize(js *wire.JobStatus) int {
-	n := 0
-	for _, id := range js.Active {
-		n += len(id) + 3
-	}
-	return n + 9*len(js.Keys)
-}
-
-// endsSize is an upper bound of what it takes to end runs for others.
-func (tx *change) endsSize(js *wire.JobStatus, j jobName) int {
-	if js == nil {
-		return 0
-	}
-	heard := tx.letters(&wire.RunStatus{Namespace: j.namespace, Job: j.name})
-	return min(len(js.Active), tx.ends(j)) * (indexRecords*(maxName+len(j.namespace)+len(j.name)+perRecord) + 2*maxWhat + heard)
-}
-
-// ends is how many runs of a job may make way for one: the fewer, the more
-// jobs hear of that.
-func (tx *change) ends(j jobName) int {
-	return maxEnds / (1 + len(tx.listeners(topic{j.namespace, job.TopicUpstream(j.name)}))/16)
-}
-
 // maxRecent is how many records of skipped fires are kept of a job.
 const maxRecent = 20
-
-// Wakes returns at most limit of the jobs whose trigger is to be looked at by
-// now, the earliest first. A limit of zero or less means 100.
-func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
-	return s.WakesAfter(Wake{}, now, limit)
-}
-
-// WakesAfter is Wakes for those that come after one, by time and then by name.
-func (s *State) WakesAfter(after Wake, by time.Time, limit int) ([]Wake, error) {
-	if limit <= 0 {
-		limit = 100
-	}
-	var from []byte
-	if after != (Wake{}) {
-		from = append(wakeKey(after.Namespace, after.Name, nanos(after.At)), 0)
-	}
-	v, err := s.view()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	var wakes []Wake
-	for p, err := range v.ScanFrom([]byte("W"), from) {
-		if err != nil {
-			return nil, err
-		}
-		w, err := wakeOf(p.Key)
-		if err != nil {
-			return nil, err
-		}
-		if w.At.After(by) {
-			break
-		}
-		if wakes = append(wakes, w); len(wakes) == limit {
-			break
-		}
-	}
-	return wakes, nil
-}
-
-// NextWake returns when the first trigger is to be looked at, and whether one
-// is.
-func (s *State) NextWake() (at time.Time, ok bool, err error) {
-	v, err := s.view()
-	if err != nil {
-		return at, false, err
-	}
-	defer v.Close()
-	for p, err := range v.Scan([]byte("W")) {
-		if err != nil {
-			return at, false, err
-		}
-		w, err := wakeOf(p.Key)
-		return w.At, err == nil, err
-	}
-	return at, false, nil
-}
 
 // Fire settles fires. ErrStale says that the job was settled or changed
 // meanwhile, ErrRevision that it is another revision, ErrNoJob that it is
@@ -344,110 +244,6 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
 }
 
-// fireRun makes a run of a fire, if the policy for overlap lets it. At most so
-// many as ends says make way for it.
-func (tx *change) fireRun(js *wire.JobStatus, run *wire.CreateRun, at int64, fired *Fired, ends *int) error {
-	skip := func(cause string) error {
-		due := timeOf(run.Due)
-		js.Skip(job.Skipped{Cause: cause, From: due, To: due, Count: 1, At: timeOf(at)}, maxRecent)
-		fired.Overlapped++
-		return nil
-	}
-	if st, err := tx.status(run.Run); err != nil || st != nil && !st.Staged {
-		return err // it was made before: by the part of a settlement that a leader got to
-	}
-	limit, rivals := min(cmp.Or(js.Limit, defaultLimit), maxActive), js.Rivals(run.Overlap)
-	switch js.Overlap {
-	case job.OverlapAllow:
-		if len(rivals) >= limit {
-			return skip(job.CauseOverlap)
-		}
-	case job.OverlapQueueAll:
-		if waiting, err := tx.pendingOf(rivals); err != nil || len(waiting) >= limit {
-			return errors.Join(err, skip(job.CauseBuffer))
-		}
-	case job.OverlapQueueOne:
-		waiting, err := tx.pendingOf(rivals)
-		if err != nil {
-			return err
-		}
-		for _, id := range waiting[:min(len(waiting), *ends)] {
-			*ends--
-			if err := tx.supersede(id, run.Run, at); err != nil {
-				return err
-			}
-			if err := skip(job.CauseOverlap); err != nil {
-				return err
-			}
-		}
-	case job.OverlapCancelOld:
-		for _, id := range rivals[:min(len(rivals), *ends)] {
-			*ends--
-			r, err := tx.cancel(&wire.CancelRun{Run: id, Reason: fmt.Sprintf("run %s is due", run.Run), At: at})
-			if err != nil {
-				return err
-			}
-			if r.status != nil && r.status.State == job.Pending {
-				if err := tx.supersede(id, run.Run, at); err != nil {
-					return err
-				}
-				continue
-			}
-			fired.Canceled = append(fired.Canceled, id)
-		}
-	case job.OverlapKillOld:
-		for _, id := range rivals[:min(len(rivals), *ends)] {
-			*ends--
-			if err := tx.supersede(id, run.Run, at); err != nil {
-				return err
-			}
-			fired.Killed = append(fired.Killed, id)
-		}
-	default:
-		if len(rivals) > 0 {
-			return skip(job.CauseOverlap)
-		}
-	}
-	if activeSize(js)+len(run.Run) > maxActiveBytes || len(js.Active) >= maxActive {
-		return skip(job.CauseBuffer)
-	}
-	r, err := tx.create(run)
-	if err != nil {
-		return err
-	}
-	if r.err != nil || r.run != run.Run { // or another has its key
-		return skip(job.CauseBuffer)
-	}
-	if r.status.Master != "" {
-		fired.begun = append(fired.begun, begunRun{run.Run, r.status})
-	}
-	js.Begun(run.Run, run.Overlap)
-	js.Last = run.Run
-	js.Runs++
-	*ends++ // what it takes to end this one was counted with it
-	return nil
-}
-
-// pendingOf returns those of runs that have not begun.
-func (tx *change) pendingOf(runs []job.RunID) (ids []job.RunID, err error) {
-	for _, id := range runs {
-		st, err := tx.status(id)
-		if err != nil {
-			return nil, err
-		}
-		if st != nil && st.State == job.Pending {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
-}
-
-// supersede ends a run in favour of another.
-func (tx *change) supersede(id, by job.RunID, at int64) error {
-	_, err := tx.kill(&wire.KillRun{Run: id, Reason: fmt.Sprintf("run %s took its place", by), At: at})
-	return err
-}
-
 // over notes that a run which a trigger made has ended.
 func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 	js, err := tx.anyJob(st.Namespace, st.Job)
@@ -478,15 +274,4 @@ func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 		}
 	}
 	return tx.reopen(jobName{st.Namespace, st.Job}, js)
-}
-
-func wakeOf(key []byte) (Wake, error) {
-	if len(key) < 11 {
-		return Wake{}, fmt.Errorf("state: record %q of a wake: %w", key, store.ErrCorrupt)
-	}
-	names := bytes.Split(key[9:], []byte{0})
-	if len(names) != 3 {
-		return Wake{}, fmt.Errorf("state: record %q of a wake: %w", key, store.ErrCorrupt)
-	}
-	return Wake{string(names[0]), string(names[1]), timeOf(disordered(key[1:]))}, nil
 }
