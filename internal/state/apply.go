@@ -91,6 +91,12 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.cancelOperation(c)
 	case *wire.ForgetOperations:
 		return tx.forgetOperations(c)
+	case *wire.CreateLot:
+		return tx.createLot(c)
+	case *wire.EndInLot:
+		return tx.endInLot(c)
+	case *wire.ForgetInLot:
+		return tx.forgetInLot(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -101,6 +107,12 @@ func checkNames(c wire.Command) error {
 	case *wire.CreateRun:
 		err := errors.Join(checkName("run", string(c.Run)), checkPart("namespace", c.Namespace),
 			checkPart("job", c.Job), checkPart("key", c.Key), checkPart("run", string(c.Of)), checkPart("line", c.Line))
+		for _, tag := range c.Tags {
+			err = errors.Join(err, checkName("tag", tag))
+		}
+		return err
+	case *wire.CreateLot:
+		err := errors.Join(checkName("lot", string(c.Lot)), checkPart("namespace", c.Namespace), checkPart("job", c.Job), checkPart("line", c.Line))
 		for _, tag := range c.Tags {
 			err = errors.Join(err, checkName("tag", tag))
 		}
@@ -285,7 +297,7 @@ func (tx *change) existing(id job.RunID) (*wire.RunStatus, result, error) {
 	if err != nil {
 		return nil, result{}, err
 	}
-	if st == nil || st.Staged {
+	if !isRun(st) {
 		r, err := refuse(ErrNoRun, "%q", id)
 		return nil, r, err
 	}
@@ -305,8 +317,7 @@ func (tx *change) mastered(id job.RunID, epoch uint64) (*wire.RunStatus, result,
 // update makes st the status of a run that was created. Only what a run ends
 // with can make that more than a record holds.
 func (tx *change) update(id job.RunID, st *wire.RunStatus) (result, error) {
-	tx.set(id, st)
-	return result{status: st}, nil
+	return result{status: st}, tx.set(id, st)
 }
 
 func final(id job.RunID, st *wire.RunStatus) (result, error) {

@@ -221,8 +221,9 @@ func (s *State) FinishAll(ctx context.Context, all []Ending) []error {
 		return s.finishInSteps(ctx, all)
 	}
 	errs := make([]error, len(all))
-	s.groups(ctx, len(all), func(i int) ([]wire.Command, error) {
-		e := &all[i]
+	alone := s.endsInLots(ctx, all, errs)
+	s.groups(ctx, len(alone), func(i int) ([]wire.Command, error) {
+		e := &all[alone[i]]
 		f, err := s.finishing(e.Run, e.Epoch, e.State, e.Reason, e.Progress)
 		if err == nil && e.Last != nil {
 			f.First, f.Last, err = e.First, e.Last, checkEntries([][]byte{e.Last})
@@ -232,7 +233,7 @@ func (s *State) FinishAll(ctx context.Context, all []Ending) []error {
 		}
 		f.Plain = e.Plain
 		return []wire.Command{f}, nil
-	}, func(i int, _ []result, err error) { errs[i] = err })
+	}, func(i int, _ []result, err error) { errs[alone[i]] = err })
 	return errs
 }
 
@@ -276,8 +277,12 @@ func (s *State) finishInSteps(ctx context.Context, all []Ending) []error {
 // ForgetAll is Forget for many runs. It returns the first error, after which
 // others may have been forgotten all the same.
 func (s *State) ForgetAll(ctx context.Context, ids []job.RunID) error {
-	var first error
-	failed := 0
+	alone, first := s.forgetInLots(ctx, ids)
+	failed, all := 0, len(ids)
+	if first != nil {
+		failed++
+	}
+	ids = alone
 	at, known := s.now().UnixNano(), s.allKnow(2)
 	s.groups(ctx, len(ids), func(i int) ([]wire.Command, error) {
 		if err := checkName("run", string(ids[i])); err != nil {
@@ -298,7 +303,7 @@ func (s *State) ForgetAll(ctx context.Context, ids []job.RunID) error {
 		}
 	})
 	if first != nil {
-		return fmt.Errorf("%d of %d runs are not forgotten yet: %w", failed, len(ids), first)
+		return fmt.Errorf("%d of %d runs are not forgotten yet: %w", failed, all, first)
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ type change struct {
 	pending int                         // bytes that what is in dirty, counts and jobs will take
 	freed   int                         // bytes of what was removed, about
 	placed  []placed                    // what was put into an index of those that wait
+	lots    []job.RunID                 // that were created
+	inLots  []overInLot                 // what has ended in lots
 	news    []shown                     // what readers of the feed are to hear
 	when    time.Time                   // the entry was made
 	now     place                       // of the last change that was shown
@@ -99,6 +101,13 @@ func (tx *change) command(c wire.Command) (result, error) {
 			return result{}, err
 		}
 		need += statusSize(id, st) + statusShort(id)
+		if st != nil && st.InLot {
+			more, err := tx.lotSize(id)
+			if err != nil {
+				return result{}, err
+			}
+			need += more
+		}
 		if moves(c) {
 			need += maxWhat + indexRecords*(namesSize(c, st)+perRecord)
 			if st != nil {
@@ -141,8 +150,18 @@ func (tx *change) command(c wire.Command) (result, error) {
 // status returns the status of a run as of now, or nil. It is shared: to
 // change it, set a copy.
 func (tx *change) status(id job.RunID) (*wire.RunStatus, error) {
-	if st, ok := tx.dirty[id]; ok {
-		return st, nil
+	own, again := tx.dirty[id]
+	if own != nil {
+		return own, nil
+	}
+	if lot, i, ok := lotOf(id); ok {
+		if l, err := tx.status(lot); err != nil || holds(l, i) {
+			st, failed := inLot(tx.batch, lot, l, i)
+			return st, errors.Join(err, failed)
+		}
+	}
+	if again {
+		return nil, nil
 	}
 	if st := tx.f.live[id]; st != nil {
 		return st, nil
@@ -150,16 +169,18 @@ func (tx *change) status(id job.RunID) (*wire.RunStatus, error) {
 	if tx.looked.id == id {
 		return tx.looked.status, nil
 	}
-	st, err := readStatus(tx.batch, id)
+	st, err := readOwnStatus(tx.batch, id)
 	if err == nil {
 		tx.looked = looked{id, st}
 	}
 	return st, err
 }
 
-// set replaces the status of a run; nil removes it.
-func (tx *change) set(id job.RunID, st *wire.RunStatus) {
+// set replaces the status of a run, which leaves its lot, or of a lot; nil
+// removes it.
+func (tx *change) set(id job.RunID, st *wire.RunStatus) error {
 	tx.showRun(id, st)
+	err := tx.leaveLot(id, st)
 	old, again := tx.dirty[id]
 	if again {
 		tx.pending -= statusSize(id, old)
@@ -168,6 +189,7 @@ func (tx *change) set(id job.RunID, st *wire.RunStatus) {
 	}
 	tx.dirty[id] = st
 	tx.pending += statusSize(id, st)
+	return err
 }
 
 // statusSize is an upper bound of what a status takes in a write.
@@ -176,7 +198,7 @@ func statusSize(id job.RunID, st *wire.RunStatus) int {
 	if st != nil {
 		n += len(st.Master) + len(st.Reason) + len(st.Cancel) + len(st.Progress) +
 			len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line) +
-			len(st.Journal) + len(st.History)
+			len(st.Journal) + len(st.History) + len(st.Begins) + len(st.Over) + len(st.Left)
 		for _, tag := range st.Tags {
 			n += len(tag) + 5
 		}
@@ -252,9 +274,12 @@ func (tx *change) putStatus(id job.RunID, st *wire.RunStatus) error {
 
 // publish tells the watchers, once the change is there to be read.
 func (tx *change) publish() error {
+	if err := tx.publishLots(); err != nil {
+		return err
+	}
 	for _, id := range tx.touched {
 		st := tx.dirty[id]
-		if st == nil || st.Staged {
+		if !isRun(st) {
 			continue
 		}
 		err := tx.f.hub.publish(id, st, loadRun(tx.f.kv, id, st))

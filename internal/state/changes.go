@@ -27,7 +27,7 @@ func (tx *change) show(c job.Change) {
 // there is to be none.
 func (tx *change) showRun(id job.RunID, st *wire.RunStatus) {
 	old, err := tx.status(id)
-	if err != nil {
+	if err != nil || isLot(old) || isLot(st) {
 		return // whoever changes it has read it, or found out
 	}
 	c := job.Change{Of: job.RunChanged, Run: id}

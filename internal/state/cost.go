@@ -39,6 +39,12 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.ForgetRun:
 		return c.Run, partsSize(len(c.Run), maxRecord) - maxRecord + maxHistory*(len(c.Run)+perRecord) +
 			int(min(c.Limit, discardStep))*(MaxEntry/partSize+1)*(len(c.Run)+perRecord)
+	case *wire.CreateLot:
+		return c.Lot, partsSize(len(c.Lot), len(c.Record)+len(c.Params)) + entriesSize(c.Lot, c.Entries) + len(c.Master) + listingsSize(c.Lot, c.Tags) + job.MaxLot/4
+	case *wire.EndInLot:
+		return c.Lot, partsSize(len(c.Lot), len(c.Progress)+len(c.Last)) + job.MaxLot/4
+	case *wire.ForgetInLot:
+		return c.Lot, len(c.Runs)*(3*maxName+perRecord) + lotDrops(c.Lot) + job.MaxLot/4
 	case *wire.FreeKey:
 		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
 	case *wire.PutJob:
@@ -129,8 +135,11 @@ func moves(c wire.Command) bool {
 func namesSize(c wire.Command, st *wire.RunStatus) int {
 	id, _ := cost(c)
 	n := len(id)
-	if c, ok := c.(*wire.CreateRun); ok {
+	switch c := c.(type) {
+	case *wire.CreateRun:
 		n += len(c.Namespace) + len(c.Job) + len(c.Key) + len(c.Of) + len(c.Line)
+	case *wire.CreateLot:
+		n += len(c.Namespace) + len(c.Job)
 	}
 	if st != nil {
 		n += len(st.Namespace) + len(st.Job) + len(st.Key) + len(st.Of) + len(st.Line)

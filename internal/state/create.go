@@ -21,7 +21,13 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 	}
 	switch {
 	case old == nil:
+		if was, err := tx.wasInLot(c.Run); err != nil || was {
+			r, _ := gone(c.Run)
+			return r, err
+		}
 		old = &wire.RunStatus{}
+	case isLot(old):
+		return refuse(ErrExists, "%q, and it is a lot", c.Run)
 	case old.Gone:
 		return gone(c.Run)
 	case !old.Staged:
@@ -69,9 +75,9 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 
 // again answers to a run that was created before: with that if it is the same.
 func (tx *change) again(c *wire.CreateRun, old *wire.RunStatus) (result, error) {
-	record, err := getParts(tx.batch, recordKey(c.Run))
+	record, err := recordOf(tx.batch, c.Run, old)
 	if err != nil {
-		return result{}, missing(err)
+		return result{}, err
 	}
 	if !bytes.Equal(record, c.Record) || c.Chunks != old.Chunks {
 		return refuse(ErrExists, "%q, and it is another", c.Run)
@@ -102,7 +108,7 @@ func (tx *change) mayCreate(c *wire.CreateRun) (result, error) {
 		if err != nil {
 			return result{}, err
 		}
-		if st != nil && !st.Staged && !st.State.Done() {
+		if isRun(st) && !st.State.Done() {
 			return refuse(ErrNotFinal, "run %q is %v, it can't be tried again as %q", before, st.State, c.Run)
 		}
 	}
@@ -142,6 +148,10 @@ func (tx *change) stage(c *wire.StageEntry) (result, error) {
 	}
 	switch {
 	case old == nil:
+		if was, err := tx.wasInLot(c.Run); err != nil || was {
+			r, _ := gone(c.Run)
+			return r, err
+		}
 		old = &wire.RunStatus{}
 	case old.Gone:
 		return gone(c.Run)
@@ -210,9 +220,7 @@ func (tx *change) discard(c *wire.DiscardStaged) (result, error) {
 		st.Next--
 	}
 	if st.Next > 0 {
-		tx.set(c.Run, &st)
-		return result{left: st.Next}, nil
+		return result{left: st.Next}, tx.set(c.Run, &st)
 	}
-	tx.set(c.Run, nil)
-	return result{}, tx.batch.Delete(stagedKey(c.Run))
+	return result{}, errors.Join(tx.set(c.Run, nil), tx.batch.Delete(stagedKey(c.Run)))
 }

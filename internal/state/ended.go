@@ -41,19 +41,25 @@ type JobCount struct {
 func (s *State) Finished(namespace, name string, after Ended, limit int) ([]Ended, error) {
 	prefix := named('e', namespace, name)
 	var from []byte
-	if after.ID != "" {
+	switch lot, _, ok := lotOf(after.ID); {
+	case ok: // those of a lot that ended together are one record
+		from = endedKey(namespace, name, lot, after.At.UnixNano())
+	case after.ID != "":
 		from = append(endedKey(namespace, name, after.ID, after.At.UnixNano()), 0)
 	}
-	return s.ended(prefix, from, limit)
+	return s.ended(prefix, from, after, limit)
 }
 
 // Uncompacted returns at most limit of the runs that have ended and for which
 // Compacted was not called, the first to end first. A limit of zero or less
 // means 100.
-func (s *State) Uncompacted(limit int) ([]Ended, error) { return s.ended([]byte("w"), nil, limit) }
+func (s *State) Uncompacted(limit int) ([]Ended, error) {
+	return s.ended([]byte("w"), nil, Ended{}, limit)
+}
 
-// ended reads an index whose keys have a time and a run behind prefix.
-func (s *State) ended(prefix, from []byte, limit int) ([]Ended, error) {
+// ended reads an index whose keys have a time and a run behind prefix, behind
+// after.
+func (s *State) ended(prefix, from []byte, after Ended, limit int) ([]Ended, error) {
 	if limit <= 0 {
 		limit = 100
 	}
@@ -79,9 +85,53 @@ func (s *State) ended(prefix, from []byte, limit int) ([]Ended, error) {
 				return nil, fmt.Errorf("state: record %q of a run that has ended: %w", p.Key, store.ErrCorrupt)
 			}
 			e.Keeps, e.Retain = true, job.Retention{Age: time.Duration(age), Runs: int(runs)}
+			if seq := keeps[n+m:]; len(seq) > 0 {
+				if all, err = endedInLot(v, all, e, seq, after, limit); err != nil || len(all) == limit {
+					return all, err
+				}
+				continue
+			}
+		}
+		if after.covers(&e) {
+			continue
 		}
 		all = append(all, e)
 		if len(all) == limit {
+			break
+		}
+	}
+	return all, nil
+}
+
+// covers reports whether another run that ended at the same time was before a
+// place, or there.
+func (e *Ended) covers(o *Ended) bool { return e.ID != "" && o.At.Equal(e.At) && o.ID <= e.ID }
+
+// endedInLot adds the runs of a lot that ended together with e, as entry seq of
+// the lot's journal says, unless they have left it.
+func endedInLot(g getter, all []Ended, e Ended, seq []byte, after Ended, limit int) ([]Ended, error) {
+	lot, _, _ := lotOf(e.ID)
+	n, k := binary.Uvarint(seq)
+	l, err := readOwnStatus(g, lot)
+	if err == nil && (k != len(seq) || !isLot(l)) {
+		err = fmt.Errorf("state: runs of lot %q that have ended: %w", lot, store.ErrCorrupt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	end, err := readLotEnd(g, lot, l, n)
+	if err != nil {
+		return nil, err
+	}
+	for it, err := range items(end.last) {
+		if err != nil {
+			return nil, err
+		}
+		e.ID = job.InLot(lot, int(it.n))
+		if !holds(l, it.n) || after.covers(&e) {
+			continue
+		}
+		if all = append(all, e); len(all) == limit {
 			break
 		}
 	}
@@ -264,6 +314,9 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if err != nil || old == nil {
 		return result{}, err
 	}
+	if isLot(old) {
+		return result{}, nil // no run
+	}
 	if old.Staged {
 		if old.Gone && c.Limit > 0 {
 			return tx.discard(&wire.DiscardStaged{Run: c.Run, Limit: c.Limit})
@@ -276,12 +329,21 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if !old.State.Done() {
 		return refuse(ErrNotFinal, "run %q is %v", c.Run, old.State)
 	}
+	if old.InLot {
+		lot, i, _ := lotOf(c.Run)
+		l, err := tx.status(lot)
+		if err != nil {
+			return result{}, err
+		}
+		if holds(l, i) {
+			return tx.forgetInLot(&wire.ForgetInLot{Lot: lot, Runs: []uint64{i}})
+		}
+	}
 	_, counted := tx.count(finishedKey(old.Namespace, old.Job), -1)
 	if err := errors.Join(
 		counted,
-		tx.dropRecord(c.Run, old),
+		tx.dropCreated(c.Run, old),
 		tx.dropHistory(c.Run, old),
-		unlist(tx.batch, c.Run, old),
 		tx.batch.Delete(endedKey(old.Namespace, old.Job, c.Run, old.Finished)),
 	); err != nil {
 		return result{}, err
@@ -295,15 +357,32 @@ func (tx *change) forget(c *wire.ForgetRun) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	return tx.dropJournal(c.Run, old, c.Limit)
+}
+
+// dropJournal removes the status of what is forgotten, and its journal if that is
+// in it. Else at most limit entries are removed, and the others are left.
+func (tx *change) dropJournal(id job.RunID, old *wire.RunStatus, limit uint64) (result, error) {
 	if old.Next == 0 || len(old.Journal) > 0 {
-		tx.set(c.Run, nil)
-		return result{}, nil
+		return result{}, tx.set(id, nil)
 	}
-	tx.set(c.Run, &wire.RunStatus{Staged: true, Gone: true, Next: old.Next})
-	if err := tx.batch.Put(stagedKey(c.Run)); err != nil || c.Limit == 0 {
+	err := errors.Join(
+		tx.set(id, &wire.RunStatus{Staged: true, Gone: true, Next: old.Next}),
+		tx.batch.Put(stagedKey(id)),
+	)
+	if err != nil || limit == 0 {
 		return result{left: old.Next}, err
 	}
-	return tx.discard(&wire.DiscardStaged{Run: c.Run, Limit: c.Limit})
+	return tx.discard(&wire.DiscardStaged{Run: id, Limit: limit})
+}
+
+// dropCreated removes what a run was created with and its places in the lists. Of
+// a run that has left its lot they stay with that, for as long as it has others.
+func (tx *change) dropCreated(id job.RunID, st *wire.RunStatus) error {
+	if st.InLot {
+		return tx.forgotten(id)
+	}
+	return errors.Join(tx.dropRecord(id, st), unlist(tx.batch, id, st))
 }
 
 // dropRecord removes what a run was created with.

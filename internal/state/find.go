@@ -53,10 +53,10 @@ func (s *State) Find(q job.RunQuery) (page job.RunPage, err error) {
 				return page, err
 			}
 		}
-		if st.Staged || !q.WantsState(st.State) || !hasAll(st.Tags, q.Tags) {
+		if !isRun(st) || !q.WantsState(st.State) || !hasAll(st.Tags, q.Tags) {
 			continue
 		}
-		run, err := readRun(v, at.id, st)
+		run, err := at.read(v, st)
 		if err != nil {
 			return page, err
 		}
@@ -83,12 +83,32 @@ func inOrder(v *store.Snapshot, q *job.RunQuery) (runs iter.Seq2[listedRun, erro
 // is staged too, with their statuses.
 func statuses(v *store.Snapshot, q *job.RunQuery) iter.Seq2[listedRun, error] {
 	return func(yield func(listedRun, error) bool) {
-		for p, err := range statusRecords(v, q) {
+		within, err := lotBefore(v, job.RunID(q.After))
+		if err != nil {
+			yield(listedRun{}, err)
+			return
+		}
+		for p, err := range statusRecords(v, q, within) {
 			at := listedRun{status: new(wire.RunStatus)}
 			if err == nil {
 				at.id = runOf(p.Key, 0)
 				err = wire.DecodeRecord(p.Value, at.status)
 				at.created = at.status.Created
+			}
+			switch {
+			case err == nil && at.status.InLot:
+				continue // it is listed with its lot
+			case err == nil && isLot(at.status):
+				o := &openLot{g: v, id: at.id, status: at.status}
+				for at, err := range o.runs(q.Backward) {
+					if err == nil && within != nil && within.id == o.id && (at.id == job.RunID(q.After) || at.id < job.RunID(q.After) != q.Backward) {
+						continue
+					}
+					if !yield(at, err) || err != nil {
+						return
+					}
+				}
+				continue
 			}
 			if !yield(at, err) || err != nil {
 				return
@@ -97,7 +117,9 @@ func statuses(v *store.Snapshot, q *job.RunQuery) iter.Seq2[listedRun, error] {
 	}
 }
 
-func statusRecords(v *store.Snapshot, q *job.RunQuery) iter.Seq2[store.Pair, error] {
+// statusRecords yields the records of statuses behind q.After, from the lot on
+// that the run of that ID is listed with, if it is.
+func statusRecords(v *store.Snapshot, q *job.RunQuery, within *openLot) iter.Seq2[store.Pair, error] {
 	prefix := []byte{'h'}
 	if q.Namespace != "" {
 		prefix = append(prefix, q.Namespace+"/"...)
@@ -107,6 +129,10 @@ func statusRecords(v *store.Snapshot, q *job.RunQuery) iter.Seq2[store.Pair, err
 	}
 	after := job.RunID(q.After)
 	switch {
+	case within != nil && q.Backward:
+		return v.ScanBack(prefix, append(statusKey(within.id), 0))
+	case within != nil:
+		return v.ScanFrom(prefix, statusKey(within.id))
 	case q.Backward && after != "":
 		return v.ScanBack(prefix, statusKey(after))
 	case q.Backward:

@@ -83,6 +83,7 @@ type result struct {
 	status    *wire.RunStatus       // of the run that it was about, if it was
 	run       job.RunID             // that run
 	left      uint64                // entries that belong to no run, after a discard
+	leftOut   []uint64              // the runs of a lot that are not as the lot has them
 	fired     Fired                 // of a fire
 	told      Told                  // of an event
 	operation *wire.OperationStatus // that it was about, if it was
@@ -156,7 +157,12 @@ func (f *fsm) goOn(ids []job.RunID, now map[job.RunID]*wire.RunStatus) {
 func (f *fsm) goesOn(id job.RunID) bool {
 	f.living.RLock()
 	defer f.living.RUnlock()
-	return f.live[id] != nil
+	if f.live[id] != nil {
+		return true
+	}
+	lot, i, ok := lotOf(id)
+	l := f.live[lot]
+	return ok && holds(l, i) && !bits(l.Over).has(i)
 }
 
 func readCursor(g getter) (cursor, error) {
@@ -184,6 +190,21 @@ func (c cursor) before(o cursor) bool {
 
 // readStatus returns the status of a run, or nil.
 func readStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
+	st, err := readOwnStatus(g, id)
+	lot, i, ok := lotOf(id)
+	if st != nil || err != nil || !ok {
+		return st, err
+	}
+	l, err := readOwnStatus(g, lot)
+	if err != nil {
+		return nil, err
+	}
+	return inLot(g, lot, l, i)
+}
+
+// readOwnStatus returns the status of a run that has a record of its own, or of a
+// lot, or nil.
+func readOwnStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
 	b, err := g.Get(statusKey(id))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil

@@ -200,9 +200,9 @@ func (tx *change) runEnded(id job.RunID, st *wire.RunStatus) error {
 	if len(tx.listeners(t)) == 0 {
 		return nil
 	}
-	record, err := getParts(tx.batch, recordKey(id))
+	record, err := recordOf(tx.batch, id, st)
 	if err != nil {
-		return missing(err)
+		return err
 	}
 	l := wire.Letter{Kind: wire.LetterEnded, At: st.Finished, Job: st.Job, Run: id, Outcome: outcomeOf(st)}
 	var run job.Run

@@ -60,7 +60,7 @@ import (
 //	J namespace 0 id 0      it is not over
 //	Y namespace 0 id 0 part what it selects, until it is over
 //	z namespace 0 once 0    the ID of the operation that was asked for with that
-//	V namespace 0 born id 0     a run in the order of creation, and when that was
+//	V namespace 0 born id 0     a run in the order of creation, and when that was, or a lot of so many
 //	L namespace 0 tag 0 born id 0   the same, of those with a tag
 //	Z                       how many runs and operations were created: their order
 //
@@ -77,7 +77,7 @@ var (
 	bornKey      = []byte("Z")
 )
 
-const layoutVersion = 5
+const layoutVersion = 6
 
 // maxName bounds the ID of a run and the names of a job in bytes.
 const maxName = 512

@@ -26,7 +26,7 @@ func oneOf[T any](c choose, of ...T) T { return of[c(len(of))] }
 // anyCommand returns a command about a few runs of two jobs, which may be
 // refused for any reason there is.
 func anyCommand(c choose) wire.Command {
-	id := oneOf[job.RunID](c, "d/j@1", "d/j@2", "d/k@1", "d/j@1#2", "d/j@1#3", "d/j@2#2", "d/j@7", "d/j@8")
+	id := oneOf[job.RunID](c, "d/j@1", "d/j@2", "d/k@1", "d/j@1#2", "d/j@1#3", "d/j@2#2", "d/j@7", "d/j@8", "d/j@9.0000", "d/j@9.0001", "d/j@9.0002")
 	name, at, epoch := oneOf(c, "j", "k"), int64(c(30)), uint64(c(5))
 	blob := func() []byte { return bytes.Repeat([]byte{byte(c(3))}, oneOf(c, 0, 1, 2, 7, 700<<10)) }
 	entries := func() (all [][]byte) {
@@ -35,7 +35,9 @@ func anyCommand(c choose) wire.Command {
 		}
 		return all
 	}
-	switch c(41) {
+	switch c(49) {
+	case 41, 42, 43, 44, 45, 46, 47, 48:
+		return anyLot(c, at)
 	case 37, 38, 39, 40:
 		return anyOperation(c, at)
 	case 34, 35, 36:
@@ -90,6 +92,38 @@ func anyCommand(c choose) wire.Command {
 			&wire.ResumeJob{Namespace: "d", Name: name, At: at})
 	}
 	return anyJob(c, name, at)
+}
+
+// anyLot returns a command about a lot, whose runs the others are about too.
+func anyLot(c choose, at int64) wire.Command {
+	const lot = "d/j@9"
+	switch c(4) {
+	case 0:
+		cmd := &wire.CreateLot{
+			Lot: lot, Runs: uint64(1 + c(3)), Master: oneOf(c, "m1", "m1", "m1", ""), Called: oneOf(c, "", "one"), Namespace: "d", Job: "j", Priority: c(2), Created: at,
+			KeepFor: time.Duration(c(2)), KeepRuns: c(3) - 1, Tags: oneOf(c, nil, nil, []string{"t1"}), Record: []byte{0x80},
+		}
+		for i := range cmd.Runs + uint64(c(9)/8) {
+			cmd.Params = addItem(cmd.Params, i, oneOf(c, "", "p"))
+		}
+		for i := range c(3) {
+			cmd.Entries = append(cmd.Entries, bytes.Repeat([]byte{byte(i)}, oneOf(c, i, i, i, i, shortBytes)))
+		}
+		return cmd
+	case 1, 2:
+		cmd := &wire.EndInLot{Lot: lot, Epoch: uint64(oneOf(c, 1, 1, 1, 2)), At: at, First: uint64(c(3)), Progress: bytes.Repeat([]byte{0x80}, c(2))}
+		for i := range uint64(4) {
+			if c(2) == 0 {
+				cmd.Last = addItem(cmd.Last, uint64(oneOf(c, i, i, i, i, i, i, 1)), bytes.Repeat([]byte{byte(i)}, oneOf(c, 1, 1, 1, shortBytes)))
+			}
+		}
+		return cmd
+	}
+	cmd := &wire.ForgetInLot{Lot: lot}
+	for range c(5) {
+		cmd.Runs = append(cmd.Runs, uint64(c(4)))
+	}
+	return cmd
 }
 
 // anyAccess returns a command about tokens and what is asked for with them.
@@ -156,6 +190,8 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 		cmd.Epoch, cmd.State, cmd.First = st.Epoch, job.Succeeded+job.State(c(3)), st.Next
 	case *wire.NoteRun:
 		cmd.Epoch = st.Epoch
+	case *wire.EndInLot:
+		cmd.First = st.Chunks
 	case *wire.StageEntry:
 		cmd.Seq = st.Next
 	case *wire.RewriteEntries:
@@ -313,11 +349,18 @@ func checkLaw(t testing.TB, f *fsm) {
 			}
 			continue
 		}
-		need(recordKey(id), why)
-		for _, key := range listings(id, st) {
-			if got := disordered([]byte(need(key, why))); got != st.Created {
-				t.Fatalf("%s: it is listed as created at %d", why, got)
+		if isLot(st) {
+			checkLot(t, f, id, st, need, counts)
+		}
+		if !st.InLot {
+			need(recordKey(id), why)
+			for _, key := range listings(id, st) {
+				if got := disordered([]byte(need(key, why))); got != st.Created {
+					t.Fatalf("%s: it is listed as created at %d", why, got)
+				}
 			}
+		} else if lot, i, ok := lotOf(id); !ok || !isLot(runs[lot]) || holds(runs[lot], i) {
+			t.Fatalf("%s: it has not left its lot: %+v", why, runs[lot])
 		}
 		for n := max(st.Happened-min(st.Happened, maxHistory), told(st)); n < st.Happened; n++ {
 			need(happeningKey(id, n), why)
@@ -343,7 +386,7 @@ func checkLaw(t testing.TB, f *fsm) {
 		case wire.WaitsForTime:
 			need(dueKey(id, st.NotBefore), why)
 		}
-		if st.State.Done() {
+		if st.State.Done() && !isLot(st) {
 			need(endedKey(st.Namespace, st.Job, id, st.Finished), why)
 			counts[string(finishedKey(st.Namespace, st.Job))]++
 			if !st.Compacted {
@@ -389,6 +432,53 @@ func checkLaw(t testing.TB, f *fsm) {
 	checkJobs(t, all, runs)
 }
 
+// checkLot checks what is kept of a lot, beside what is kept of a run as well.
+func checkLot(t testing.TB, f *fsm, id job.RunID, l *wire.RunStatus, need func(key []byte, why string) string, counts map[string]uint64) {
+	t.Helper()
+	why := fmt.Sprintf("lot %q, %+v", id, l)
+	kept, goes := uint64(0), false
+	for i := range l.Lot {
+		own, err := readOwnStatus(f.kv, job.InLot(id, int(i)))
+		must(t, err)
+		if own != nil && own.Staged { // what is left of one that was forgotten
+			own = nil
+		}
+		if own != nil && own.InLot == holds(l, i) {
+			t.Fatalf("%s: run %d is there twice, or is not of it: %+v", why, i, own)
+		}
+		st, err := inLot(f.kv, id, l, i)
+		must(t, err)
+		if st != nil || own != nil {
+			kept++
+		}
+		goes = goes || st != nil && st.State == job.Running
+		if st != nil && st.State.Done() {
+			counts[string(finishedKey(l.Namespace, l.Job))]++
+		}
+	}
+	if l.Kept != kept || kept == 0 || goes != (l.State == job.Running) {
+		t.Fatalf("%s: %d of its runs are kept, and that any goes on is %v", why, kept, goes)
+	}
+	last := int64(0)
+	for seq := range l.Next {
+		end, err := readLotEnd(f.kv, id, l, seq)
+		must(t, err)
+		first, ok, err := itemAt(end.last, 0)
+		must(t, err)
+		if !ok || end.at <= last {
+			t.Fatalf("%s: entry %d is %+v", why, seq, end)
+		}
+		last = end.at
+		for it, err := range items(end.last) {
+			must(t, err)
+			if holds(l, it.n) {
+				need(endedKey(l.Namespace, l.Job, job.InLot(id, int(first.n)), end.at), why)
+				break
+			}
+		}
+	}
+}
+
 // checkOpened checks what is kept of bulk operations, and returns where they are
 // in the order.
 func checkOpened(t testing.TB, f *fsm, all map[string]string, left map[string]bool) (born []uint64) {
@@ -431,7 +521,12 @@ func checkOpened(t testing.TB, f *fsm, all map[string]string, left map[string]bo
 func checkBorn(t testing.TB, f *fsm, runs map[job.RunID]*wire.RunStatus, born []uint64) {
 	t.Helper()
 	for _, st := range runs {
-		if !st.Staged {
+		switch {
+		case isLot(st):
+			for i := range st.Lot {
+				born = append(born, st.Born+i)
+			}
+		case !st.Staged && !st.InLot:
 			born = append(born, st.Born)
 		}
 	}
@@ -553,7 +648,9 @@ func checkStep(t testing.TB, c wire.Command, before, after *wire.RunStatus) {
 	t.Helper()
 	switch {
 	case before == nil || before.Staged || after == nil || after.Staged:
-		if _, forget := c.(*wire.ForgetRun); before != nil && !before.Staged && !(forget && before.State.Done()) {
+		_, forget := c.(*wire.ForgetRun)
+		_, together := c.(*wire.ForgetInLot)
+		if before != nil && !before.Staged && !((forget || together) && before.State.Done()) {
 			t.Fatalf("%T removed %+v", c, before)
 		}
 	case after.Epoch < before.Epoch:
@@ -587,9 +684,18 @@ func obey(t testing.TB, next func(f *fsm) wire.Command) {
 		all := map[job.RunID]*wire.RunStatus{}
 		for p, err := range one.kv.Scan([]byte("h")) {
 			must(t, err)
-			st, err := readStatus(one.kv, runOf(p.Key, 0))
+			id := runOf(p.Key, 0)
+			st, err := readStatus(one.kv, id)
 			must(t, err)
-			all[runOf(p.Key, 0)] = st
+			if !isLot(st) {
+				all[id] = st
+				continue
+			}
+			o := &openLot{g: one.kv, id: id, status: st}
+			for at, err := range o.runs(false) {
+				must(t, err)
+				all[at.id] = at.status
+			}
 		}
 		return all
 	}

@@ -17,6 +17,8 @@ const (
 	lineLayout = 3
 	// shortLayout is the one before runs were listed in the order of creation.
 	shortLayout = 4
+	// aloneLayout is the one before lots: each run has records of its own.
+	aloneLayout = 5
 )
 
 // migrate makes of a store with an older layout one with this program's: one that
@@ -36,7 +38,7 @@ func (f *fsm) migrate(v *store.Snapshot) error {
 		layout = int(b[0])
 	}
 	switch layout {
-	case layoutVersion:
+	case layoutVersion, aloneLayout:
 		return nil
 	case oldLayout:
 		err = f.migrateLines()

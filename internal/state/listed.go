@@ -49,6 +49,9 @@ func listings(id job.RunID, st *wire.RunStatus) [][]byte {
 // list puts a run that is new into its lists.
 func list(b *store.Batch, id job.RunID, st *wire.RunStatus) error {
 	created := binary.BigEndian.AppendUint64(nil, ordered(st.Created))
+	if isLot(st) { // its runs follow each other
+		created = binary.AppendUvarint(created, st.Lot)
+	}
 	for _, key := range listings(id, st) {
 		if err := b.Put(key, created); err != nil {
 			return err
@@ -97,7 +100,7 @@ func (f *fsm) migrateListed() error {
 		if err := wire.DecodeRecord(p.Value, st); err != nil {
 			return err
 		}
-		if st.Staged {
+		if !isRun(st) {
 			continue
 		}
 		if b.Size() > store.MaxBatch/2 {

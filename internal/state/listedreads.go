@@ -18,6 +18,15 @@ type listedRun struct {
 	born    uint64
 	created int64
 	status  *wire.RunStatus // nil if it was not read
+	lot     *openLot        // that it is listed with, or nil
+}
+
+// read returns the run, which has the status st.
+func (s *listedRun) read(g getter, st *wire.RunStatus) (job.Run, error) {
+	if s.lot != nil {
+		return s.lot.read(s.id, st)
+	}
+	return readRun(g, s.id, st)
 }
 
 // before reports whether s was created before o.
@@ -68,38 +77,79 @@ func listed(v *store.Snapshot, q *job.RunQuery) (iter.Seq2[listedRun, error], er
 
 // listedBehind yields the runs of one list behind a place.
 func listedBehind(v *store.Snapshot, list []byte, after *listedRun, backward bool) iter.Seq2[listedRun, error] {
-	var pairs iter.Seq2[store.Pair, error]
-	switch {
-	case backward && after != nil:
-		pairs = v.ScanBack(list, listedKey(list, after.born, after.id))
-	case backward:
-		pairs = v.ScanBack(list, nil)
-	case after != nil:
-		pairs = v.ScanFrom(list, append(listedKey(list, after.born, after.id), 0))
-	default:
-		pairs = v.Scan(list)
-	}
 	return func(yield func(listedRun, error) bool) {
+		pairs, err := listRecords(v, list, after, backward)
+		if err != nil {
+			yield(listedRun{}, err)
+			return
+		}
 		for p, err := range pairs {
 			var at listedRun
+			runs := uint64(0)
 			if err == nil {
-				at, err = decodeListed(p, len(list))
+				at, runs, err = decodeListed(p, len(list))
 			}
-			if !yield(at, err) || err != nil {
+			if runs == 0 || err != nil {
+				if !yield(at, err) || err != nil {
+					return
+				}
+				continue
+			}
+			l, err := readOwnStatus(v, at.id)
+			if err == nil && !isLot(l) {
+				err = fmt.Errorf("state: lot %q is listed and has no status: %w", at.id, store.ErrCorrupt)
+			}
+			if err != nil {
+				yield(at, err)
 				return
+			}
+			o := &openLot{g: v, id: at.id, status: l}
+			for at, err := range o.runs(backward) {
+				if err == nil && after != nil && (at.born == after.born || at.born < after.born != backward) {
+					continue
+				}
+				if !yield(at, err) || err != nil {
+					return
+				}
 			}
 		}
 	}
 }
 
-func decodeListed(p store.Pair, list int) (listedRun, error) {
-	rest := p.Key[list:]
-	if len(rest) < 10 || len(p.Value) != 8 {
-		return listedRun{}, fmt.Errorf("state: record %q of a run that is listed: %w", p.Key, store.ErrCorrupt)
+// listRecords yields the records of one list behind a place, from the lot on that
+// the run there is listed with, if it is.
+func listRecords(v *store.Snapshot, list []byte, after *listedRun, backward bool) (iter.Seq2[store.Pair, error], error) {
+	switch {
+	case after == nil && backward:
+		return v.ScanBack(list, nil), nil
+	case after == nil:
+		return v.Scan(list), nil
+	case backward:
+		return v.ScanBack(list, listedKey(list, after.born, after.id)), nil
+	}
+	within, err := lotBefore(v, after.id)
+	if err != nil {
+		return nil, err
+	}
+	if within != nil {
+		return v.ScanFrom(list, listedKey(list, within.status.Born, within.id)), nil
+	}
+	return v.ScanFrom(list, append(listedKey(list, after.born, after.id), 0)), nil
+}
+
+// decodeListed returns a run that is listed, or a lot and of how many runs it is.
+func decodeListed(p store.Pair, list int) (at listedRun, runs uint64, err error) {
+	rest, n := p.Key[list:], 8
+	if len(p.Value) > 8 {
+		runs, n = binary.Uvarint(p.Value[8:])
+		n += 8
+	}
+	if len(rest) < 10 || len(p.Value) != n || n < 8 {
+		return at, 0, fmt.Errorf("state: record %q of a run that is listed: %w", p.Key, store.ErrCorrupt)
 	}
 	return listedRun{
 		id: job.RunID(rest[8 : len(rest)-1]), born: binary.BigEndian.Uint64(rest), created: disordered(p.Value),
-	}, nil
+	}, runs, nil
 }
 
 // listedStatus returns the status of a run that is listed.

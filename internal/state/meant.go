@@ -39,7 +39,7 @@ func (s *State) Meant(b *job.Bulk, operation string, after job.RunID, limit int)
 		looked++
 		after = at.id
 		st := at.status
-		if st.Staged || st.Born > born || !q.WantsTime(timeOf(at.created)) || !q.WantsState(st.State) || !hasAll(st.Tags, q.Tags) {
+		if !isRun(st) || st.Born > born || !q.WantsTime(timeOf(at.created)) || !q.WantsState(st.State) || !hasAll(st.Tags, q.Tags) {
 			continue
 		}
 		if b.Verb.Retries() {
@@ -52,7 +52,7 @@ func (s *State) Meant(b *job.Bulk, operation string, after job.RunID, limit int)
 			}
 		}
 		if b.Key != "" {
-			run, err := readRun(v, after, st)
+			run, err := at.read(v, st)
 			if err != nil {
 				return nil, "", err
 			}

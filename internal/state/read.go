@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -90,7 +91,13 @@ func (s *State) Runs(after job.RunID, limit int) ([]job.Run, error) {
 	}
 	defer v.Close()
 	start := []byte("r")
-	if after != "" {
+	l, err := lotBefore(v, after)
+	switch {
+	case err != nil:
+		return nil, err
+	case l != nil:
+		start = recordKey(l.id)
+	case after != "":
 		start = append(append(start, after...), 1) // above all parts of after
 	}
 	var runs []job.Run
@@ -105,6 +112,13 @@ func (s *State) Runs(after job.RunID, limit int) ([]job.Run, error) {
 		}
 		if st == nil {
 			return nil, fmt.Errorf("state: run %q has no status: %w", id, store.ErrCorrupt)
+		}
+		if isLot(st) {
+			o := &openLot{g: v, id: id, status: st}
+			if runs, err = o.readAll(runs, limit, func(at *listedRun) bool { return at.id > after }); err != nil || len(runs) == limit {
+				return runs, err
+			}
+			continue
 		}
 		run, err := composeRun(b.data, st)
 		if err != nil {
@@ -131,7 +145,17 @@ func (s *State) Unfinished() ([]job.Run, error) {
 			return nil, err
 		}
 		id := runOf(p.Key, 0)
-		st, err := createdStatus(v, id)
+		st, err := readStatus(v, id)
+		if err == nil && isLot(st) {
+			o := &openLot{g: v, id: id, status: st}
+			if runs, err = o.readAll(runs, math.MaxInt, func(at *listedRun) bool { return o.goesOn(at) }); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err == nil && !isRun(st) {
+			err = fmt.Errorf("state: run %q goes on and has no status: %w", id, store.ErrCorrupt)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -313,7 +337,7 @@ func (s *State) view() (*store.Snapshot, error) {
 // createdStatus returns the status of a run, or ErrNoRun.
 func createdStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
 	st, err := readStatus(g, id)
-	if err == nil && (st == nil || st.Staged) {
+	if err == nil && !isRun(st) {
 		err = fmt.Errorf("%w: %q", ErrNoRun, id)
 	}
 	return st, err
@@ -321,6 +345,13 @@ func createdStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
 
 // readRun returns a run that must be there, with the status st.
 func readRun(g getter, id job.RunID, st *wire.RunStatus) (job.Run, error) {
+	if st.InLot {
+		run, err := createdInLot(g, id)
+		if err == nil {
+			err = changed(&run, st)
+		}
+		return run, err
+	}
 	record, err := getParts(g, recordKey(id))
 	if err != nil {
 		return job.Run{}, missing(err)

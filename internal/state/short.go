@@ -105,8 +105,7 @@ func (tx *change) put(id job.RunID, epoch uint64, st *wire.RunStatus, entries []
 		}
 		st.Next++
 	}
-	tx.set(id, st)
-	return nil
+	return tx.set(id, st)
 }
 
 // putLong adds an entry as a record, after those that were in the status.

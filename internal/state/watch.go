@@ -103,6 +103,20 @@ func (h *hub) publish(id job.RunID, st *wire.RunStatus, load func() (job.Run, er
 	return nil
 }
 
+// isWatched reports whether anybody watches a run.
+func (h *hub) isWatched() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.watching) > 0
+}
+
+// awaits reports whether anybody watches a run, or waits for its end.
+func (h *hub) awaits(id job.RunID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.watching[id]) > 0 || len(h.ends[id]) > 0
+}
+
 // watched returns the runs that somebody watches.
 func (h *hub) watched() []job.RunID {
 	h.mu.Lock()

@@ -12,10 +12,25 @@ type Conduct struct {
 // Creates records runs.
 type Creates struct {
 	Creates []Create `msgpack:"c"`
+	Lots    []Lot    `msgpack:"l,omitempty"`
 }
 
-// Accepted answers a Creates: the IDs of the runs in the same order, empty for
-// one that is Refused.
+// Lot is runs that differ in their Params alone: the one of Create, whose ID is
+// that of the lot, with each of Params.
+type Lot struct {
+	Create
+	Params []string `msgpack:"ps"`
+}
+
+// Of returns run i of the lot.
+func (l *Lot) Of(i int) job.Run {
+	run := l.Run
+	run.ID, run.Spec.Params = job.InLot(run.ID, i), l.Params[i]
+	return run
+}
+
+// Accepted answers a Creates: the IDs of the runs in the same order, those of
+// the lots last, empty for one that is Refused.
 type Accepted struct {
 	Runs    []job.RunID `msgpack:"r"`
 	Refused []Refusal   `msgpack:"e,omitempty"`

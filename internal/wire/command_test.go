@@ -72,6 +72,12 @@ func commands() []Command {
 		},
 		&CancelOperation{Namespace: "a", ID: "o", Reason: "why", At: 5},
 		&ForgetOperations{Namespace: "a", IDs: []string{"o"}},
+		&CreateLot{
+			Lot: "a/b@1", Runs: 2, Master: "m", Called: "one", Namespace: "a", Job: "b", Priority: 1, Created: 5, Line: "0f", KeepFor: 6, KeepRuns: -1,
+			Tags: []string{"t"}, Record: []byte("run"), Params: []byte("p"), Entries: [][]byte{[]byte("x")},
+		},
+		&EndInLot{Lot: "a/b@1", Epoch: 1, At: 5, First: 1, Progress: []byte("p"), Last: []byte("x")},
+		&ForgetInLot{Lot: "a/b@1", Runs: []uint64{0, 7}},
 	}
 }
 
@@ -153,6 +159,9 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"00000045026f418ba16ea161a169a16fa17301a163a5612f624031a17001a16402a17201a1779182a16ea5612f624031a177a3776879a165a66661696c6564a179a3776879a1610500",
 		"0000001602711284a16ea161a169a16fa177a3776879a1610500",
 		"0000000e02510a82a16ea161a16991a16f00",
+		"0000004602423a8ca172a5612f624031a16e02a16da16da26d6ea36f6e65a26e73a161a16aa162a17001a17405a26c6ea23066a2726606a2726effa2746791a174030372756e01700178",
+		"0000001a02551284a172a5612f624031a16501a16105a166010201700178",
+		"0000001202620e82a172a5612f624031a16e92000700",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)

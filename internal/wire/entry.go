@@ -157,6 +157,12 @@ func newCommand(kind byte) Command {
 		return &DeleteJob{}
 	case 'i':
 		return &FoundCluster{}
+	case 'B':
+		return &CreateLot{}
+	case 'U':
+		return &EndInLot{}
+	case 'b':
+		return &ForgetInLot{}
 	case 'P':
 		return &PauseJob{}
 	case 'e':

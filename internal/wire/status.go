@@ -61,6 +61,21 @@ type RunStatus struct {
 	Tags []string `msgpack:"tg,omitempty"`
 	// Line is where the run waits for a master, within its job.
 	Line string `msgpack:"ln,omitempty"`
+	// InLot says that what the run was created with, and its place in the lists, is
+	// kept with its lot.
+	InLot bool `msgpack:"il,omitempty"`
+	// Lot is how many runs there were when this was made, of what is no run but a
+	// lot of them: the status of each is what the lot's says, unless it has Left.
+	// Over are those that have ended in the lot and Left those that have a status
+	// of their own or were forgotten, a bit for each; Kept is how many were not
+	// forgotten. The Journal of a lot is how its runs ended.
+	Lot  uint64 `msgpack:"lo,omitempty"`
+	Over []byte `msgpack:"lv,omitempty"`
+	Left []byte `msgpack:"ll,omitempty"`
+	Kept uint64 `msgpack:"lk,omitempty"`
+	// Begins is what the journal of each run of a lot begins with, as the state
+	// lists it.
+	Begins []byte `msgpack:"lb,omitempty"`
 	// Journal is the entries of a journal that is short, and History the first
 	// happenings, as the state lists them.
 	Journal []byte `msgpack:"jn,omitempty"`

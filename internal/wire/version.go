@@ -32,7 +32,7 @@ func VersionOf(c Command) byte {
 			return 2
 		}
 	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit,
-		*BeginOperation, *AdvanceOperation, *CancelOperation, *ForgetOperations:
+		*BeginOperation, *AdvanceOperation, *CancelOperation, *ForgetOperations, *CreateLot, *EndInLot, *ForgetInLot:
 		return 2
 	case *PutJob:
 		if len(c.Listens) > 0 || c.Keep {

@@ -27,11 +27,15 @@ func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
 // of them what became of them, and that asking again is safe.
 func (l *leader) createAll(ctx context.Context, c wire.Creates) (wire.Accepted, error) {
 	return outlive(ctx, l, func() (wire.Accepted, error) {
-		accepted, again := wire.Accepted{Runs: make([]job.RunID, len(c.Creates))}, error(nil)
-		for i, made := range l.admitAll(c.Creates) {
-			switch err := made.Err; {
+		all := l.admitAll(c.Creates)
+		for i := range c.Lots {
+			all = append(all, l.admitLot(&c.Lots[i])...)
+		}
+		accepted, again := wire.Accepted{Runs: make([]job.RunID, len(all))}, error(nil)
+		for i := range all {
+			switch err := all[i].Err; {
 			case err == nil:
-				accepted.Runs[i] = made.Run.ID
+				accepted.Runs[i] = all[i].Run.ID
 			case l.ctx.Err() != nil || isUnsettled(err):
 				again = fmt.Errorf("%w: %w", state.ErrUncertain, err)
 			default:
@@ -93,6 +97,62 @@ func (l *leader) admitAll(creates []wire.Create) []state.Created {
 	}
 	l.teller.tell(begun...)
 	return made
+}
+
+// admitLot is admitAll for a lot: those of its runs that may begin at once are
+// recorded together, if they can be, and the others each by itself.
+func (l *leader) admitLot(lot *wire.Lot) []state.Created {
+	runs := make([]job.Run, len(lot.Params))
+	for i := range runs {
+		runs[i] = lot.Of(i)
+	}
+	n := l.reserveFirst(runs)
+	together := state.Lot{Run: lot.Run, Params: lot.Params[:n], Chunks: lot.Chunks}
+	together.Run.Master, together.Run.Trace = l.chooser("")(), telemetry.AtOnce(lot.Run.Trace, true)
+	if n > 0 && !l.recordLot(&together) {
+		for i := range runs[:n] {
+			l.release(runs[i].ID)
+		}
+		n = 0
+	}
+	all := make([]state.Created, n, len(runs))
+	if n > 0 {
+		begun := state.RunsOf(&together)
+		for i := range begun {
+			l.note(&begun[i])
+			all[i].Run = begun[i]
+		}
+		l.teller.tell(begun...)
+	}
+	alone := make([]wire.Create, 0, len(runs)-n)
+	for i := range runs[n:] {
+		alone = append(alone, wire.Create{Run: runs[n+i], Chunks: lot.Chunks})
+	}
+	return append(all, l.admitAll(alone)...)
+}
+
+// reserveFirst counts those of some runs of a job as begun that may begin at once,
+// and returns how many they are: the first ones.
+func (l *leader) reserveFirst(runs []job.Run) (n int) {
+	first := &runs[0]
+	if first.NotBefore.After(l.n.wall()) || l.isPaused(first.Spec.Namespace, first.Spec.Name) || l.behind(first) {
+		return 0
+	}
+	for n < len(runs) && l.reserve(&runs[n]) {
+		n++
+	}
+	return n
+}
+
+// recordLot records a lot, and reports whether it could be. While that is not
+// known it does so again, as recordAll does.
+func (l *leader) recordLot(lot *state.Lot) bool {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := l.state.CreateLots(l.ctx, []state.Lot{*lot})[0]
+		if !is(err, state.ErrUncertain) || !pause(l.ctx, wait) {
+			return err == nil
+		}
+	}
 }
 
 // reserveAll names the masters of those runs that may begin at once, in order,

@@ -77,10 +77,15 @@ func newCrowd(m *masters) *crowd {
 // payload that may go to any worker, has no time limit that its master enforces
 // and leaves no files; and nobody has worked on it yet.
 func isSmall(r *job.Run) bool {
+	return r.Epoch == 1 && r.Of == "" && r.CancelReason == "" && r.Unplanned == "" && isUsual(r)
+}
+
+// isUsual reports whether a run is one for the crowd as far as its spec and plan
+// say.
+func isUsual(r *job.Run) bool {
 	s, p := &r.Spec, &r.Plan
 	place := &s.Placement
-	return r.Epoch == 1 && r.Of == "" && r.CancelReason == "" && r.Unplanned == "" &&
-		s.Mode == job.Standalone && p.Chunks == 1 && p.Roots == 1 && p.Reduces == 0 && !p.Before && !p.Keyed &&
+	return s.Mode == job.Standalone && p.Chunks == 1 && p.Roots == 1 && p.Reduces == 0 && !p.Before && !p.Keyed &&
 		s.AttemptTimeout == 0 && s.TaskTimeout == 0 && s.RunTimeout == 0 && s.Output.Dir == "" &&
 		place.Strategy == "" && place.Affinity == "" && len(place.Nodes)+len(place.Tags) == 0 &&
 		place.MinCPU == 0 && place.MinMemory == 0 && place.MinDisk == 0 && place.MaxWorkers == 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
@@ -22,6 +23,13 @@ func (n *Node) SubmitAll(ctx context.Context, specs []job.Spec, options ...Optio
 	}
 	all := bulk{n: n, runs: make([]*Run, len(specs))}
 	for i := range specs {
+		if all.lot.takes(&specs[i]) {
+			all.lot.add(i, specs[i].Params)
+			continue
+		}
+		if err := all.close(ctx); err != nil {
+			return all.runs, err
+		}
 		run, entries, err := n.prepare(ctx, specs[i], options)
 		if err == nil && total(entries) > maxDispatch { // its input goes ahead of it
 			var id job.RunID
@@ -34,9 +42,10 @@ func (n *Node) SubmitAll(ctx context.Context, specs []job.Spec, options ...Optio
 			all.errs = append(all.errs, fmt.Errorf("run %d: %w", i, err))
 			continue
 		}
-		if err := all.add(ctx, i, wire.Create{Run: run, Chunks: entries}); err != nil {
-			return all.runs, err
-		}
+		all.lot.begin(&specs[i], i, wire.Create{Run: run, Chunks: entries})
+	}
+	if err := all.close(ctx); err != nil {
+		return all.runs, err
 	}
 	if err := all.send(ctx); err != nil {
 		return all.runs, err
@@ -50,49 +59,106 @@ type bulk struct {
 	runs []*Run
 	errs []error
 
-	next []wire.Create
-	at   []int // the places of next
+	lot  lot // what comes next, if it is like what came last
+	next wire.Creates
+	at   [2][]int // the places of the runs of next: by themselves, and in lots
 	size int
 }
 
-// add sends what there is once that is enough.
-func (b *bulk) add(ctx context.Context, at int, c wire.Create) error {
-	size := sizeOf(&c.Run) + total(c.Chunks)
-	if b.size+size > maxDispatch || len(b.next) == maxTogether {
+// close puts what has come together into the next message, after that was sent if
+// it is large enough.
+func (b *bulk) close(ctx context.Context) error {
+	l := b.lot
+	b.lot = lot{}
+	if len(l.at) == 0 {
+		return nil
+	}
+	size := l.size + sizeOf(&l.Run) + total(l.Chunks)
+	if have := len(b.at[0]) + len(b.at[1]); have > 0 && (b.size+size > maxDispatch || have+len(l.at) > maxTogether) {
 		if err := b.send(ctx); err != nil {
 			return err
 		}
 	}
-	if b.next == nil {
-		b.next = make([]wire.Create, 0, min(len(b.runs)-at, maxTogether))
+	b.size += size
+	if len(l.at) > 1 {
+		b.next.Lots, b.at[1] = append(b.next.Lots, l.Lot), append(b.at[1], l.at...)
+	} else {
+		b.next.Creates, b.at[0] = append(b.next.Creates, l.Create), append(b.at[0], l.at[0])
 	}
-	b.next, b.at, b.size = append(b.next, c), append(b.at, at), b.size+size
 	return nil
 }
 
 func (b *bulk) send(ctx context.Context) error {
-	if len(b.next) == 0 {
+	at := append(b.at[0], b.at[1]...)
+	if len(at) == 0 {
 		return nil
 	}
-	accepted, err := lead[wire.Accepted](ctx, b.n, wire.MethodCreates, wire.Creates{Creates: b.next})
-	if err == nil && len(accepted.Runs) != len(b.next) {
-		err = fmt.Errorf("%d answers to %d runs", len(accepted.Runs), len(b.next))
+	accepted, err := lead[wire.Accepted](ctx, b.n, wire.MethodCreates, b.next)
+	if err == nil && len(accepted.Runs) != len(at) {
+		err = fmt.Errorf("%d answers to %d runs", len(accepted.Runs), len(at))
 	}
 	if err != nil {
-		return fmt.Errorf("node: submit %d runs: %w", len(b.next), bare(plain(err)))
+		return fmt.Errorf("node: submit %d runs: %w", len(at), bare(plain(err)))
 	}
 	for i, id := range accepted.Runs {
 		if id != "" {
-			b.runs[b.at[i]] = &Run{n: b.n, id: id}
+			b.runs[at[i]] = &Run{n: b.n, id: id}
 		}
 	}
 	for _, r := range accepted.Refused {
-		if r.At >= 0 && r.At < len(b.next) {
-			b.errs = append(b.errs, unsubmitted(b.next[r.At].Run.ID, &coded{r.Code, r.Text}))
+		if r.At >= 0 && r.At < len(at) {
+			b.errs = append(b.errs, unsubmitted(b.id(r.At), &coded{r.Code, r.Text}))
 		}
 	}
-	b.next, b.at, b.size = nil, nil, 0
+	b.next, b.at, b.size = wire.Creates{}, [2][]int{}, 0
 	return nil
+}
+
+// id returns the ID of run i of the next message.
+func (b *bulk) id(i int) job.RunID {
+	if i < len(b.next.Creates) {
+		return b.next.Creates[i].Run.ID
+	}
+	i -= len(b.next.Creates)
+	for k := range b.next.Lots {
+		l := &b.next.Lots[k]
+		if i < len(l.Params) {
+			return job.InLot(l.Run.ID, i)
+		}
+		i -= len(l.Params)
+	}
+	return ""
+}
+
+// lot is runs that differ in their Params alone, as they come.
+type lot struct {
+	wire.Lot
+	like *job.Spec // that of the first, if others may join it
+	at   []int     // their places among all
+	size int       // of the Params
+}
+
+// begin begins a lot with a run, which nothing joins that is to be recorded in
+// another way.
+func (l *lot) begin(spec *job.Spec, at int, c wire.Create) {
+	*l = lot{Lot: wire.Lot{Create: c, Params: []string{c.Run.Spec.Params}}, at: []int{at}}
+	if r := &c.Run; isUsual(r) && r.Key == "" && r.LimitKey == "" && r.NotBefore.IsZero() && r.Spec.Params == spec.Params {
+		l.like = spec
+	}
+}
+
+// takes reports whether a run of the spec may join.
+func (l *lot) takes(spec *job.Spec) bool {
+	if l.like == nil || len(l.at) == job.MaxLot || l.size+len(spec.Params) > maxDispatch || len(spec.Params) > job.MaxParams {
+		return false
+	}
+	s := *spec
+	s.Params = l.like.Params
+	return reflect.DeepEqual(&s, l.like)
+}
+
+func (l *lot) add(at int, params string) {
+	l.at, l.Params, l.size = append(l.at, at), append(l.Params, params), l.size+len(params)
 }
 
 // WaitAll is Wait for many runs of this node. It returns when all are over:
