@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
@@ -39,35 +40,44 @@ type JobCount struct {
 // end first. It goes on behind after, of which the zero value is the
 // beginning. A limit of zero or less means 100.
 func (s *State) Finished(namespace, name string, after Ended, limit int) ([]Ended, error) {
-	prefix := named('e', namespace, name)
-	var from []byte
-	switch lot, _, ok := lotOf(after.ID); {
-	case ok: // those of a lot that ended together are one record
-		from = endedKey(namespace, name, lot, after.At.UnixNano())
-	case after.ID != "":
-		from = append(endedKey(namespace, name, after.ID, after.At.UnixNano()), 0)
+	v, err := s.view()
+	if err != nil {
+		return nil, err
 	}
-	return s.ended(prefix, from, after, limit)
+	defer v.Close()
+	var from []byte
+	if after.ID != "" {
+		from = append(endedKey(namespace, name, after.ID, after.At.UnixNano()), 0)
+		own, err := readOwnStatus(v, after.ID)
+		if err != nil {
+			return nil, err
+		}
+		if lot, _, ok := lotOf(after.ID); ok && own == nil { // it is listed with those that ended together with it
+			from = endedKey(namespace, name, lot, after.At.UnixNano())
+		}
+	}
+	return ended(v, named('e', namespace, name), from, after, limit)
 }
 
 // Uncompacted returns at most limit of the runs that have ended and for which
 // Compacted was not called, the first to end first. A limit of zero or less
 // means 100.
 func (s *State) Uncompacted(limit int) ([]Ended, error) {
-	return s.ended([]byte("w"), nil, Ended{}, limit)
-}
-
-// ended reads an index whose keys have a time and a run behind prefix, behind
-// after.
-func (s *State) ended(prefix, from []byte, after Ended, limit int) ([]Ended, error) {
-	if limit <= 0 {
-		limit = 100
-	}
 	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
+	return ended(v, []byte("w"), nil, Ended{}, limit)
+}
+
+// ended reads an index whose keys have a time and a run behind prefix, without the
+// keys before from, and without after and those before it that ended together with
+// it in a lot.
+func ended(v *store.Snapshot, prefix, from []byte, after Ended, limit int) ([]Ended, error) {
+	if limit <= 0 {
+		limit = 100
+	}
 	var all []Ended
 	for p, err := range v.ScanFrom(prefix, from) {
 		if err != nil {
@@ -92,9 +102,6 @@ func (s *State) ended(prefix, from []byte, after Ended, limit int) ([]Ended, err
 				continue
 			}
 		}
-		if after.covers(&e) {
-			continue
-		}
 		all = append(all, e)
 		if len(all) == limit {
 			break
@@ -103,14 +110,10 @@ func (s *State) ended(prefix, from []byte, after Ended, limit int) ([]Ended, err
 	return all, nil
 }
 
-// covers reports whether another run that ended at the same time was before a
-// place, or there.
-func (e *Ended) covers(o *Ended) bool { return e.ID != "" && o.At.Equal(e.At) && o.ID <= e.ID }
-
-// endedInLot adds the runs of a lot that ended together with e, as entry seq of
-// the lot's journal says, unless they have left it.
+// endedInLot adds the runs of the lot e that ended together, as entry seq of the
+// lot's journal says, unless they have left it.
 func endedInLot(g getter, all []Ended, e Ended, seq []byte, after Ended, limit int) ([]Ended, error) {
-	lot, _, _ := lotOf(e.ID)
+	lot := e.ID
 	n, k := binary.Uvarint(seq)
 	l, err := readOwnStatus(g, lot)
 	if err == nil && (k != len(seq) || !isLot(l)) {
@@ -128,7 +131,7 @@ func endedInLot(g getter, all []Ended, e Ended, seq []byte, after Ended, limit i
 			return nil, err
 		}
 		e.ID = job.InLot(lot, int(it.n))
-		if !holds(l, it.n) || after.covers(&e) {
+		if !holds(l, it.n) || e.At.Equal(after.At) && e.ID <= after.ID && strings.HasPrefix(string(after.ID), string(lot)) {
 			continue
 		}
 		if all = append(all, e); len(all) == limit {
@@ -195,8 +198,8 @@ const rewriteStep = 64
 // Rewrite replaces entries of the journal of a run that has ended by others
 // that are not larger, in the order of their numbers; what else there is
 // stays. It may be repeated. ErrNotFinal says that the run has not ended,
-// ErrInvalid that an entry is unknown or larger than the one it replaces; the
-// entries before it may have been replaced.
+// ErrInvalid that an entry is unknown or larger than the one it replaces, or that
+// the run is plain; the entries before it may have been replaced.
 func (s *State) Rewrite(ctx context.Context, id job.RunID, entries []Entry) error {
 	if err := checkName("run", string(id)); err != nil {
 		return err
@@ -247,6 +250,9 @@ func (tx *change) rewrite(c *wire.RewriteEntries) (result, error) {
 	old, r, err := tx.final(c.Run)
 	if err != nil || r.err != nil {
 		return r, err
+	}
+	if old.Plain {
+		return refuse(ErrInvalid, "run %q: its journal has nothing that could be rewritten", c.Run)
 	}
 	if len(c.Seqs) != len(c.Entries) || len(c.Seqs) > rewriteStep {
 		return refuse(ErrInvalid, "run %q: %d entries to rewrite, the limit is %d", c.Run, len(c.Seqs), rewriteStep)

@@ -31,7 +31,7 @@ import (
 //	X rank namespace 0 job 0 line 0    how many do in that line
 //	d time id 0             it waits for a time
 //	w time id 0             it has ended, then, and was not compacted yet
-//	e namespace 0 job 0 time id 0   it has ended, then
+//	e namespace 0 job 0 time id 0   it has ended, then, or those of a lot that one entry of its journal names
 //	k namespace 0 job 0 key 0       a run has that key: until when, and its ID
 //	K time namespace 0 job 0 key 0  a key whose run has ended and that is free then
 //	q namespace 0 job 0     how many runs of the job wait for a master

@@ -137,7 +137,7 @@ func (tx *change) endInLot(c *wire.EndInLot) (result, error) {
 			Of: job.RunChanged, What: job.RunEnded, Run: job.InLot(c.Lot, int(i)), Namespace: l.Namespace, Job: l.Job, State: job.Succeeded.String(),
 		})
 	}
-	listed := endedKey(l.Namespace, l.Job, job.InLot(c.Lot, int(taken[0])), end.at)
+	listed := endedKey(l.Namespace, l.Job, c.Lot, end.at)
 	tx.inLots = append(tx.inLots, overInLot{c.Lot, &st, end})
 	return result{leftOut: leftOut}, errors.Join(
 		counted,
@@ -200,13 +200,8 @@ func (tx *change) leaveLot(id job.RunID, st *wire.RunStatus) error {
 	next.Left = bits(l.Left).room(l.Lot)
 	bits(next.Left).add(i)
 	switch {
-	case bits(l.Over).has(i):
-		only := bits(nil).room(l.Lot)
-		only.add(i)
-		err = errors.Join(
-			tx.unlistEnded(lot, &next, only),
-			tx.batch.Put(endedKey(st.Namespace, st.Job, id, st.Finished), endedValue(st)),
-		)
+	case bits(l.Over).has(i): // nothing becomes of it but that it is forgotten
+		err = fmt.Errorf("state: run %q has ended in its lot and is changed: %w", id, store.ErrCorrupt)
 	case st.State == job.Running:
 		err = tx.batch.Put(unfinishedKey(id), nil)
 	}
@@ -256,10 +251,6 @@ func (tx *change) unlistEnded(lot job.RunID, l *wire.RunStatus, gone bits) error
 		if err != nil {
 			return err
 		}
-		first, ok, err := itemAt(end.last, 0)
-		if err != nil || !ok {
-			return errors.Join(err, fmt.Errorf("state: entry %d of lot %q is of no run: %w", seq, lot, store.ErrCorrupt))
-		}
 		some, all := false, true
 		for it, err := range items(end.last) {
 			if err != nil {
@@ -270,7 +261,7 @@ func (tx *change) unlistEnded(lot job.RunID, l *wire.RunStatus, gone bits) error
 		if !some || !all {
 			continue
 		}
-		if err := tx.batch.Delete(endedKey(l.Namespace, l.Job, job.InLot(lot, int(first.n)), end.at)); err != nil {
+		if err := tx.batch.Delete(endedKey(l.Namespace, l.Job, lot, end.at)); err != nil {
 			return err
 		}
 	}
