@@ -124,8 +124,8 @@ func (w *Worker) outcomeLocked(r *run, o job.Outcome) {
 	if r.over {
 		return
 	}
-	if r.unreported == nil {
-		r.unreported = make([]job.Outcome, 0, max(r.sizes, 16))
+	if r.unreported == nil { // with room for what is likely to come before the next report
+		r.unreported = make([]job.Outcome, 0, max(r.sizes, min(1+r.queued+len(r.active), 16)))
 	}
 	r.unreported = append(r.unreported, o)
 	r.backlog += int64(len(o.Result))
