@@ -130,9 +130,11 @@ func (h *host) reportSmall(to string, run job.RunID, epoch uint64, outcomes []jo
 // execute takes the tasks of small runs.
 func (h *host) execute(_ context.Context, _ string, e wire.Execute) (wire.Executing, error) {
 	var answer wire.Executing
-	for i := range e.Runs {
-		run := &e.Runs[i]
-		run.Extra = maps.Clone(run.Extra) // the user's code gets it
+	for i, run := range e.Runs {
+		if len(run.Extra) > 0 { // the user's code gets it
+			run = new(*run)
+			run.Extra = maps.Clone(run.Extra)
+		}
 		h.followSmall(run)
 		task := job.Task{ID: job.TaskID{Kind: job.KindMap}, Attempt: 1, Shard: job.Shard{Total: run.Plan.Roots}}
 		if len(h.n.worker.Take(job.Batch{Run: run, Tasks: []job.Task{task}})) > 0 {

@@ -44,7 +44,7 @@ type code struct{ processor, version string }
 
 // small is one of the crowd.
 type small struct {
-	run   job.Run
+	run   *job.Run // its worker has it too
 	span  trace.Span
 	began time.Time
 	at    *place // where its attempt is; nil if it is at no worker
@@ -99,9 +99,10 @@ func (c *crowd) takeLocked(run *job.Run) bool {
 		return false
 	}
 	c.watch()
-	s := &small{run: *run, began: time.Now()}
 	ctx, span := c.m.n.spans.Run(c.m.ctx, string(run.ID), run.Spec.Name, run.Epoch, run.Trace)
-	s.span, s.run.Trace = span, telemetry.Inject(ctx)
+	own := *run // which may be one of a thousand that came together, and outlast them
+	own.Trace = telemetry.Inject(ctx)
+	s := &small{run: &own, span: span, began: time.Now()}
 	c.runs[run.ID] = s
 	k := code{run.Spec.Processor, run.Plan.Version}
 	c.waiting[k] = append(c.waiting[k], s)
@@ -185,7 +186,7 @@ func (c *crowd) leaveLocked(s *small) *conductor {
 		begun.placed, begun.there = &s.at.peer, s.there
 	}
 	c.removeLocked(s)
-	return c.m.conductLocked(s.run, begun)
+	return c.m.conductLocked(*s.run, begun)
 }
 
 // leftLocked has the runs leave that are at a member which is gone.
@@ -317,7 +318,7 @@ func (c *crowd) send(p *place) {
 		if len(group) == 0 {
 			return
 		}
-		runs := make([]job.Run, len(group))
+		runs := make([]*job.Run, len(group))
 		for i, s := range group {
 			runs[i] = s.run
 		}
@@ -339,7 +340,7 @@ func (c *crowd) next(p *place) (group []*small) {
 	size := 0
 	for c.m.ctx.Err() == nil && len(p.next) > 0 && len(group) < maxTogether {
 		s := p.next[0]
-		if size += sizeOf(&s.run); len(group) > 0 && size > maxDispatch {
+		if size += sizeOf(s.run); len(group) > 0 && size > maxDispatch {
 			break
 		}
 		if p.next = p.next[1:]; s.at == p {

@@ -204,7 +204,7 @@ func (c *crowd) recorded(group []*small, ended wire.Ended) {
 		default: // its journal is not what it should be, which a conductor finds out
 			s.fate = wire.FateTaken
 			if c.m.ctx.Err() == nil {
-				c.m.conductLocked(s.run, &started{span: s.span})
+				c.m.conductLocked(*s.run, &started{span: s.span})
 			}
 		}
 		close(s.settled)
@@ -214,7 +214,7 @@ func (c *crowd) recorded(group []*small, ended wire.Ended) {
 		if _, no := refused[i]; no {
 			continue
 		}
-		c.m.n.ended(&s.run, job.Succeeded)
+		c.m.n.ended(s.run, job.Succeeded)
 		if tell {
 			c.m.n.log.Info("run ended", telemetry.Run(s.run.ID), telemetry.State(job.Succeeded), slog.String("reason", ""),
 				slog.Int("tasks", 1), slog.Int("attempts", 1), telemetry.Took(time.Since(s.began)))
