@@ -30,9 +30,9 @@ type run struct {
 	taken taken
 
 	unreported []job.Outcome
-	backlog    int64 // bytes of results in it
-	reporting  bool  // whether there is a reporter
-	sizes      int   // how many outcomes the last report had
+	backlog    int64   // bytes of results in it
+	sent       *Report // that is not Done; nil if there is none
+	sizes      int     // how many outcomes the last report had
 
 	traced [2]atomic.Int32 // attempts that have a span: first ones, and later ones
 

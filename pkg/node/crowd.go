@@ -52,10 +52,16 @@ type small struct {
 
 	// Once the attempt has succeeded nothing but its record is left to do, so
 	// that the run can't leave any more.
-	outcome []byte        // as a journal entry
-	by      string        // the member whose it is
-	settled chan struct{} // closed when fate is known
+	outcome []byte // as a journal entry
+	by      string // the member whose it is
+	settled *settling
 	fate    wire.Fate
+}
+
+// settling is the runs of one report whose fate is not known yet.
+type settling struct {
+	left int
+	done chan struct{} // closed when there are none
 }
 
 // place is a member that executes tasks of the crowd.
