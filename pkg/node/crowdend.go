@@ -133,9 +133,14 @@ func (c *crowd) record() {
 			return
 		}
 		e := wire.Endings{Endings: make([]wire.Ending, len(group))}
+		var by string
+		var done job.Progress // the same for all of a member
 		for i, s := range group {
+			if s.by != by {
+				by, done = s.by, progressBy(s.by)
+			}
 			e.Endings[i] = wire.Ending{
-				Finish: wire.Finish{Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: progressOf(s)},
+				Finish: wire.Finish{Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: done},
 				First:  uint64(s.run.Plan.Chunks), Last: s.outcome,
 			}
 		}
@@ -147,9 +152,10 @@ func (c *crowd) record() {
 	}
 }
 
-// progressOf is what a master of a run says whose only task has succeeded.
-func progressOf(s *small) job.Progress {
-	return job.Progress{Tasks: 1, Done: 1, Attempts: 1, Phase: "reduce", Members: map[string]int{s.by: 1}}
+// progressBy is what a master of a run says whose only task has succeeded, on a
+// member.
+func progressBy(member string) job.Progress {
+	return job.Progress{Tasks: 1, Done: 1, Attempts: 1, Phase: "reduce", Members: map[string]int{member: 1}}
 }
 
 func (c *crowd) nextEnded() []*small {

@@ -122,12 +122,12 @@ func few(end *wire.End, kind job.Kind) iter.Seq2[mapreduce.Item, error] {
 	return func(yield func(mapreduce.Item, error) bool) {
 		var all []job.Outcome
 		for _, b := range end.Outcomes {
-			e, err := wire.DecodeEntry(b)
+			blob, err := wire.BlobOf(b)
 			if err != nil {
 				yield(mapreduce.Item{}, err)
 				return
 			}
-			for o, err := range wire.Outcomes(e.Blob) {
+			for o, err := range wire.Outcomes(blob) {
 				if err != nil {
 					yield(mapreduce.Item{}, err)
 					return
