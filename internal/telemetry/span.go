@@ -41,10 +41,13 @@ const (
 // once has what it came from for its parent. See Inject and AtOnce.
 //
 // What starts a span ends it, with End.
-type Spans struct{ tracer trace.Tracer }
+type Spans struct {
+	tracer   trace.Tracer
+	untraced *atomic.Uint32 // runs; see Heed
+}
 
 // NewSpans returns spans of p. A nil p is the global provider.
-func NewSpans(p trace.TracerProvider) Spans { return Spans{Tracer(p)} }
+func NewSpans(p trace.TracerProvider) Spans { return Spans{Tracer(p), new(atomic.Uint32)} }
 
 // Fire starts the span of one instant, due, at which a trigger of job was due:
 // from when it is settled to when its run is recorded.
@@ -56,15 +59,24 @@ func (s Spans) Fire(ctx context.Context, job, run string, due time.Time) (contex
 
 // Run starts the span of a run at its master, which from came along with: the
 // fire or the request that the run was made for. If it is marked AtOnce that is
-// the parent of the run, for its first master, and else a link.
+// the parent of the run, for its first master, and else a link. In a program that
+// traces nothing few of them are started; see Heed.
 func (s Spans) Run(ctx context.Context, id, job string, epoch uint64, from map[string]string) (context.Context, trace.Span) {
 	if _, now := from[atOnce]; now && epoch <= 1 {
 		ctx, from = trace.ContextWithRemoteSpanContext(ctx, Extract(from)), nil
 	}
-	return s.start(ctx, SpanRun, from, consumer, func() []attribute.KeyValue {
+	if !Heed(s.untraced) {
+		return ctx, noSpan
+	}
+	ctx, span := s.start(ctx, SpanRun, from, consumer, func() []attribute.KeyValue {
 		return []attribute.KeyValue{keyRun.String(id), keyJob.String(job)}
 	})
+	Heeded(s.untraced, span)
+	return ctx, span
 }
+
+// noSpan is a span that records nothing and is part of no trace.
+var noSpan = trace.SpanFromContext(context.Background())
 
 // Task starts the span of n tasks, the first of them first, which go from their
 // master to a member in one message: a child of the run's in ctx, from when they

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/musterhq/muster/internal/telemetry/telemetrytest"
 )
@@ -164,5 +165,39 @@ func BenchmarkAttemptWithoutSDK(b *testing.B) {
 	for b.Loop() {
 		_, span := spans.Attempt(context.Background(), counting{&calls}, "p", "n", nil)
 		End(span, nil)
+	}
+}
+
+// TestARunThatNobodyTracesCostsNothing counts what the spans of runs take in a
+// program that traces nothing, in which what another node traced still passes
+// through; and has a program that begins to trace see its runs soon.
+func TestARunThatNobodyTracesCostsNothing(t *testing.T) {
+	var all telemetrytest.Spans
+	quiet := NewSpans(noop.NewTracerProvider())
+	got := testing.AllocsPerRun(10*heedEvery, func() {
+		_, span := quiet.Run(t.Context(), "reports/nightly@x", "nightly", 1, nil)
+		End(span, nil)
+	})
+	if got >= 1 {
+		t.Errorf("a span takes %v allocations, want none but now and then", got)
+	}
+
+	traced := NewSpans(&all)
+	traced.untraced = quiet.untraced
+	for range heedEvery {
+		_, span := traced.Run(t.Context(), "reports/nightly@x", "nightly", 1, nil)
+		End(span, nil)
+	}
+	before := len(all.All())
+	_, span := traced.Run(t.Context(), "reports/nightly@x", "nightly", 1, nil)
+	End(span, nil)
+	if before == 0 || len(all.All()) != before+1 {
+		t.Errorf("a program that traces has %d and then %d spans, want some and each from then on", before, len(all.All()))
+	}
+
+	from := Inject(trace.ContextWithSpanContext(t.Context(), all.All()[0].Self))
+	ctx, _ := quiet.Run(t.Context(), "reports/nightly@x", "nightly", 1, AtOnce(from, true))
+	if got := Inject(ctx); got["traceparent"] != from["traceparent"] {
+		t.Errorf("what passes through is %v, want %v", got, from)
 	}
 }

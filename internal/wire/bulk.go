@@ -6,7 +6,7 @@ import "github.com/musterhq/muster/pkg/job"
 
 // Conduct makes a node the master of runs.
 type Conduct struct {
-	Runs []job.Run `msgpack:"r"`
+	Runs []*job.Run `msgpack:"r"`
 }
 
 // Creates records runs.
@@ -45,7 +45,7 @@ type Refusal struct {
 
 // Execute hands the only tasks of small runs to a worker.
 type Execute struct {
-	Runs []job.Run `msgpack:"r"`
+	Runs []*job.Run `msgpack:"r"`
 }
 
 // Executing answers an Execute: the places of the runs whose task the worker

@@ -23,15 +23,33 @@ type Ends struct {
 	Lost []job.RunID `msgpack:"l,omitempty"`
 }
 
-// End is a run that has ended. Of one that the crowd of its master conducted to
-// its end, Run has neither spec nor plan, but what its end says.
+// End is a run that has ended.
 type End struct {
-	Run job.Run `msgpack:"r"`
+	Run Over `msgpack:"r"`
 	// Few says that Outcomes is all the entries of its journal that hold
 	// outcomes. Seqs are their numbers.
 	Few      bool     `msgpack:"w,omitempty"`
 	Seqs     []uint64 `msgpack:"s,omitempty"`
 	Outcomes [][]byte `msgpack:"o,omitempty"`
+}
+
+// Over is what is told of a run that has ended, under the names that it has in
+// the run itself. Of one that the crowd of its master conducted to its end, Plan
+// is zero.
+type Over struct {
+	ID       job.RunID    `msgpack:"id"`
+	Plan     job.Plan     `msgpack:"pl"`
+	Epoch    uint64       `msgpack:"e,omitempty"`
+	State    job.State    `msgpack:"s"`
+	Reason   string       `msgpack:"r,omitempty"`
+	Progress job.Progress `msgpack:"pr,omitempty"`
+}
+
+// OverOf returns what is told of run.
+func OverOf(run *job.Run) Over {
+	plan := run.Plan
+	plan.Nodes, plan.Sample = nil, nil // which may be large, and are of no use any more
+	return Over{ID: run.ID, Plan: plan, Epoch: run.Epoch, State: run.State, Reason: run.Reason, Progress: run.Progress}
 }
 
 // maxSaid bounds one message in a stream of messages.

@@ -107,6 +107,15 @@ func EncodeEntry(e *Entry) ([]byte, error) {
 	return append(b, e.Blob...), nil
 }
 
+// BlobOf returns the blob of the entry in b, for those who know what it holds and
+// want nothing else: the rest is not looked at.
+func BlobOf(b []byte) ([]byte, error) {
+	r := reader{b: b}
+	r.byte()
+	r.bytes(maxHead)
+	return r.b, r.err
+}
+
 // DecodeEntry returns the entry in b, of which its blob is a part.
 func DecodeEntry(b []byte) (*Entry, error) {
 	r := reader{b: b}

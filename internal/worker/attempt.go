@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -92,7 +91,7 @@ func (a *attempt) begin() {
 	a.logger = *slog.New(&a.log)
 	a.task = mapreduce.Task{
 		Run:     string(r.ID),
-		ID:      taskID(t.ID),
+		ID:      t.ID.String(),
 		Name:    t.Name,
 		Attempt: t.Attempt,
 		Fire:    r.Fire,
@@ -107,7 +106,7 @@ func (a *attempt) begin() {
 		Runtime: a,
 	}
 	if t.Parent != (job.TaskID{}) {
-		a.task.Parent = taskID(t.Parent)
+		a.task.Parent = t.Parent.String()
 	}
 	if !r.Plan.Keyed { // else it is the worker's
 		a.task.Before = a.batch.Before
@@ -218,12 +217,6 @@ func (a *attempt) Progress(done, total int64) {
 
 // Read notes that n bytes more of input were read.
 func (a *attempt) Read(n int64) { a.read.Add(n) }
-
-// taskID is t.String without the cost of formatting.
-func taskID(t job.TaskID) string {
-	var b [21]byte
-	return string(strconv.AppendInt(append(b[:0], byte(t.Kind)), int64(t.N), 10))
-}
 
 // timeoutError says that an attempt has overrun its time.
 type timeoutError time.Duration

@@ -27,6 +27,7 @@ func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause er
 	w.mu.Lock()
 	r := w.runs[id]
 	var stopped stopped
+	var report *Report
 	switch {
 	case r == nil || epoch < r.epoch:
 	case epoch > r.epoch:
@@ -36,7 +37,7 @@ func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause er
 		cause = errReplaced
 		stopped = w.endLocked(r, cause)
 	default:
-		w.recallLocked(r, tasks, cause)
+		report = w.recallLocked(r, tasks, cause)
 		for _, a := range r.active {
 			if tasks == nil || slices.Contains(tasks, a.what.ID) {
 				stopped = w.stopLocked(stopped, a, cause)
@@ -45,6 +46,7 @@ func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause er
 	}
 	w.mu.Unlock()
 	stopped.now(cause)
+	w.handOn(report)
 }
 
 // Fence calls off all attempts at tasks of all runs, because the node finds
@@ -61,36 +63,42 @@ func (w *Worker) Fence(cause error) {
 	}
 	w.mu.Lock()
 	var stopped stopped
+	var reports []*Report
 	for _, r := range w.runs {
-		w.recallLocked(r, nil, cause)
+		reports = append(reports, w.recallLocked(r, nil, cause))
 		for _, a := range r.active {
 			stopped = w.stopLocked(stopped, a, cause)
 		}
 	}
 	w.mu.Unlock()
 	stopped.now(cause)
+	w.handOn(reports...)
 	if len(stopped) > 0 {
 		w.log.Warn("attempts are fenced", slog.Int("attempts", len(stopped)), telemetry.Err(cause))
 	}
 }
 
-// Forget drops what the worker knows of a run that is over, and the pairs that
-// the node holds of it. Attempts that still execute are cancelled with
+// Forget drops what the worker knows of runs that are over, and the pairs that
+// the node holds of them. Attempts that still execute are cancelled with
 // mapreduce.ErrCanceled and not reported.
-func (w *Worker) Forget(id job.RunID) {
+func (w *Worker) Forget(ids ...job.RunID) {
 	w.mu.Lock()
-	r := w.runs[id]
-	if r != nil {
-		delete(w.runs, id)
-		w.over.add(id, r.created)
+	var stopped stopped
+	for _, id := range ids {
+		if r := w.runs[id]; r != nil {
+			delete(w.runs, id)
+			w.over.add(id, r.created)
+			stopped = append(stopped, w.endLocked(r, mapreduce.ErrCanceled)...)
+		}
 	}
-	stopped := w.endLocked(r, mapreduce.ErrCanceled)
 	w.mu.Unlock()
 	stopped.now(mapreduce.ErrCanceled)
 	if w.pairs != nil {
 		// Attempts that have yet to return may leave more; the last of them
 		// drops that.
-		w.pairs.Drop(id)
+		for _, id := range ids {
+			w.pairs.Drop(id)
+		}
 	}
 }
 
@@ -104,18 +112,20 @@ func (w *Worker) endLocked(r *run, cause error) (s stopped) {
 	w.queued -= r.queued
 	r.queue, r.queued = nil, 0
 	r.unreported, r.backlog, r.taken = nil, 0, taken{}
+	w.unsentLocked(r)
 	w.busyLocked(r)
 	for _, a := range r.active {
 		s = w.stopLocked(s, a, cause)
 	}
+	w.quietLocked()
 	return s
 }
 
 // recallLocked takes tasks that wait off the queue of r, or all if tasks is
-// nil, and reports them as refused.
-func (w *Worker) recallLocked(r *run, tasks []job.TaskID, cause error) {
+// nil, as refused. It returns what is to be reported now.
+func (w *Worker) recallLocked(r *run, tasks []job.TaskID, cause error) *Report {
 	if r.queued == 0 {
-		return
+		return nil
 	}
 	var want map[job.TaskID]struct{}
 	if tasks != nil {
@@ -133,7 +143,7 @@ func (w *Worker) recallLocked(r *run, tasks []job.TaskID, cause error) {
 			}
 			o := refusal(&t, cause.Error())
 			excuse(o.Failure, cause)
-			w.outcomeLocked(r, o)
+			r.ended(o)
 			return true
 		})
 		r.queued += len(b.Tasks)
@@ -141,6 +151,7 @@ func (w *Worker) recallLocked(r *run, tasks []job.TaskID, cause error) {
 	})
 	w.queued -= before - r.queued
 	w.busyLocked(r)
+	return w.reportLocked(r)
 }
 
 // stopped is attempts whose contexts are to be cancelled once mu is free.
@@ -196,7 +207,8 @@ func (w *Worker) abandon(a *attempt) {
 	r.total.Failed++
 	f := &job.Failure{Reason: fmt.Sprintf("%s; it did not return within %v and was abandoned: a processor should return when its context is done", a.cause, w.cfg.Grace)}
 	excuse(f, a.cause)
-	w.outcomeLocked(r, job.Outcome{Task: a.what.ID, Attempt: a.what.Attempt, Took: took, Bytes: a.read.Load(), Failure: f})
+	r.ended(job.Outcome{Task: a.what.ID, Attempt: a.what.Attempt, Took: took, Bytes: a.read.Load(), Failure: f})
+	report := w.reportLocked(r)
 	w.runners--
 	w.pool.Tune(w.cfg.Slots + len(w.strays))
 	hire := w.hireLocked(1)
@@ -210,6 +222,7 @@ func (w *Worker) abandon(a *attempt) {
 	w.cfg.Metrics.Abandoned(context.Background(), 1)
 	a.batch.processor.count.Ended(context.Background(), ended(a.cause), took)
 	a.files.discard()
+	w.handOn(report)
 
 	w.mu.Lock()
 	w.errands--

@@ -27,13 +27,15 @@ func (w *Worker) Drain(ctx context.Context) error {
 }
 
 func (w *Worker) drain(ctx context.Context) error {
+	var reports []*Report
 	w.mu.Lock()
 	w.stopping = true
 	for _, r := range w.runs {
-		w.recallLocked(r, nil, mapreduce.ErrStopping)
+		reports = append(reports, w.recallLocked(r, nil, mapreduce.ErrStopping))
 	}
 	w.quietLocked()
 	w.mu.Unlock()
+	w.handOn(reports...)
 
 	select {
 	case <-w.quiet:

@@ -5,12 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
-	"github.com/musterhq/muster/sharding"
 )
 
 // maxQueued bounds the tasks of a run that wait here. A master that keeps to
@@ -20,7 +18,8 @@ const maxQueued = 1 << 17
 // Take queues the tasks of b and never waits. Those that the worker can't
 // execute come back at once, as outcomes that say why; they were not started
 // and do not count as attempts. An attempt that the worker has already taken,
-// and whose outcome was not accepted yet, is not taken twice. Take keeps b.
+// and whose outcome was not accepted yet, is not taken twice. Take keeps b,
+// and rearranges its tasks.
 //
 // A batch of an epoch that is newer than what the worker has of the run cancels
 // all of that with mapreduce.ErrFenced; a batch of an older one is refused.
@@ -36,7 +35,7 @@ func (w *Worker) Take(b job.Batch) (refused []job.Outcome) {
 		return refuse(b.Tasks, why)
 	}
 
-	tasks := make([]job.Task, 0, len(b.Tasks))
+	tasks := b.Tasks[:0]
 	for i := range b.Tasks {
 		t := &b.Tasks[i]
 		if lack := p.lacks(b.Run, t.ID.Kind); lack != "" {
@@ -133,13 +132,12 @@ func (w *Worker) enqueueLocked(r *run, p *processor, b job.Batch) (refused []job
 		as := rankOf(t, b.Lost)
 		by[as] = append(by[as], *t)
 	}
-	bounds := ranges(b.Before)
 	for as, tasks := range by {
 		if len(tasks) == 0 {
 			continue
 		}
 		b.Tasks = tasks
-		r.add(&batch{Batch: b, rank: rank(as), processor: p, ranges: bounds})
+		r.add(&batch{Batch: b, rank: rank(as), processor: p})
 		w.queued += len(tasks)
 	}
 	w.ready.push(r)
@@ -153,11 +151,6 @@ func (w *Worker) limit(r *job.Run) int {
 		return min(c, w.cfg.Slots)
 	}
 	return w.cfg.Slots
-}
-
-// ranges decodes bounds when the first task asks for them.
-func ranges(before []byte) func() (sharding.Ranges, error) {
-	return sync.OnceValues(func() (sharding.Ranges, error) { return decodeBounds(before) })
 }
 
 func refuse(tasks []job.Task, why string) []job.Outcome {

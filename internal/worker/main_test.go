@@ -51,20 +51,23 @@ func newHost() *fakeHost {
 	return h
 }
 
-func (h *fakeHost) Report(run job.RunID, epoch uint64, outcomes []job.Outcome) {
-	if h.report != nil {
-		h.report(run, epoch, outcomes)
-	}
-	if h.forgetful {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.outcomes[run] = append(h.outcomes[run], outcomes...)
-	for range outcomes {
-		h.epochs[run] = append(h.epochs[run], epoch)
-	}
-	h.news.Broadcast()
+func (h *fakeHost) Report(r *Report) {
+	go func() {
+		defer r.Done()
+		if h.report != nil {
+			h.report(r.Run, r.Epoch, r.Outcomes)
+		}
+		if h.forgetful {
+			return
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.outcomes[r.Run] = append(h.outcomes[r.Run], r.Outcomes...)
+		for range r.Outcomes {
+			h.epochs[r.Run] = append(h.epochs[r.Run], r.Epoch)
+		}
+		h.news.Broadcast()
+	}()
 }
 
 func (h *fakeHost) Emit(ctx context.Context, a job.AttemptID, seq int, tasks []job.Subtask) error {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +30,9 @@ type run struct {
 	taken taken
 
 	unreported []job.Outcome
-	backlog    int64 // bytes of results in it
-	reporting  bool  // whether there is a reporter
-	sizes      int   // how many outcomes the last report had
+	backlog    int64   // bytes of results in it
+	sent       *Report // that is not Done; nil if there is none
+	sizes      int     // how many outcomes the last report had
 
 	traced [2]atomic.Int32 // attempts that have a span: first ones, and later ones
 
@@ -47,8 +48,17 @@ type batch struct {
 	job.Batch
 	rank      rank
 	processor *processor
-	// ranges returns where the partitions of a sorted run are cut.
-	ranges func() (sharding.Ranges, error)
+
+	once   sync.Once // of what follows
+	cuts   sharding.Ranges
+	cutErr error
+}
+
+// ranges returns where the partitions of a sorted run are cut. They are decoded
+// when the first task asks for them.
+func (b *batch) ranges() (sharding.Ranges, error) {
+	b.once.Do(func() { b.cuts, b.cutErr = decodeBounds(b.Before) })
+	return b.cuts, b.cutErr
 }
 
 // rank says which tasks go ahead of which. What was lost with another worker had

@@ -22,16 +22,18 @@ func (r *rest) settle() { r.once.Do(func() { close(r.quiet) }) }
 // wait. It returns when the attempts that execute have come to their end and
 // were reported, or when ctx ends; the worker rests on then.
 func (w *Worker) Rest(ctx context.Context) error {
+	var reports []*Report
 	w.mu.Lock()
 	if w.resting == nil {
 		w.resting = &rest{quiet: make(chan struct{})}
 		for _, r := range w.runs {
-			w.recallLocked(r, nil, ErrResting)
+			reports = append(reports, w.recallLocked(r, nil, ErrResting))
 		}
 		w.quietLocked()
 	}
 	r := w.resting
 	w.mu.Unlock()
+	w.handOn(reports...)
 	select {
 	case <-r.quiet:
 		return nil

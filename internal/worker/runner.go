@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/telemetry"
-	"github.com/musterhq/muster/pkg/job"
 )
 
 // hireLocked counts up to n runners more, as far as there are slots and any
@@ -53,14 +52,14 @@ func (w *Worker) runner() {
 func (w *Worker) turn(last *attempt, now time.Time) *attempt {
 	next := newAttempt(w)
 	w.mu.Lock()
-	drop := false
+	drop, report := false, (*Report)(nil)
 	if last != nil {
 		if last.abandoned {
 			w.mu.Unlock()
 			w.returned(last)
 			return nil // its slot has gone to another runner
 		}
-		drop = w.settleLocked(last)
+		drop, report = w.settleLocked(last)
 	}
 	if !w.startLocked(next, now) {
 		next = nil
@@ -69,7 +68,7 @@ func (w *Worker) turn(last *attempt, now time.Time) *attempt {
 	}
 	w.mu.Unlock()
 	if last != nil {
-		w.settled(last, drop)
+		w.settled(last, drop, report)
 	}
 	return next
 }
@@ -84,18 +83,18 @@ func (w *Worker) died(a *attempt) {
 		w.returned(a)
 		return
 	}
-	drop := w.settleLocked(a)
+	drop, report := w.settleLocked(a)
 	w.runners--
 	hire := w.hireLocked(1)
 	w.quietLocked()
 	w.mu.Unlock()
-	w.settled(a, drop)
+	w.settled(a, drop, report)
 	w.hire(hire)
 }
 
-// settleLocked takes in how a ended. It reports whether it was the last of a
-// run that is forgotten.
-func (w *Worker) settleLocked(a *attempt) (drop bool) {
+// settleLocked takes in how a ended. It returns whether it was the last of a run
+// that is forgotten, and what is to be reported now.
+func (w *Worker) settleLocked(a *attempt) (drop bool, report *Report) {
 	r := a.run
 	w.leaveLocked(a)
 	if a.grace != nil {
@@ -105,94 +104,19 @@ func (w *Worker) settleLocked(a *attempt) (drop bool) {
 	r.total.add(a)
 	r.pace = paced(r.pace, a.outcome.Took)
 	w.pace = paced(w.pace, a.outcome.Took)
-	w.outcomeLocked(r, a.outcome)
-	return w.lastLocked(r)
+	r.ended(a.outcome)
+	return w.lastLocked(r), w.reportLocked(r)
 }
 
 // settled does what follows an outcome and needs no lock.
-func (w *Worker) settled(a *attempt, drop bool) {
+func (w *Worker) settled(a *attempt, drop bool, report *Report) {
 	if drop {
 		w.pairs.Drop(a.run.id)
 	}
 	if c := a.batch.processor.count; c != nil {
 		c.Ended(context.Background(), a.ending, a.outcome.Took)
 	}
-}
-
-// outcomeLocked puts o among what r has to report.
-func (w *Worker) outcomeLocked(r *run, o job.Outcome) {
-	if r.over {
-		return
-	}
-	if r.unreported == nil {
-		r.unreported = make([]job.Outcome, 0, max(r.sizes, 16))
-	}
-	r.unreported = append(r.unreported, o)
-	r.backlog += int64(len(o.Result))
-	if !r.reporting {
-		r.reporting = true
-		w.errands++
-		go w.report(r)
-	}
-}
-
-// What one report may hold. The next waits until it is durable, so a run gets no
-// more done here than that in the time of a sync.
-const (
-	maxOutcomes    = 4096
-	maxReportBytes = 512 << 10
-)
-
-// report hands the outcomes of r to the host, all that have accumulated each
-// time, until there are none.
-func (w *Worker) report(r *run) {
-	var sent []job.Outcome
-	for {
-		w.mu.Lock()
-		for i := range sent {
-			r.taken.remove(sent[i].Task, sent[i].Attempt)
-		}
-		sent = r.nextReport()
-		w.ready.push(r) // which a backlog may have kept out
-		hire := w.hireLocked(r.startable())
-		if sent == nil {
-			r.reporting = false
-			w.errands--
-			w.quietLocked()
-		}
-		w.mu.Unlock()
-		w.hire(hire)
-		if sent == nil {
-			return
-		}
-		w.host.Report(r.id, r.epoch, sent)
-	}
-}
-
-// nextReport takes off the outcomes that the next report will hold.
-func (r *run) nextReport() []job.Outcome {
-	n, bytes := 0, int64(0)
-	for n < min(len(r.unreported), maxOutcomes) {
-		size := int64(len(r.unreported[n].Result))
-		if f := r.unreported[n].Failure; f != nil {
-			size += int64(len(f.Reason))
-		}
-		if n > 0 && bytes+size > maxReportBytes {
-			break
-		}
-		bytes += size
-		r.backlog -= int64(len(r.unreported[n].Result))
-		n++
-	}
-	if n == 0 {
-		return nil
-	}
-	sent := r.unreported[:n:n]
-	if r.unreported = r.unreported[n:]; len(r.unreported) == 0 {
-		r.unreported = nil
-	}
-	r.sizes = n
-	return sent
+	w.handOn(report)
 }
 
 // paced takes into a pace how long an attempt took.

@@ -7,9 +7,9 @@ import "github.com/musterhq/muster/pkg/job"
 // what is added or removed is mostly on the page of the one before it.
 type taken struct {
 	n     int
-	pages map[pageKey]*page
-	key   pageKey // of last
-	last  *page   // the page that was used last, or nil
+	pages map[pageKey]*page // nil while there is no page but last
+	key   pageKey           // of last
+	last  *page             // the page that was used last, or nil
 }
 
 // pageKey names the attempts that share a page: the nth at tasks of a kind whose
@@ -35,6 +35,9 @@ type page struct {
 func (t *taken) page(id job.TaskID, n int) (*page, pageKey) {
 	key := pageKey{id.Kind, n, id.N >> pageBits}
 	if t.last == nil || key != t.key {
+		if t.pages == nil {
+			return nil, key // last stays what it is
+		}
 		t.key, t.last = key, t.pages[key]
 	}
 	return t.last, key
@@ -44,11 +47,13 @@ func (t *taken) page(id job.TaskID, n int) (*page, pageKey) {
 func (t *taken) add(id job.TaskID, n int) {
 	p, key := t.page(id, n)
 	if p == nil {
-		if t.pages == nil {
-			t.pages = map[pageKey]*page{}
+		if p = new(page); t.pages == nil && t.last != nil {
+			t.pages = map[pageKey]*page{t.key: t.last}
 		}
-		p = new(page)
-		t.pages[key], t.last = p, p
+		if t.pages != nil {
+			t.pages[key] = p
+		}
+		t.key, t.last = key, p
 	}
 	if word, bit := at(id); p.bits[word]&bit == 0 {
 		p.bits[word] |= bit

@@ -83,11 +83,10 @@ type Lines interface {
 // Host is what a worker asks of its node. Calls for different runs and
 // attempts come at the same time.
 type Host interface {
-	// Report hands on how attempts ended. There is one call at a time for a
-	// run and epoch, with all that has accumulated since the last, so that it
-	// should return when the outcomes are safe or the epoch is fenced, and
-	// may take as long as that takes. The slice is the host's.
-	Report(run job.RunID, epoch uint64, outcomes []job.Outcome)
+	// Report hands on how attempts ended, and does not wait for what becomes of
+	// that: the host says so by Done. Until then there is no other report of the
+	// run and epoch, and the next has all that has accumulated.
+	Report(r *Report)
 	// Emit hands on the next chunk of an attempt's subtasks. It returns when
 	// they are going to be durable before anything that is reported of the
 	// attempt later, or with why the attempt should give up.
@@ -152,8 +151,9 @@ type Worker struct {
 	over  memory             // guarded by mu: runs that were forgotten
 	ready ring               // guarded by mu: runs that could start an attempt now
 
-	// Runners hold the slots; errands wait for the host, or clear away what an
-	// abandoned attempt left. Both are goroutines that Drain waits for.
+	// Runners hold the slots; errands are reports that are not Done, and
+	// goroutines that clear away what an abandoned attempt left. Drain waits for
+	// both.
 	runners int // guarded by mu
 	errands int // guarded by mu
 

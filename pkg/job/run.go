@@ -2,8 +2,10 @@ package job
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/musterhq/muster/trigger"
 )
@@ -205,7 +207,10 @@ type TaskID struct {
 }
 
 // String returns the ID as it is written after the run's, as in "m12".
-func (t TaskID) String() string { return fmt.Sprintf("%c%d", t.Kind, t.N) }
+func (t TaskID) String() string {
+	var b [24]byte // as there are many of them
+	return string(strconv.AppendInt(utf8.AppendRune(b[:0], rune(t.Kind)), int64(t.N), 10))
+}
 
 // AttemptID names an attempt in the whole cluster. The epoch is the master's
 // that placed it.

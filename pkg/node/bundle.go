@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/internal/worker"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -17,15 +18,14 @@ type bundle struct {
 	to string
 
 	mu      sync.Mutex
-	next    []*parcel // guarded by mu
-	sending int       // messages under way; guarded by mu
+	next    []parcel // guarded by mu
+	sending int      // messages under way; guarded by mu
 }
 
-// parcel is one report and what it has led to.
+// parcel is one report, and as it is sent.
 type parcel struct {
+	of     *worker.Report
 	report wire.Report
-	fate   wire.Fate
-	done   chan struct{} // closed when fate is known
 }
 
 // bundlesAtOnce is how many messages to a master may be under way. Each is
@@ -44,96 +44,96 @@ func (h *host) bundle(to string) *bundle {
 	return b
 }
 
-// report tells the master how the attempt at a small run's task ended, and
-// returns what that has led to.
-func (b *bundle) report(r wire.Report) wire.Fate {
-	p := &parcel{report: r, done: make(chan struct{})}
+// take tells the master how the attempt at a small run's task ended. It reports
+// false if that takes more than one try.
+func (b *bundle) take(r *worker.Report) bool {
+	if len(r.Outcomes) != 1 {
+		return false
+	}
+	blob, err := wire.AppendOutcome(nil, &r.Outcomes[0])
+	if err != nil || len(blob) > maxReport {
+		return false
+	}
+	p := parcel{r, wire.Report{Run: r.Run, Epoch: r.Epoch, Window: r.Window, Outcomes: blob}}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.next = append(b.next, p)
 	if b.sending < bundlesAtOnce {
 		b.sending++
 		b.h.n.wg.Go(b.send)
 	}
-	b.mu.Unlock()
-	select {
-	case <-p.done:
-		return p.fate
-	case <-b.h.n.ctx.Done():
-		return wire.FateFenced // as for Report, nobody can be told any more
-	}
+	return true
 }
 
+// send sends what there is, as long as there is any.
 func (b *bundle) send() {
 	for {
-		group := b.take()
+		group := b.group()
 		if len(group) == 0 {
 			return
 		}
 		m := wire.Reports{Reports: make([]wire.Report, len(group)), Window: b.h.n.worker.Credit()}
-		for i, p := range group {
-			m.Reports[i] = p.report
+		for i := range group {
+			m.Reports[i] = group[i].report
 		}
 		settled, err := call[wire.Settled](b.h.n.ctx, b.h.n, b.to, wire.MethodReports, m)
 		if err != nil {
 			b.h.n.log.Debug("the master of small runs does not answer", telemetry.Member(b.to), telemetry.Err(err))
 		}
-		for i, p := range group {
-			if i < len(settled.Fates) {
-				p.fate = settled.Fates[i]
-			}
-			close(p.done)
-		}
+		b.settled(group, settled.Fates)
 	}
 }
 
-func (b *bundle) take() (group []*parcel) {
+// group takes off what the next message is to hold.
+func (b *bundle) group() []parcel {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	size := 0
-	for len(group) < min(len(b.next), maxTogether) {
-		p := b.next[len(group)]
-		if size += aboutRun + len(p.report.Outcomes); len(group) > 0 && size > maxReport {
+	n := 0
+	for size := 0; n < min(len(b.next), maxTogether); n++ {
+		if size += aboutRun + len(b.next[n].report.Outcomes); n > 0 && size > maxReport {
 			break
 		}
-		group = append(group, p)
 	}
-	if b.next = b.next[len(group):]; len(b.next) == 0 {
+	group := b.next[:n:n]
+	if b.next = b.next[n:]; len(b.next) == 0 {
 		b.next = nil
 	}
-	if len(group) == 0 {
+	if n == 0 {
 		b.sending--
 	}
 	return group
 }
 
-// reportSmall tells the master of a small run how its attempt ended. It reports
-// false if that takes more than one try.
-func (h *host) reportSmall(to string, run job.RunID, epoch uint64, outcomes []job.Outcome) bool {
-	if len(outcomes) != 1 {
-		return false
+// settled does what the fates of reports want. One that the master did not tell
+// is unknown.
+func (b *bundle) settled(group []parcel, fates []wire.Fate) {
+	over := make([]job.RunID, 0, len(group))
+	for i := range group {
+		fate := wire.FateUnknown
+		if i < len(fates) {
+			fate = fates[i]
+		}
+		switch of := group[i].of; {
+		case fate == wire.FateOver:
+			over = append(over, of.Run)
+		case fate == wire.FateUnknown && b.h.n.ctx.Err() == nil:
+			b.h.reportAlone(of)
+		default: // or nobody can be told any more
+			of.Done()
+		}
 	}
-	blob, err := wire.AppendOutcome(nil, &outcomes[0])
-	if err != nil || len(blob) > maxReport {
-		return false
-	}
-	r := wire.Report{Run: run, Epoch: epoch, Window: h.n.worker.Window(run), Outcomes: blob}
-	switch h.bundle(to).report(r) {
-	case wire.FateOver:
-		h.n.worker.Forget(run)
-		h.forget(run)
-	case wire.FateUnknown:
-		return false
-	}
-	return true
+	b.h.forget(over...)
 }
 
 // execute takes the tasks of small runs.
 func (h *host) execute(_ context.Context, _ string, e wire.Execute) (wire.Executing, error) {
 	var answer wire.Executing
-	for i := range e.Runs {
-		run := &e.Runs[i]
-		run.Extra = maps.Clone(run.Extra) // the user's code gets it
-		h.followSmall(run)
+	h.followSmall(e.Runs)
+	for i, run := range e.Runs {
+		if len(run.Extra) > 0 { // the user's code gets it
+			run = new(*run)
+			run.Extra = maps.Clone(run.Extra)
+		}
 		task := job.Task{ID: job.TaskID{Kind: job.KindMap}, Attempt: 1, Shard: job.Shard{Total: run.Plan.Roots}}
 		if len(h.n.worker.Take(job.Batch{Run: run, Tasks: []job.Task{task}})) > 0 {
 			answer.Refused = append(answer.Refused, i)

@@ -44,7 +44,7 @@ type code struct{ processor, version string }
 
 // small is one of the crowd.
 type small struct {
-	run   job.Run
+	run   *job.Run // its worker has it too
 	span  trace.Span
 	began time.Time
 	at    *place // where its attempt is; nil if it is at no worker
@@ -52,10 +52,16 @@ type small struct {
 
 	// Once the attempt has succeeded nothing but its record is left to do, so
 	// that the run can't leave any more.
-	outcome []byte        // as a journal entry
-	by      string        // the member whose it is
-	settled chan struct{} // closed when fate is known
+	outcome []byte // as a journal entry
+	by      string // the member whose it is
+	settled *settling
 	fate    wire.Fate
+}
+
+// settling is the runs of one report whose fate is not known yet.
+type settling struct {
+	left int
+	done chan struct{} // closed when there are none
 }
 
 // place is a member that executes tasks of the crowd.
@@ -104,9 +110,10 @@ func (c *crowd) takeLocked(run *job.Run) bool {
 		return false
 	}
 	c.watch()
-	s := &small{run: *run, began: time.Now()}
 	ctx, span := c.m.n.spans.Run(c.m.ctx, string(run.ID), run.Spec.Name, run.Epoch, run.Trace)
-	s.span, s.run.Trace = span, telemetry.Inject(ctx)
+	own := *run // which may be one of a thousand that came together, and outlast them
+	own.Trace = telemetry.Inject(ctx)
+	s := &small{run: &own, span: span, began: time.Now()}
 	c.runs[run.ID] = s
 	k := code{run.Spec.Processor, run.Plan.Version}
 	c.waiting[k] = append(c.waiting[k], s)
@@ -190,7 +197,7 @@ func (c *crowd) leaveLocked(s *small) *conductor {
 		begun.placed, begun.there = &s.at.peer, s.there
 	}
 	c.removeLocked(s)
-	return c.m.conductLocked(s.run, begun)
+	return c.m.conductLocked(*s.run, begun)
 }
 
 // leftLocked has the runs leave that are at a member which is gone.
@@ -322,7 +329,7 @@ func (c *crowd) send(p *place) {
 		if len(group) == 0 {
 			return
 		}
-		runs := make([]job.Run, len(group))
+		runs := make([]*job.Run, len(group))
 		for i, s := range group {
 			runs[i] = s.run
 		}
@@ -344,7 +351,7 @@ func (c *crowd) next(p *place) (group []*small) {
 	size := 0
 	for c.m.ctx.Err() == nil && len(p.next) > 0 && len(group) < maxTogether {
 		s := p.next[0]
-		if size += sizeOf(&s.run); len(group) > 0 && size > maxDispatch {
+		if size += sizeOf(s.run); len(group) > 0 && size > maxDispatch {
 			break
 		}
 		if p.next = p.next[1:]; s.at == p {

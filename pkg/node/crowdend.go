@@ -18,13 +18,18 @@ func (c *crowd) reports(ctx context.Context, from string, r wire.Reports) (wire.
 	fates := make([]wire.Fate, len(r.Reports))
 	ended := make([]*small, len(r.Reports))
 	others := make([]*conductor, len(r.Reports))
+	settling, waits := &settling{done: make(chan struct{})}, false
 	c.with(func() {
 		if p := c.places[from]; p != nil {
 			p.window = r.Window
 		}
 		for i := range r.Reports {
-			ended[i], others[i], fates[i] = c.reportedLocked(from, &r.Reports[i])
+			if ended[i], others[i], fates[i] = c.reportedLocked(from, &r.Reports[i]); ended[i] != nil {
+				ended[i].settled = settling
+				settling.left++
+			}
 		}
+		waits = settling.left > 0
 		c.recordLocked()
 		c.placeLocked()
 	})
@@ -35,17 +40,19 @@ func (c *crowd) reports(ctx context.Context, from string, r wire.Reports) (wire.
 		}
 	}
 	reporting.Wait()
+	if !waits {
+		return wire.Settled{Fates: fates}, nil
+	}
+	select {
+	case <-settling.done:
+	case <-ctx.Done():
+		return wire.Settled{}, context.Cause(ctx)
+	case <-c.m.ctx.Done():
+		return wire.Settled{}, errNoMaster
+	}
 	for i, s := range ended {
-		if s == nil {
-			continue
-		}
-		select {
-		case <-s.settled:
+		if s != nil {
 			fates[i] = s.fate
-		case <-ctx.Done():
-			return wire.Settled{}, context.Cause(ctx)
-		case <-c.m.ctx.Done():
-			return wire.Settled{}, errNoMaster
 		}
 	}
 	return wire.Settled{Fates: fates}, nil
@@ -71,7 +78,7 @@ func (c *crowd) reportedLocked(from string, r *wire.Report) (*small, *conductor,
 	case s.run.Epoch != r.Epoch:
 		return nil, nil, wire.FateFenced
 	case s.outcome != nil && s.by == from:
-		return s, nil, wire.FateUnknown // it was reported before
+		return nil, nil, wire.FateUnknown // it was reported before, and who asks again finds out
 	case s.at == nil || s.at.id() != from:
 		return nil, nil, wire.FateTaken // it is of an attempt that was given up
 	}
@@ -83,7 +90,7 @@ func (c *crowd) reportedLocked(from string, r *wire.Report) (*small, *conductor,
 		}
 		b, err := wire.EncodeEntry(&e)
 		if ok = err == nil; ok {
-			s.outcome, s.by, s.settled = b, from, make(chan struct{})
+			s.outcome, s.by = b, from
 		}
 	}
 	if !ok {
@@ -126,9 +133,14 @@ func (c *crowd) record() {
 			return
 		}
 		e := wire.Endings{Endings: make([]wire.Ending, len(group))}
+		var by string
+		var done job.Progress // the same for all of a member
 		for i, s := range group {
+			if s.by != by {
+				by, done = s.by, progressBy(s.by)
+			}
 			e.Endings[i] = wire.Ending{
-				Finish: wire.Finish{Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: progressOf(s)},
+				Finish: wire.Finish{Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: done},
 				First:  uint64(s.run.Plan.Chunks), Last: s.outcome,
 			}
 		}
@@ -140,28 +152,26 @@ func (c *crowd) record() {
 	}
 }
 
-// progressOf is what a master of a run says whose only task has succeeded.
-func progressOf(s *small) job.Progress {
-	return job.Progress{Tasks: 1, Done: 1, Attempts: 1, Phase: "reduce", Members: map[string]int{s.by: 1}}
+// progressBy is what a master of a run says whose only task has succeeded, on a
+// member.
+func progressBy(member string) job.Progress {
+	return job.Progress{Tasks: 1, Done: 1, Attempts: 1, Phase: "reduce", Members: map[string]int{member: 1}}
 }
 
-func (c *crowd) nextEnded() (group []*small) {
+func (c *crowd) nextEnded() []*small {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
-	size := 0
-	for len(group) < min(len(c.ended), maxTogether) {
-		s := c.ended[len(group)]
-		if size += aboutRun + len(s.outcome); len(group) > 0 && size > maxDispatch {
+	n := 0
+	for size := 0; n < min(len(c.ended), maxTogether); n++ {
+		if size += aboutRun + len(c.ended[n].outcome); n > 0 && size > maxDispatch {
 			break
 		}
-		group = append(group, s)
 	}
-	c.ended = c.ended[len(group):]
-	if len(c.ended) == 0 {
+	group := c.ended[:n:n]
+	if c.ended = c.ended[n:]; len(c.ended) == 0 {
 		c.ended = nil
 	}
-	c.recording = len(group) > 0 && c.m.ctx.Err() == nil
-	if !c.recording {
+	if c.recording = n > 0 && c.m.ctx.Err() == nil; !c.recording {
 		return nil
 	}
 	return group
@@ -204,17 +214,19 @@ func (c *crowd) recorded(group []*small, ended wire.Ended) {
 		default: // its journal is not what it should be, which a conductor finds out
 			s.fate = wire.FateTaken
 			if c.m.ctx.Err() == nil {
-				c.m.conductLocked(s.run, &started{span: s.span})
+				c.m.conductLocked(*s.run, &started{span: s.span})
 			}
 		}
-		close(s.settled)
+		if s.settled.left--; s.settled.left == 0 {
+			close(s.settled.done)
+		}
 	}
 	c.m.mu.Unlock()
 	for i, s := range group {
 		if _, no := refused[i]; no {
 			continue
 		}
-		c.m.n.ended(&s.run, job.Succeeded)
+		c.m.n.ended(s.run, job.Succeeded)
 		if tell {
 			c.m.n.log.Info("run ended", telemetry.Run(s.run.ID), telemetry.State(job.Succeeded), slog.String("reason", ""),
 				slog.Int("tasks", 1), slog.Int("attempts", 1), telemetry.Took(time.Since(s.began)))

@@ -162,7 +162,7 @@ func (n *Node) RunJob(ctx context.Context, namespace, name string, options ...Op
 	namespace = cmp.Or(namespace, "default")
 	now := n.wall().UTC()
 	run := job.Run{Spec: job.Spec{Namespace: namespace, Name: name}, Fire: now, Created: now, Origin: trigger.ReasonManual}
-	run.ID, run.Trace = newID(run.Spec, now), telemetry.Inject(ctx)
+	run.ID, run.Trace = newID(&run.Spec, now), telemetry.Inject(ctx)
 	for _, o := range options {
 		o(&run)
 	}

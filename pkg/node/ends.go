@@ -26,9 +26,9 @@ type ends struct {
 	fresh bell // rung if runs were added
 
 	mu      sync.Mutex
-	waiting map[job.RunID][]chan ended // guarded by mu
-	added   []job.RunID                // since the stream was told; guarded by mu
-	running bool                       // guarded by mu
+	waiting map[job.RunID]*waiter // guarded by mu
+	added   []job.RunID           // since the stream was told; guarded by mu
+	running bool                  // guarded by mu
 }
 
 // ended is how a run has ended, or why that is not known.
@@ -37,8 +37,26 @@ type ended struct {
 	err error
 }
 
+// told reports whether e is more than nothing.
+func (e *ended) told() bool { return e.Run.ID != "" || e.err != nil }
+
+// wait is what one caller waits for: the ends of some runs. All of it is guarded
+// by the mu of ends, until the caller has them or has left.
+type wait struct {
+	ends []ended
+	left int           // how many are not known yet
+	done chan struct{} // closed when all are
+}
+
+// waiter is a run that is waited for, in one of the waits that want its end.
+type waiter struct {
+	of   *wait
+	at   int // its place there
+	next *waiter
+}
+
 func newEnds(n *Node) *ends {
-	return &ends{n: n, fresh: newBell(), waiting: map[job.RunID][]chan ended{}}
+	return &ends{n: n, fresh: newBell(), waiting: map[job.RunID]*waiter{}}
 }
 
 // await returns how a run has ended once it has, whoever leads meanwhile.
@@ -49,37 +67,45 @@ func (e *ends) await(ctx context.Context, id job.RunID) (wire.End, error) {
 
 // awaitAll returns how runs have ended once all have, or why that is not known.
 func (e *ends) awaitAll(ctx context.Context, ids []job.RunID) []ended {
-	all := make([]ended, len(ids))
-	chs := e.add(ids)
-	for i, ch := range chs {
-		select {
-		case all[i] = <-ch:
-			continue
-		case <-ctx.Done():
-			all[i].err = context.Cause(ctx)
-		case <-e.n.ctx.Done():
-			all[i] = e.stopped(ids[i])
-		}
-		e.leave(ids[i], ch)
+	if len(ids) == 0 {
+		return nil
 	}
-	return all
+	w := e.add(ids)
+	select {
+	case <-w.done:
+		return w.ends
+	case <-ctx.Done():
+	case <-e.n.ctx.Done():
+	}
+	e.leave(ids, w)
+	for i := range w.ends {
+		switch end := &w.ends[i]; {
+		case end.told():
+		case ctx.Err() != nil:
+			end.err = context.Cause(ctx)
+		default:
+			*end = e.stopped(ids[i])
+		}
+	}
+	return w.ends
 }
 
-func (e *ends) add(ids []job.RunID) []chan ended {
-	chs := make([]chan ended, len(ids))
+func (e *ends) add(ids []job.RunID) *wait {
+	w := &wait{ends: make([]ended, len(ids)), left: len(ids), done: make(chan struct{})}
+	waiters := make([]waiter, len(ids))
 	e.mu.Lock()
 	for i, id := range ids {
-		chs[i] = make(chan ended, 1)
-		e.waiting[id] = append(e.waiting[id], chs[i])
-		e.added = append(e.added, id)
+		waiters[i] = waiter{of: w, at: i, next: e.waiting[id]}
+		e.waiting[id] = &waiters[i]
 	}
-	if !e.running && len(ids) > 0 && e.n.ctx.Err() == nil {
+	e.added = append(e.added, ids...)
+	if !e.running && e.n.ctx.Err() == nil {
 		e.running = true
 		e.n.wg.Go(e.listen)
 	}
 	e.mu.Unlock()
 	e.fresh.ring()
-	return chs
+	return w
 }
 
 // stopped is what is known of a run when this node has stopped: it may have
@@ -87,18 +113,28 @@ func (e *ends) add(ids []job.RunID) []chan ended {
 func (e *ends) stopped(id job.RunID) ended {
 	if e.n.state != nil {
 		if run, err := e.n.state.Run(id); err == nil && run.State.Done() {
-			return ended{End: wire.End{Run: run}}
+			return ended{End: wire.End{Run: wire.OverOf(&run)}}
 		}
 	}
 	return ended{err: context.Cause(e.n.ctx)}
 }
 
-func (e *ends) leave(id job.RunID, ch chan ended) {
+// leave gives up a wait.
+func (e *ends) leave(ids []job.RunID, w *wait) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.waiting[id] = slices.DeleteFunc(e.waiting[id], func(c chan ended) bool { return c == ch })
-	if len(e.waiting[id]) == 0 {
-		delete(e.waiting, id)
+	for _, id := range ids {
+		var rest *waiter
+		for p := e.waiting[id]; p != nil; {
+			next := p.next
+			if p.of != w {
+				p.next, rest = rest, p
+			}
+			p = next
+		}
+		if e.waiting[id] = rest; rest == nil {
+			delete(e.waiting, id)
+		}
 	}
 }
 
@@ -139,8 +175,12 @@ func (e *ends) tell(news wire.Ends) {
 }
 
 func (e *ends) tellLocked(id job.RunID, end ended) {
-	for _, ch := range e.waiting[id] {
-		ch <- end // it has room for the one value that it gets
+	for p := e.waiting[id]; p != nil; p = p.next {
+		w := p.of
+		w.ends[p.at] = end
+		if w.left--; w.left == 0 {
+			close(w.done)
+		}
 	}
 	delete(e.waiting, id)
 }
@@ -342,7 +382,7 @@ func (s *server) readEnds(over []state.End) (news wire.Ends, left []state.End, e
 		if err != nil {
 			return news, nil, fmt.Errorf("node: end of run %s: %w", id, err)
 		}
-		end := wire.End{Run: run, Few: entries != nil}
+		end := wire.End{Run: wire.OverOf(&run), Few: entries != nil}
 		bytes := 0
 		for _, e := range entries {
 			if len(e.Data) > 0 && wire.EntryKind(e.Data[0]) == wire.EntryOutcomes {
@@ -353,7 +393,7 @@ func (s *server) readEnds(over []state.End) (news wire.Ends, left []state.End, e
 		if bytes > fewBytes {
 			end.Few, end.Seqs, end.Outcomes, bytes = false, nil, nil, 0
 		}
-		size += sizeOf(&run) + bytes
+		size += aboutRun + len(end.Run.Reason) + bytes
 		news.Ends = append(news.Ends, end)
 	}
 	return news, nil, nil

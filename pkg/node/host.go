@@ -12,6 +12,7 @@ import (
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/internal/worker"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -44,12 +45,14 @@ func (h *host) follow(run *job.Run) {
 	}
 }
 
-// followSmall is follow for a small run, unless it is none any more.
-func (h *host) followSmall(run *job.Run) {
+// followSmall is follow for small runs, of those that are still small.
+func (h *host) followSmall(runs []*job.Run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if run.Epoch > h.masters[run.ID].epoch {
-		h.masters[run.ID] = masterRef{run.Master, run.Epoch, true}
+	for _, run := range runs {
+		if run.Epoch > h.masters[run.ID].epoch {
+			h.masters[run.ID] = masterRef{run.Master, run.Epoch, true}
+		}
 	}
 }
 
@@ -61,10 +64,14 @@ func (h *host) smallOf(run job.RunID, epoch uint64) (string, bool) {
 	return m.node, m.small && m.epoch == epoch
 }
 
-func (h *host) forget(run job.RunID) {
+// forget drops what this node knows of runs that are over.
+func (h *host) forget(runs ...job.RunID) {
+	h.n.worker.Forget(runs...)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.masters, run)
+	for _, run := range runs {
+		delete(h.masters, run)
+	}
 }
 
 // master returns who conducts the run in the epoch, or false if that is over.
@@ -85,32 +92,40 @@ func (h *host) epoch(run job.RunID) uint64 {
 // maxReport bounds the outcomes in one message.
 const maxReport = 1 << 20
 
-// Report tells the master how attempts ended, and does not give up while the
-// master may be waiting for it.
-func (h *host) Report(run job.RunID, epoch uint64, outcomes []job.Outcome) {
-	if to, small := h.smallOf(run, epoch); small && h.reportSmall(to, run, epoch, outcomes) {
-		return
+// Report tells the master how attempts ended: together with others if the run is a
+// small one.
+func (h *host) Report(r *worker.Report) {
+	if to, small := h.smallOf(r.Run, r.Epoch); !small || !h.bundle(to).take(r) {
+		h.reportAlone(r)
 	}
-	for len(outcomes) > 0 {
-		var blob []byte
-		n := 0
-		for ; n < len(outcomes) && len(blob) < maxReport; n++ {
-			b, err := wire.AppendOutcome(blob, &outcomes[n])
-			if err != nil {
-				h.n.log.Error("outcome can't be reported", telemetry.Run(run), telemetry.Task(outcomes[n].Task), telemetry.Err(err))
-				continue
+}
+
+// reportAlone is Report in messages about one run. It does not give up while the
+// master may be waiting for them.
+func (h *host) reportAlone(r *worker.Report) {
+	h.n.wg.Go(func() {
+		defer r.Done()
+		for outcomes := r.Outcomes; len(outcomes) > 0; {
+			var blob []byte
+			n := 0
+			for ; n < len(outcomes) && len(blob) < maxReport; n++ {
+				b, err := wire.AppendOutcome(blob, &outcomes[n])
+				if err != nil {
+					h.n.log.Error("outcome can't be reported", telemetry.Run(r.Run), telemetry.Task(outcomes[n].Task), telemetry.Err(err))
+					continue
+				}
+				blob = b
 			}
-			blob = b
+			outcomes = outcomes[n:]
+			err := h.deliver(h.n.ctx, r.Run, r.Epoch, wire.MethodReport, func() any {
+				return wire.Report{Run: r.Run, Epoch: r.Epoch, Window: h.n.worker.Window(r.Run), Outcomes: blob}
+			})
+			if err != nil {
+				h.n.log.Info("outcomes count for nothing", telemetry.Run(r.Run), slog.Int("outcomes", n), telemetry.Err(err))
+				return
+			}
 		}
-		outcomes = outcomes[n:]
-		err := h.deliver(h.n.ctx, run, epoch, wire.MethodReport, func() any {
-			return wire.Report{Run: run, Epoch: epoch, Window: h.n.worker.Window(run), Outcomes: blob}
-		})
-		if err != nil {
-			h.n.log.Info("outcomes count for nothing", telemetry.Run(run), slog.Int("outcomes", n), telemetry.Err(err))
-			return
-		}
-	}
+	})
 }
 
 // unanswered is after how many tries in vain, within about two seconds, a
@@ -269,7 +284,6 @@ func (n *Node) serveWorker(h *host) {
 		return wire.Nothing{}, nil
 	})
 	handle(n, wire.MethodForget, func(_ context.Context, _ string, r wire.RunRef) (wire.Nothing, error) {
-		n.worker.Forget(r.Run)
 		h.forget(r.Run)
 		return wire.Nothing{}, nil
 	})

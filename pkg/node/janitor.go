@@ -29,7 +29,7 @@ const (
 func (l *leader) finished(ids ...job.RunID) {
 	l.mu.Lock()
 	for _, id := range ids {
-		l.fresh[id.Namespace()+"/"+id.Job()] = true
+		l.fresh[jobIn(id)] = true
 	}
 	l.mu.Unlock()
 	l.litter.ring()

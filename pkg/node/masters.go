@@ -50,16 +50,16 @@ func newMasters(n *Node) *masters {
 // conductAll begins to conduct runs, unless this node takes no more work. It is
 // asked for by the leader, which has recorded that this node is their master in
 // this epoch.
-func (m *masters) conductAll(runs []job.Run) error {
+func (m *masters) conductAll(runs []*job.Run) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	// Under mu, so that no run slips in behind handOver.
 	if m.n.isStopping() || m.n.isDraining() && m.n.othersWork() || m.ctx.Err() != nil {
 		return ErrStopped
 	}
-	for i := range runs {
-		if !m.crowd.takeLocked(&runs[i]) {
-			m.conductLocked(runs[i], nil)
+	for _, run := range runs {
+		if !m.crowd.takeLocked(run) {
+			m.conductLocked(*run, nil)
 		}
 	}
 	m.crowd.placeLocked()

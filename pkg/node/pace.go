@@ -58,13 +58,19 @@ func (l *leader) ended(ids ...job.RunID) {
 		clear(l.paces)
 	}
 	for _, id := range ids {
-		for _, of := range []string{"", id.Namespace() + "/" + id.Job()} {
-			if l.paces[of] == nil {
-				l.paces[of] = new(pace)
-			}
-			l.paces[of].ended(now)
-		}
+		l.paceLocked("").ended(now)
+		l.paceLocked(jobIn(id)).ended(now)
 	}
+}
+
+// paceLocked returns the pace of a job, or that of all.
+func (l *leader) paceLocked(of string) *pace {
+	p := l.paces[of]
+	if p == nil {
+		p = new(pace)
+		l.paces[of] = p
+	}
+	return p
 }
 
 // overloaded adds to the refusal of a run how long those take that wait.

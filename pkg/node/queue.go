@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/internal/scheduler"
@@ -23,6 +24,12 @@ const queuePage = 256
 
 // jobOf names the job of a run in its namespace.
 func jobOf(run *job.Run) string { return run.Spec.Namespace + "/" + run.Spec.Name }
+
+// jobIn is jobOf for a run of which only the ID is known.
+func jobIn(id job.RunID) string {
+	name, _, _ := strings.Cut(string(id), "@")
+	return name
+}
 
 // behind reports whether runs wait that should begin before a new one.
 func (l *leader) behind(run *job.Run) bool {

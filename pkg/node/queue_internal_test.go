@@ -225,7 +225,7 @@ func TestAMasterThatHearsOfARunTooLateLetsGoOfIt(t *testing.T) {
 	}
 	stopRun(t, r)
 	n.masters.wait(t.Context())
-	l.tell(run.Master, []job.Run{run})
+	l.tell(run.Master, []*job.Run{&run})
 	n.masters.wait(t.Context())
 }
 

@@ -18,18 +18,18 @@ import (
 func (r *Run) output(end wire.End) mapreduce.Output {
 	return mapreduce.NewOutput(func(ctx context.Context) iter.Seq2[mapreduce.Item, error] {
 		if end.Run.Plan.Keyed {
-			return r.pairs(ctx, end.Run)
+			return r.pairs(ctx, &end.Run)
 		}
 		return r.values(ctx, &end)
 	})
 }
 
 // pairs yields the pairs of a keyed run, partition by partition.
-func (r *Run) pairs(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item, error] {
+func (r *Run) pairs(ctx context.Context, run *wire.Over) iter.Seq2[mapreduce.Item, error] {
 	return func(yield func(mapreduce.Item, error) bool) {
 		staged := map[job.AttemptID][]uint64{}
 		winner := make([]job.AttemptID, run.Plan.Reduces)
-		for e, err := range r.n.journal(ctx, &run, wire.EntryPairs, wire.EntryOutcomes) {
+		for e, err := range r.journal(ctx, run, wire.EntryPairs, wire.EntryOutcomes) {
 			if err != nil {
 				yield(mapreduce.Item{}, err)
 				return
@@ -69,13 +69,16 @@ func (r *Run) pairs(ctx context.Context, run job.Run) iter.Seq2[mapreduce.Item, 
 // values yields the result of the reduce step if there is one, else those of
 // all tasks.
 func (r *Run) values(ctx context.Context, end *wire.End) iter.Seq2[mapreduce.Item, error] {
+	kind := job.KindMap
+	if end.Run.Plan.Reduces > 0 {
+		kind = job.KindReduce
+	}
+	if end.Few {
+		return few(end, kind)
+	}
 	return func(yield func(mapreduce.Item, error) bool) {
-		kind := job.KindMap
-		if end.Run.Plan.Reduces > 0 {
-			kind = job.KindReduce
-		}
 		var at []uint32 // by task: one more than the number of the entry that has its outcome
-		for e, err := range r.outcomes(ctx, end) {
+		for e, err := range r.journal(ctx, &end.Run, wire.EntryOutcomes) {
 			if err != nil {
 				yield(mapreduce.Item{}, err)
 				return
@@ -85,7 +88,7 @@ func (r *Run) values(ctx context.Context, end *wire.End) iter.Seq2[mapreduce.Ite
 					yield(mapreduce.Item{}, err)
 					return
 				}
-				if o.Task.Kind != kind || !final(&o) || o.Task.N >= job.MaxTasks {
+				if !isResult(&o, kind) {
 					continue
 				}
 				for len(at) <= o.Task.N {
@@ -96,7 +99,7 @@ func (r *Run) values(ctx context.Context, end *wire.End) iter.Seq2[mapreduce.Ite
 				}
 			}
 		}
-		lately := lately{r: r, end: end, entries: map[uint32]map[job.TaskID]job.Outcome{}}
+		lately := lately{r: r, entries: map[uint32]map[job.TaskID]job.Outcome{}}
 		for n, seq := range at {
 			if seq == 0 {
 				continue
@@ -107,37 +110,68 @@ func (r *Run) values(ctx context.Context, end *wire.End) iter.Seq2[mapreduce.Ite
 				return
 			}
 			o := of[job.TaskID{Kind: kind, N: n}]
-			item := mapreduce.Item{Task: o.Task.String(), N: n, Value: o.Result}
-			if o.Failure != nil {
-				item.Err = o.Failure.Reason
-			}
-			if !yield(item, nil) {
+			if !yield(item(&o), nil) {
 				return
 			}
 		}
 	}
 }
 
-// outcomes yields the entries of the journal that hold outcomes.
-func (r *Run) outcomes(ctx context.Context, end *wire.End) iter.Seq2[entry, error] {
-	if !end.Few {
-		return r.n.journal(ctx, &end.Run, wire.EntryOutcomes)
-	}
-	return func(yield func(entry, error) bool) {
-		for i, b := range end.Outcomes {
-			e, err := wire.DecodeEntry(b)
-			if !yield(entry{end.Seqs[i], e}, err) || err != nil {
+// few is values for a run whose outcomes came with its end.
+func few(end *wire.End, kind job.Kind) iter.Seq2[mapreduce.Item, error] {
+	return func(yield func(mapreduce.Item, error) bool) {
+		var all []job.Outcome
+		for _, b := range end.Outcomes {
+			blob, err := wire.BlobOf(b)
+			if err != nil {
+				yield(mapreduce.Item{}, err)
+				return
+			}
+			for o, err := range wire.Outcomes(blob) {
+				if err != nil {
+					yield(mapreduce.Item{}, err)
+					return
+				}
+				if isResult(&o, kind) {
+					all = append(all, o)
+				}
+			}
+		}
+		slices.SortStableFunc(all, func(a, b job.Outcome) int { return a.Task.N - b.Task.N })
+		for i := range all {
+			if i > 0 && all[i].Task == all[i-1].Task {
+				continue // the first that was recorded is the one
+			}
+			if !yield(item(&all[i]), nil) {
 				return
 			}
 		}
 	}
+}
+
+// isResult reports whether o is how a task of the kind ended.
+func isResult(o *job.Outcome, kind job.Kind) bool {
+	return o.Task.Kind == kind && final(o) && o.Task.N < job.MaxTasks
+}
+
+// item is what a task has returned, or why it failed.
+func item(o *job.Outcome) mapreduce.Item {
+	item := mapreduce.Item{Task: o.Task.String(), N: o.Task.N, Value: o.Result}
+	if o.Failure != nil {
+		item.Err = o.Failure.Reason
+	}
+	return item
+}
+
+// journal reads entries of some kinds from the journal of a run that is over.
+func (r *Run) journal(ctx context.Context, run *wire.Over, kinds ...wire.EntryKind) iter.Seq2[entry, error] {
+	return r.n.journal(ctx, &job.Run{ID: run.ID, Epoch: run.Epoch, State: run.State}, kinds...)
 }
 
 // lately is the final outcomes in the entries read last: tasks that were done
 // at about the same time have their outcomes in a few entries, in any order.
 type lately struct {
 	r       *Run
-	end     *wire.End
 	entries map[uint32]map[job.TaskID]job.Outcome
 	order   []uint32 // the oldest first
 }
@@ -148,7 +182,7 @@ func (l *lately) read(ctx context.Context, seq uint32) (map[job.TaskID]job.Outco
 	if of, ok := l.entries[seq]; ok {
 		return of, nil
 	}
-	e, err := l.entry(ctx, uint64(seq)-1)
+	e, err := l.r.entry(ctx, uint64(seq)-1)
 	if err != nil {
 		return nil, err
 	}
@@ -167,13 +201,6 @@ func (l *lately) read(ctx context.Context, seq uint32) (map[job.TaskID]job.Outco
 	}
 	l.entries[seq] = of
 	return of, nil
-}
-
-func (l *lately) entry(ctx context.Context, seq uint64) (*wire.Entry, error) {
-	if i := slices.Index(l.end.Seqs, seq); i >= 0 {
-		return wire.DecodeEntry(l.end.Outcomes[i])
-	}
-	return l.r.entry(ctx, seq)
 }
 
 func (r *Run) entry(ctx context.Context, seq uint64) (*wire.Entry, error) {

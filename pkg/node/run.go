@@ -140,10 +140,10 @@ func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progr
 	}
 	return func(yield func(job.Progress) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		over := make(chan job.Run, 1)
+		over := make(chan job.Progress, 1)
 		r.n.wg.Go(func() {
 			if end, err := r.n.ends.await(ctx, r.id); err == nil {
-				over <- end.Run
+				over <- end.Run.Progress
 			}
 		})
 		defer cancel()
@@ -151,8 +151,8 @@ func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progr
 		defer tick.Stop()
 		for last := (job.Progress{}); ; {
 			select {
-			case run := <-over:
-				yield(run.Progress)
+			case last := <-over:
+				yield(last)
 				return
 			case <-ctx.Done():
 				return

@@ -96,7 +96,7 @@ func (n *Node) prepare(ctx context.Context, spec job.Spec, options []Option) (ru
 		return run, nil, fmt.Errorf("node: Placement.Strategy: %w", err)
 	}
 	now := n.wall().UTC()
-	run = job.Run{Spec: spec, Fire: now, Created: now, ID: newID(spec, now)}
+	run = job.Run{Spec: spec, Fire: now, Created: now, ID: newID(&spec, now)}
 	run.Trace = telemetry.Inject(ctx)
 	for _, o := range options {
 		o(&run)
@@ -165,13 +165,21 @@ func total(entries [][]byte) (n int) {
 }
 
 // newID names a run that was submitted: by when that was, and by chance.
-func newID(spec job.Spec, now time.Time) job.RunID {
-	return job.RunID(fmt.Sprintf("%s/%s@%s-%s", spec.Namespace, spec.Name, now.Format("20060102T150405Z"), strings.ToLower(rand.Text()[:8])))
+func newID(spec *job.Spec, now time.Time) job.RunID {
+	var b [128]byte // which holds most of them
+	id := append(b[:0], spec.Namespace...)
+	id = append(append(append(id, '/'), spec.Name...), '@')
+	id = now.AppendFormat(id, "20060102T150405Z")
+	id = append(append(id, '-'), strings.ToLower(rand.Text()[:8])...)
+	return job.RunID(id)
 }
 
 // processor returns what the pool tells of a processor: this node if it has
 // it, else any member.
 func (n *Node) processor(ctx context.Context, name string) (wire.Processor, error) {
+	if p, ok := n.known(name); ok {
+		return p, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
 	for {

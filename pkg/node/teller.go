@@ -19,12 +19,12 @@ type teller struct {
 	l *leader
 
 	mu    sync.Mutex
-	waits map[string][]job.Run // by master, while it is told of others; guarded by mu
+	waits map[string][]*job.Run // by master, while it is told of others; guarded by mu
 }
 
-func newTeller(l *leader) *teller { return &teller{l: l, waits: map[string][]job.Run{}} }
+func newTeller(l *leader) *teller { return &teller{l: l, waits: map[string][]*job.Run{}} }
 
-// tell has masters begin runs.
+// tell has masters begin runs, which are the teller's from then on.
 func (t *teller) tell(runs ...job.Run) {
 	more := map[string]int{} // by master
 	for i := range runs {
@@ -35,7 +35,7 @@ func (t *teller) tell(runs ...job.Run) {
 	for i := range runs {
 		master := runs[i].Master
 		_, busy := t.waits[master]
-		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), runs[i])
+		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), &runs[i])
 		more[master] = 0 // there is room for all
 		if !busy {
 			t.l.wg.Go(func() { t.tellAll(master) })
@@ -53,7 +53,7 @@ func (t *teller) tellAll(master string) {
 			t.mu.Unlock()
 			return
 		}
-		t.waits[master] = []job.Run{}
+		t.waits[master] = []*job.Run{}
 		t.mu.Unlock()
 		t.l.tell(master, runs)
 	}
@@ -62,7 +62,7 @@ func (t *teller) tellAll(master string) {
 // tell makes a master begin runs, in as few messages as they fit into. Those of
 // a message that it does not take are a matter each, and one that it does not take
 // alone gets another master.
-func (l *leader) tell(master string, runs []job.Run) {
+func (l *leader) tell(master string, runs []*job.Run) {
 	for len(runs) > 0 {
 		n := cutRuns(runs)
 		group := runs[:n:n]
@@ -74,7 +74,7 @@ func (l *leader) tell(master string, runs []job.Run) {
 		case err == nil:
 			l.dismissEnded(group)
 		case n == 1:
-			l.wg.Go(func() { l.insist(group[0]) })
+			l.wg.Go(func() { l.insist(*group[0]) })
 		default:
 			for i := range group {
 				l.wg.Go(func() { l.tell(master, group[i:i+1]) })
@@ -84,7 +84,7 @@ func (l *leader) tell(master string, runs []job.Run) {
 }
 
 // conduct tells a master once to begin runs.
-func (l *leader) conduct(master string, runs []job.Run) error {
+func (l *leader) conduct(master string, runs []*job.Run) error {
 	ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
 	defer cancel()
 	_, err := call[wire.Nothing](ctx, l.n, master, wire.MethodConduct, wire.Conduct{Runs: runs})
@@ -102,8 +102,9 @@ func (l *leader) insist(run job.Run) {
 		if run, ok = l.assign(run.ID, run.Master, "its master "+l.n.nameOf(run.Master)+" did not take it"); !ok {
 			return
 		}
-		if l.conduct(run.Master, []job.Run{run}) == nil {
-			l.dismissEnded([]job.Run{run})
+		group := []*job.Run{&run}
+		if l.conduct(run.Master, group) == nil {
+			l.dismissEnded(group)
 			return
 		}
 	}
@@ -111,12 +112,12 @@ func (l *leader) insist(run job.Run) {
 
 // dismissEnded tells the master of runs which of them were ended while it was
 // told to begin them: the word of that may have come first.
-func (l *leader) dismissEnded(runs []job.Run) {
+func (l *leader) dismissEnded(runs []*job.Run) {
 	l.mu.Lock()
 	var over []job.RunID
-	for i := range runs {
-		if _, begun := l.runs[runs[i].ID]; !begun {
-			over = append(over, runs[i].ID)
+	for _, run := range runs {
+		if _, begun := l.runs[run.ID]; !begun {
+			over = append(over, run.ID)
 		}
 	}
 	l.mu.Unlock()
@@ -136,10 +137,10 @@ const (
 )
 
 // cutRuns returns how many of runs one message is to hold: at least one.
-func cutRuns(runs []job.Run) int {
+func cutRuns(runs []*job.Run) int {
 	size := 0
-	for i := range runs {
-		if size += sizeOf(&runs[i]); i > 0 && size > maxDispatch || i == maxTogether {
+	for i, run := range runs {
+		if size += sizeOf(run); i > 0 && size > maxDispatch || i == maxTogether {
 			return i
 		}
 	}
