@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -196,4 +197,110 @@ func TestSmallRunsThatTakeAnotherCourse(t *testing.T) {
 		t.Errorf("the one that emits was executed %d times, want once", got)
 	}
 	checkSquares(t, c.Node(1), squared)
+}
+
+// TestRunsOfOneSubmitTakeEachItsOwnCourse though they are recorded together: each is
+// found, ended, tried again and forgotten by itself.
+func TestRunsOfOneSubmitTakeEachItsOwnCourse(t *testing.T) {
+	const many = 60
+	stuck := make(chan struct{}, many)
+	c := start(t, 2, mapreduce.Registry{"any": mapreduce.ProcessorFunc(func(ctx context.Context, t *mapreduce.Task) (any, error) {
+		i, err := strconv.Atoi(t.Params)
+		switch {
+		case err != nil:
+			return nil, mapreduce.Permanent(err)
+		case i%10 == 1 && t.Attempt == 1:
+			return nil, fmt.Errorf("not at the first attempt")
+		case i%10 == 2 && !strings.HasSuffix(t.Run, "#2"):
+			return nil, mapreduce.Permanent(fmt.Errorf("not at all"))
+		case i%10 == 3:
+			stuck <- struct{}{}
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		case i%10 == 4 && t.Parent == "":
+			return i, t.Emit("child", 0)
+		case i%10 == 5:
+			return strings.Repeat("long", 1000), nil
+		}
+		return i, nil
+	})})
+	specs := make([]job.Spec, many)
+	for i := range specs {
+		specs[i] = job.Spec{
+			Name: "any", Processor: "any", Params: strconv.Itoa(i), Tags: []string{"tour"},
+			Retry: job.Retry{Attempts: 2, Backoff: trigger.Backoff{Initial: 1, Factor: 1}},
+		}
+	}
+	runs, err := c.Node(1).SubmitAll(t.Context(), specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lot, _, ok := job.LotOf(runs[0].ID()); !ok || runs[many-1].ID() != job.InLot(lot, many-1) {
+		t.Errorf("%q and %q are not recorded together", runs[0].ID(), runs[many-1].ID())
+	}
+	for i := 3; i < many; i += 10 {
+		<-stuck
+		if i == 3 { // another one by its ID, with nothing but that
+			if o, err := c.Node(0).Bulk(t.Context(), job.Bulk{Verb: job.BulkStop, Runs: []job.RunID{runs[i].ID()}, Reason: "enough"}); err != nil || o.ID == "" {
+				t.Fatalf("got %+v, %v", o, err)
+			}
+			continue
+		}
+		if err := runs[i].Cancel(t.Context(), "enough"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = c.Node(1).WaitAll(t.Context(), runs)
+	if err == nil {
+		t.Error("all have succeeded")
+	}
+	for i, r := range runs {
+		want, tasks := job.Succeeded, 1
+		switch i % 10 {
+		case 2:
+			want = job.Failed
+		case 3:
+			want = job.Canceled
+		case 4:
+			tasks = 2
+		}
+		run, err := c.Node(0).Run(r.ID()).Get(t.Context())
+		if err != nil || run.State != want || run.Spec.Params != strconv.Itoa(i) || want != job.Canceled && run.Progress.Tasks != tasks || len(run.History) < 3 {
+			t.Errorf("run %d: got %+v, %v, want it %v", i, run, err, want)
+		}
+	}
+	next, err := runs[2].Retry(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := next.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := mapreduce.Value[int](t.Context(), out); err != nil || got != 2 {
+		t.Errorf("the second attempt returned %d, %v", got, err)
+	}
+	for _, order := range []job.RunOrder{job.RunsByID, job.RunsByCreation} {
+		for want, q := range map[int]job.RunQuery{
+			many + 1:      {Job: "any"},
+			many + 1 - 12: {Tags: []string{"tour"}, States: []job.State{job.Succeeded}},
+			12:            {States: []job.State{job.Failed, job.Canceled}, Backward: true},
+		} {
+			got := 0
+			q.Namespace, q.Order, q.Limit = "default", order, 7
+			for {
+				page, err := c.Node(1).Find(t.Context(), q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got += len(page.Runs); page.Next == "" {
+					break
+				}
+				q.After = page.Next
+			}
+			if got != want {
+				t.Errorf("%+v: found %d, want %d", q, got, want)
+			}
+		}
+	}
 }
