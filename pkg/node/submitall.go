@@ -16,7 +16,8 @@ import (
 // the error is about all of those, or about the first if the state could not be
 // reached; in that case any of those that are nil may have been accepted. It is
 // for thousands of small runs, which take a few messages and a few writes
-// together; options apply to each.
+// together, the fewer if neighbours differ in their Params alone; options apply
+// to each.
 func (n *Node) SubmitAll(ctx context.Context, specs []job.Spec, options ...Option) ([]*Run, error) {
 	if n.isStopping() {
 		return nil, ErrStopped
