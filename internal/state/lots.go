@@ -319,8 +319,7 @@ func lotDrops(lot job.RunID) int {
 func (tx *change) publishLots() error {
 	kv := tx.f.kv
 	for _, lot := range tx.lots {
-		for i := uint64(0); i < job.MaxLot && tx.f.hub.isWatched(); i++ {
-			id := job.InLot(lot, int(i))
+		for _, id := range tx.f.hub.watchedIn(lot) {
 			st, err := readStatus(kv, id)
 			if err == nil && st != nil {
 				err = tx.f.hub.publish(id, st, loadRun(kv, id, st))

@@ -103,11 +103,16 @@ func (h *hub) publish(id job.RunID, st *wire.RunStatus, load func() (job.Run, er
 	return nil
 }
 
-// isWatched reports whether anybody watches a run.
-func (h *hub) isWatched() bool {
+// watchedIn returns the runs of a lot that somebody watches.
+func (h *hub) watchedIn(lot job.RunID) (ids []job.RunID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.watching) > 0
+	for id := range h.watching {
+		if in, _, ok := lotOf(id); ok && in == lot {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // awaits reports whether anybody watches a run, or waits for its end.
