@@ -1,7 +1,5 @@
 package job
 
-import "fmt"
-
 // MaxLot is how many runs a lot has at most.
 const MaxLot = 1024
 
@@ -13,7 +11,15 @@ const lotDigits = 4
 // "reports/nightly@20260329T030000Z-k3x9zq2p.0017". Runs that are submitted
 // together and differ in their Params alone are one, which spares the cluster
 // nearly all that it takes to keep a record of each.
-func InLot(lot RunID, i int) RunID { return RunID(fmt.Sprintf("%s.%0*d", lot, lotDigits, i)) }
+func InLot(lot RunID, i int) RunID {
+	id := make([]byte, len(lot)+1+lotDigits)
+	id[copy(id, lot)] = '.'
+	for at := len(id) - 1; at > len(lot); at-- {
+		id[at] = byte('0' + i%10)
+		i /= 10
+	}
+	return RunID(id)
+}
 
 // LotOf takes InLot back. It reports false for an ID that is none of a lot.
 func LotOf(id RunID) (lot RunID, i int, ok bool) {

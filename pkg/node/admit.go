@@ -27,15 +27,15 @@ func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
 // of them what became of them, and that asking again is safe.
 func (l *leader) createAll(ctx context.Context, c wire.Creates) (wire.Accepted, error) {
 	return outlive(ctx, l, func() (wire.Accepted, error) {
-		all := l.admitAll(c.Creates)
+		all := inShort(l.admitAll(c.Creates))
 		for i := range c.Lots {
 			all = append(all, l.admitLot(&c.Lots[i])...)
 		}
 		accepted, again := wire.Accepted{Runs: make([]job.RunID, len(all))}, error(nil)
 		for i := range all {
-			switch err := all[i].Err; {
+			switch err := all[i].err; {
 			case err == nil:
-				accepted.Runs[i] = all[i].Run.ID
+				accepted.Runs[i] = all[i].id
 			case l.ctx.Err() != nil || isUnsettled(err):
 				again = fmt.Errorf("%w: %w", state.ErrUncertain, err)
 			default:
@@ -44,6 +44,21 @@ func (l *leader) createAll(ctx context.Context, c wire.Creates) (wire.Accepted, 
 		}
 		return accepted, again
 	})
+}
+
+// admitted is the ID of a run that was admitted, or of the one that has its key,
+// or why it was not.
+type admitted struct {
+	id  job.RunID
+	err error
+}
+
+func inShort(made []state.Created) []admitted {
+	all := make([]admitted, len(made))
+	for i := range made {
+		all[i] = admitted{made[i].Run.ID, made[i].Err}
+	}
+	return all
 }
 
 // outlive returns what do returns, which goes on when ctx ends.
@@ -101,34 +116,29 @@ func (l *leader) admitAll(creates []wire.Create) []state.Created {
 
 // admitLot is admitAll for a lot: those of its runs that may begin at once are
 // recorded together, if they can be, and the others each by itself.
-func (l *leader) admitLot(lot *wire.Lot) []state.Created {
-	runs := make([]job.Run, len(lot.Params))
-	for i := range runs {
-		runs[i] = lot.Of(i)
-	}
-	n := l.reserveFirst(runs)
-	together := state.Lot{Run: lot.Run, Params: lot.Params[:n], Chunks: lot.Chunks}
+func (l *leader) admitLot(lot *wire.Lot) []admitted {
+	together := state.Lot{Run: lot.Run, Params: lot.Params, Chunks: lot.Chunks}
 	together.Run.Master, together.Run.Trace = l.chooser("")(), telemetry.AtOnce(lot.Run.Trace, true)
+	begun := state.RunsOf(&together)
+	n := l.reserveFirst(begun)
+	together.Params = lot.Params[:n]
 	if n > 0 && !l.recordLot(&together) {
-		for i := range runs[:n] {
-			l.release(runs[i].ID)
+		for i := range begun[:n] {
+			l.release(begun[i].ID)
 		}
 		n = 0
 	}
-	all := make([]state.Created, n, len(runs))
-	if n > 0 {
-		begun := state.RunsOf(&together)
-		for i := range begun {
-			l.note(&begun[i])
-			all[i].Run = begun[i]
-		}
-		l.teller.tell(begun...)
+	all := make([]admitted, n, len(lot.Params))
+	for i := range all {
+		l.note(&begun[i])
+		all[i].id = begun[i].ID
 	}
-	alone := make([]wire.Create, 0, len(runs)-n)
-	for i := range runs[n:] {
-		alone = append(alone, wire.Create{Run: runs[n+i], Chunks: lot.Chunks})
+	l.teller.tell(begun[:n]...)
+	alone := make([]wire.Create, 0, len(lot.Params)-n)
+	for i := n; i < len(lot.Params); i++ {
+		alone = append(alone, wire.Create{Run: lot.Of(i), Chunks: lot.Chunks})
 	}
-	return append(all, l.admitAll(alone)...)
+	return append(all, inShort(l.admitAll(alone))...)
 }
 
 // reserveFirst counts those of some runs of a job as begun that may begin at once,
