@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -42,10 +43,13 @@ func Marshal(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err // The encoder is dropped: who knows what it holds.
 	}
-	out := bytes.Clone(b)
-	if e.spare = b; cap(b) > keep {
+	if cap(b) > keep {
 		e.spare = nil
+		encoders.Put(e)
+		return b, nil
 	}
+	e.spare = b
+	out := bytes.Clone(b)
 	encoders.Put(e)
 	return out, nil
 }
@@ -97,6 +101,9 @@ type encoder struct {
 	lib   *msgpack.Encoder
 	out   []byte
 	spare []byte
+
+	lent     bool // the library has encoded some of the value
+	unsorted bool // and perhaps a map that it does not sort
 }
 
 var encoders = sync.Pool{New: func() any { return &encoder{lib: msgpack.NewEncoder(nil)} }}
@@ -115,12 +122,6 @@ func (e *encoder) append(dst []byte, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.addressed && r.Kind() != reflect.Pointer {
-		// Methods of pointers can be called on what has an address only.
-		p := reflect.New(r.Type())
-		p.Elem().Set(r)
-		r = p.Elem()
-	}
 	return e.appendShape(dst, r, s)
 }
 
@@ -131,36 +132,49 @@ func (e *encoder) appendShape(dst []byte, r reflect.Value, s *shape) ([]byte, er
 			return nil, f.encoding(s.typ)
 		}
 	}
-	e.out = dst
-	err := e.run(r, s)
-	out := e.out
-	e.out = nil
+	out, err := e.run(dst, r, s)
 	if err != nil {
 		return nil, err
 	}
 	value := out[len(dst):]
-	if err := Check(value); err != nil {
-		return nil, fmt.Errorf("codec: encoding a %s gave what cannot be decoded: %w", s.typ, err)
+	if e.lent || s.open || s.depth > MaxDepth { // else it is as it is written here
+		if err := Check(value); err != nil {
+			return nil, fmt.Errorf("codec: encoding a %s gave what cannot be decoded: %w", s.typ, err)
+		}
 	}
-	if s.mixed {
+	if e.unsorted {
 		s.sort(value)
 	}
 	return out, nil
 }
 
-func (e *encoder) run(r reflect.Value, s *shape) (err error) {
+func (e *encoder) run(dst []byte, r reflect.Value, s *shape) (out []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("codec: encoding a %s panicked: %v", r.Type(), p)
 		}
 	}()
-	e.lib.Reset(e)
-	e.lib.SetSortMapKeys(true)
-	e.lib.UseCompactInts(true)
-	if err := e.direct(r, s); err != nil {
-		return fmt.Errorf("codec: encode a %s: %w", r.Type(), err)
+	e.lent, e.unsorted = false, false
+	at, of := addressed(r, s)
+	if out, err = e.direct(dst, at, of); err != nil {
+		return nil, fmt.Errorf("codec: encode a %s: %w", r.Type(), err)
 	}
-	return nil
+	return out, nil
+}
+
+// addressed returns where there is a value that is encoded as r, whose shape is s,
+// and the shape of that. Methods of pointers, too, can be called on what has an
+// address only.
+func addressed(r reflect.Value, s *shape) (unsafe.Pointer, *shape) {
+	switch {
+	case s.form == formPointer && s.elem.form != formOpaque && !r.IsNil():
+		return r.UnsafePointer(), s.elem
+	case r.CanAddr():
+		return r.Addr().UnsafePointer(), s
+	}
+	p := reflect.New(r.Type())
+	p.Elem().Set(r)
+	return p.UnsafePointer(), s
 }
 
 // decoder is a decoder of the library with the bytes it reads.
@@ -207,10 +221,10 @@ func (d *decoder) run(b []byte, p reflect.Value, s *shape) (err error) {
 		}
 	}()
 	d.borrowed = false
-	if v := p.Elem(); v.IsZero() {
-		_, err = d.store(b, v, s)
+	if p.Elem().IsZero() {
+		_, err = d.store(b, p.UnsafePointer(), s)
 	} else {
-		_, err = d.borrow(b, v)
+		_, err = d.borrow(b, p.UnsafePointer(), s)
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 type (
 	text   string
 	grade  int8
+	tally  map[string]int
 	window struct {
 		From time.Time  `msgpack:"f,omitempty"`
 		To   *time.Time `msgpack:"t,omitempty"`
@@ -41,6 +42,7 @@ type (
 		Pair  [2]int            `msgpack:"pa,omitempty"`
 		Extra map[string]string `msgpack:"x,omitempty"`
 		Count map[string]int    `msgpack:"c"`
+		Tally tally             `msgpack:"ta,omitempty"`
 		Times map[int]time.Time `msgpack:"tm,omitempty"`
 		Win   window            `msgpack:"wi,omitempty"`
 		Wins  []window          `msgpack:"ws,omitempty"`
@@ -83,6 +85,29 @@ func TestWhatIsWrittenDirectlyIsWhatTheLibraryWrites(t *testing.T) {
 		lent.Left = 0
 		if !reflect.DeepEqual(read, lent) {
 			t.Fatalf("seed %d: got %+v, want %+v", seed, read, lent)
+		}
+	}
+}
+
+// TestMapsAreReadAsTheLibraryReadsThem has maps with keys and values that are nil,
+// and with a key twice, read both ways.
+func TestMapsAreReadAsTheLibraryReadsThem(t *testing.T) {
+	for _, in := range []string{
+		"\x81\xa1c\x80", // {c: {}}
+		"\x81\xa1c\xc0", // {c: nil}
+		"\x81\xa1c\x83\xc0\x01\xa1a\xc0\xa1b\xff",   // {c: {nil: 1, a: nil, b: -1}}
+		"\x81\xa1c\x82\xa1a\x01\xa1a\x02",           // {c: {a: 1, a: 2}}
+		"\x81\xa1x\x83\xc0\xa1z\xa1a\xc0\xa1a\xa1y", // {x: {nil: z, a: nil, a: y}}
+	} {
+		var read, lent anything
+		lent.Left = 1 // so that it is no zero value, and the library decodes it
+		err1, err2 := Unmarshal([]byte(in), &read), Unmarshal([]byte(in), &lent)
+		if lent.Left = 0; err1 != nil || err2 != nil {
+			t.Errorf("%q: %v, %v", in, err1, err2)
+			continue
+		}
+		if !reflect.DeepEqual(read, lent) {
+			t.Errorf("%q: got %+v, want %+v", in, read, lent)
 		}
 	}
 }

@@ -19,7 +19,13 @@ func (d *draft) fillStruct(s *shape) *fault {
 		if f != nil {
 			return f.within(e.goName)
 		}
-		s.field = append(s.field, field{e.name, e.index, e.omitEmpty, of})
+		head, err := appendString(nil, e.name)
+		if err != nil {
+			return &fault{what: e.typ.String(), why: "has a name that is too long: shorten it"}
+		}
+		s.field = append(s.field, field{
+			name: e.name, index: e.index, omitEmpty: e.omitEmpty, shape: of, offset: s.typ.FieldByIndex(e.index).Offset, head: head,
+		})
 	}
 	for name, t := range found.names {
 		if s.names[name], f = d.draw(t); f != nil {

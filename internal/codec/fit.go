@@ -129,6 +129,7 @@ func (s *shape) fitStruct(b []byte, h head, budget *int64) (int, *fault) {
 			at += n
 		}
 	case h.class == classMap:
+		next := 0
 		for range h.n {
 			name, _ := read(b[at:])
 			if name.class != classBytes && name.class != classNil {
@@ -139,7 +140,13 @@ func (s *shape) fitStruct(b []byte, h head, budget *int64) (int, *fault) {
 				key = name.content(b[at:])
 			}
 			at += name.size
-			if field := s.names[string(key)]; field != nil {
+			var field *shape
+			if !s.direct {
+				field = s.names[string(key)]
+			} else if i := s.find(key, next); i >= 0 {
+				field, next = s.field[i].shape, i+1
+			}
+			if field != nil {
 				n, f := field.fit(b[at:], budget)
 				if f != nil {
 					return 0, f.within(string(key))

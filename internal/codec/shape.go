@@ -39,6 +39,8 @@ type shape struct {
 	key   *shape // of a map
 	field []field
 	names map[string]*shape // fields by each name they are decoded by
+	holds pairing           // of a map
+	depth int               // of arrays, maps and structs in each other, unless it is open
 
 	// direct says that a struct is written and read here, and zeroer that values
 	// of the type say themselves whether they are empty.
@@ -50,8 +52,6 @@ type shape struct {
 	// stale says that there can be times and interface values, which are put
 	// right after decoding.
 	stale bool
-	// addressed says that methods of pointers to something in it are called.
-	addressed bool
 	// oneWay says why a value that was encoded could not be decoded.
 	oneWay string
 }
@@ -62,7 +62,18 @@ type field struct {
 	index     []int
 	omitEmpty bool
 	shape     *shape
+
+	offset uintptr // in a struct that is direct
+	head   []byte  // the name, encoded
 }
+
+// pairing is what a map holds, of those that are written and read here.
+type pairing uint8
+
+const (
+	textByText pairing = iota + 1 // map[string]string, and what is made of it
+	intByText                     // map[string]int
+)
 
 // fault is what is wrong with a part of a value. The path to it grows from the
 // inside out.
@@ -153,6 +164,13 @@ func (d *draft) draw(t reflect.Type) (*shape, *fault) {
 	d.begun = append(d.begun, t)
 	f := d.fill(s)
 	d.begun = d.begun[:len(d.begun)-1]
+	for _, part := range s.parts() {
+		s.depth = max(s.depth, part.depth)
+	}
+	switch s.form {
+	case formList, formMap, formStruct:
+		s.depth++
+	}
 	return s, f
 }
 
@@ -173,7 +191,7 @@ func (d *draft) fill(s *shape) (f *fault) {
 		s.form = formOpaque // It is encoded as its text.
 		return nil
 	}
-	switch k := t.Kind(); k {
+	switch t.Kind() {
 	case reflect.Bool:
 		s.form = formBool
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -194,7 +212,7 @@ func (d *draft) fill(s *shape) (f *fault) {
 		s.elem, f = d.draw(t.Elem())
 	case reflect.Slice, reflect.Array:
 		if t.Elem().Kind() == reflect.Uint8 {
-			s.form, s.addressed = formBytes, k == reflect.Array
+			s.form = formBytes
 			return nil
 		}
 		s.form = formList
@@ -223,6 +241,14 @@ func (d *draft) fillMap(s *shape) (f *fault) {
 	if s.elem, f = d.draw(t.Elem()); f != nil {
 		return f.within("[]")
 	}
+	if t.Key() == reflect.TypeFor[string]() {
+		switch t.Elem() {
+		case reflect.TypeFor[string]():
+			s.holds = textByText
+		case reflect.TypeFor[int]():
+			s.holds = intByText
+		}
+	}
 	// The library sorts map[string]string, map[string]bool and
 	// map[string]any, and no others.
 	sorted := t.Key() == reflect.TypeFor[string]() &&
@@ -241,13 +267,11 @@ func (d *draft) spread() {
 				s.open = s.open || part.open
 				s.mixed = s.mixed || part.mixed
 				s.stale = s.stale || part.stale
-				s.addressed = s.addressed || part.addressed
 				if s.oneWay == "" {
 					s.oneWay = part.oneWay
 				}
 			}
-			again = again || s.open != before.open || s.mixed != before.mixed || s.stale != before.stale ||
-				s.addressed != before.addressed || s.oneWay != before.oneWay
+			again = again || s.open != before.open || s.mixed != before.mixed || s.stale != before.stale || s.oneWay != before.oneWay
 		}
 	}
 }
@@ -302,7 +326,7 @@ func plain(t reflect.Type) bool {
 // own makes s the shape of a type with methods m. What these do is theirs and
 // not looked into.
 func (s *shape) own(m methods) {
-	s.form, s.addressed = formOpaque, m.encPtr && !m.enc
+	s.form = formOpaque
 	switch {
 	case s.typ.Kind() == reflect.Interface:
 		s.oneWay = noType(s.typ)

@@ -82,11 +82,15 @@ type Endings struct {
 	Endings []Ending `msgpack:"e"`
 }
 
-// Ending is how a run ended, with the last entry of its journal.
+// Ending is a Finish with the last entry of the run's journal.
 type Ending struct {
-	Finish
-	First uint64 `msgpack:"n"` // the number of Last
-	Last  []byte `msgpack:"l"`
+	Run      job.RunID    `msgpack:"r"`
+	Epoch    uint64       `msgpack:"e"`
+	State    job.State    `msgpack:"s"`
+	Reason   string       `msgpack:"w,omitempty"`
+	Progress job.Progress `msgpack:"p"`
+	First    uint64       `msgpack:"n"` // the number of Last
+	Last     []byte       `msgpack:"l"`
 }
 
 // Ended answers an Endings: those that the state refuses, for good.

@@ -140,8 +140,8 @@ func (c *crowd) record() {
 				by, done = s.by, progressBy(s.by)
 			}
 			e.Endings[i] = wire.Ending{
-				Finish: wire.Finish{Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: done},
-				First:  uint64(s.run.Plan.Chunks), Last: s.outcome,
+				Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: done,
+				First: uint64(s.run.Plan.Chunks), Last: s.outcome,
 			}
 		}
 		ended, err := c.persist(e)
