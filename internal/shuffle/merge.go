@@ -2,6 +2,7 @@ package shuffle
 
 import (
 	"bytes"
+	"math/bits"
 	"os"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -109,7 +110,9 @@ func (m *merger) next() (changed bool, err error) {
 	return !same, nil
 }
 
-// replay lets cursor i play its way up to the root.
+// replay lets cursor i play its way up to the root. Who wins a game is hard to
+// guess, so it is told by arithmetic and not by a branch, unless the prefixes
+// are equal.
 func (m *merger) replay(i int32) {
 	p := player{m.cs[i].prefix, i}
 	for t := (int(i) + len(m.cs)) / 2; t > 0; t /= 2 {
@@ -118,9 +121,14 @@ func (m *merger) replay(i int32) {
 			*o = p
 			return
 		}
-		if o.prefix < p.prefix || o.prefix == p.prefix && m.before(o.cursor, p.cursor) {
-			*o, p = p, *o
+		_, less := bits.Sub64(o.prefix, p.prefix, 0)
+		if o.prefix == p.prefix && m.before(o.cursor, p.cursor) {
+			less = 1
 		}
+		prefixes := (o.prefix ^ p.prefix) & -less
+		cursors := (o.cursor ^ p.cursor) & -int32(less)
+		o.prefix, p.prefix = o.prefix^prefixes, p.prefix^prefixes
+		o.cursor, p.cursor = o.cursor^cursors, p.cursor^cursors
 	}
 	m.tree[0] = p
 }
