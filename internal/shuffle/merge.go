@@ -18,6 +18,8 @@ type segment struct {
 	path string   // what to open, or
 	run  *run     // what to open id of; set for all that is read from a map output
 	id   job.MapOutputID
+
+	layer int // of the map output
 }
 
 // failure is an error in reading a segment.
@@ -263,11 +265,11 @@ func (m *merger) open(c *cursor) error {
 		c.seg.file, c.owned = f, err == nil
 		return err
 	}
-	f, e, err := openOutput(c.seg.run, c.seg.id, c.seg.part)
+	f, layers, err := openOutput(c.seg.run, c.seg.id, c.seg.part)
 	if err != nil {
 		return err
 	}
-	if e != c.seg.extent {
+	if c.seg.layer >= len(layers) || layers[c.seg.layer] != c.seg.extent {
 		f.Close()
 		return corrupt("map output changed while it was read")
 	}

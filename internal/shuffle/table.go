@@ -87,8 +87,11 @@ func (t *table) enlarge() (n int, ok bool) {
 // empty.
 func (t *table) judge(adds int) (useless bool) {
 	t.adds += adds
-	return t.adds >= judgeAt && t.adds-adds < judgeAt && t.used*10 > t.adds*7
+	return t.adds >= judgeAt && t.adds-adds < judgeAt && !t.useful()
 }
+
+// useful reports whether enough keys have repeated.
+func (t *table) useful() bool { return t.used > 0 && t.used*10 <= t.adds*7 }
 
 // reset forgets all records.
 func (t *table) reset() {
