@@ -406,6 +406,7 @@ func (w *Writer) end() {
 		os.Remove(w.temp(i))
 	}
 	w.arena.drop()
+	w.table.free()
 	w.arena, w.refs, w.table, w.out, w.count, w.runs, w.made = arena{}, nil, table{}, fold{}, nil, nil, nil
 	w.batch = nil
 	w.acct.close()
