@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -13,15 +14,15 @@ import (
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// damaged makes two map outputs, a sound one and one of two partitions that
-// has several blocks, and returns the other's file.
-func damaged(t testing.TB) (s *Shuffle, path string, want groups, sources []job.Source) {
-	p := newPool(t, 1<<20, "a", "b")
+// damaged makes two map outputs, a sound one and one of so many pairs in two
+// partitions, and returns the other's file.
+func damaged(t testing.TB, memory int64, pairs int) (s *Shuffle, path string, want groups, sources []job.Source) {
+	p := newPool(t, memory, "a", "b")
 	s = p.nodes["a"]
 	var sound, hurt []pair
-	for i := range 90 {
+	for i := range pairs {
 		k := string(rune('a'+i%26)) + strings.Repeat("k", i%9)
-		hurt = append(hurt, pair{k, strings.Repeat(k, i%7)})
+		hurt = append(hurt, pair{k, fmt.Sprintf("%08x", uint32(i)*2654435761)[:i%8]})
 		sound = append(sound, pair{k, "s"})
 	}
 	write(t, s, 0, 2, nil, sound)
@@ -42,16 +43,34 @@ func repair(s *Shuffle) {
 }
 
 func TestAnyFlippedBitOfAMapOutputIsNoticedOrHarmless(t *testing.T) {
-	s, path, want, sources := damaged(t)
+	for _, test := range []struct {
+		memory        int64
+		pairs, layers int
+	}{{1 << 20, 90, 1}, {64 << 10, 3000, 2}} {
+		t.Run(fmt.Sprint(test.layers), func(t *testing.T) { flipBits(t, test.memory, test.pairs, test.layers) })
+	}
+}
+
+func flipBits(t *testing.T, memory int64, pairs, least int) {
+	s, path, want, sources := damaged(t, memory, pairs)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, e, err := openOutput(s.held(testRun, outputID(1, 1)), outputID(1, 1), 0)
+	f, layers, err := openOutput(s.held(testRun, outputID(1, 1)), outputID(1, 1), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
+	if len(layers) < least {
+		t.Fatalf("%d layers, want %d: try more pairs", len(layers), least)
+	}
+	within, size := func(at int64) bool {
+		return slices.ContainsFunc(layers, func(e extent) bool { return at >= e.off && at < e.off+e.size })
+	}, int64(0)
+	for _, e := range layers {
+		size += e.size
+	}
 	other, err := os.Create(path + ".x")
 	if err != nil {
 		t.Fatal(err)
@@ -63,8 +82,9 @@ func TestAnyFlippedBitOfAMapOutputIsNoticedOrHarmless(t *testing.T) {
 			p := &pool{nodes: map[string]*Shuffle{"a": s}}
 			remote = p.node(t, "c", 1<<20)
 		}
-		lost := 0
-		for i := range whole {
+		lost, tried := 0, 0
+		for i := 0; i < len(whole); i += 1 + len(whole)/2048 {
+			tried++
 			hurt := slices.Clone(whole)
 			hurt[i] ^= 1 << (i % 8)
 			if err := os.WriteFile(path, hurt, 0o644); err != nil {
@@ -88,7 +108,7 @@ func TestAnyFlippedBitOfAMapOutputIsNoticedOrHarmless(t *testing.T) {
 				}
 			case err != nil:
 				t.Fatalf("%s, byte %d: %v", reader, i, err)
-			case int64(i) >= e.off && int64(i) < e.off+e.size:
+			case within(int64(i)):
 				t.Fatalf("%s, byte %d of the partition: not noticed", reader, i)
 			default:
 				if err := equalGroups(got, want); err != nil {
@@ -97,16 +117,17 @@ func TestAnyFlippedBitOfAMapOutputIsNoticedOrHarmless(t *testing.T) {
 			}
 			repair(s)
 		}
-		// What may go unnoticed is the other partition and its index entry.
-		if rest := len(whole) - lost; int64(rest) > int64(len(whole))-e.size-int64(footerSize+entrySize) {
-			t.Errorf("%s: %d of %d bytes not noticed", reader, rest, len(whole))
+		// What may go unnoticed is the other partition and its index entries.
+		noticed := size + int64(footerSize+len(layers)*entrySize)
+		if rest := tried - lost; int64(rest*len(whole)/tried) > int64(len(whole))-noticed+int64(len(whole)/tried) {
+			t.Errorf("%s: %d of %d bytes not noticed", reader, rest, tried)
 		}
 	}
 	os.Remove(path + ".x")
 }
 
 func TestATruncatedMapOutputIsLost(t *testing.T) {
-	s, path, _, sources := damaged(t)
+	s, path, _, sources := damaged(t, 1<<20, 90)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -174,14 +195,16 @@ func FuzzSegment(f *testing.F) {
 // A file of arbitrary bytes is never taken for the map output it is not.
 func FuzzLocate(f *testing.F) {
 	head := appendHeader(nil, testRun, outputID(1, 1), 1)
-	index := appendIndex(nil, 0, extent{off: int64(len(head))})
-	f.Add(appendFooter(append(slices.Clone(head), index...), int64(len(head)), 1), 0)
+	index := appendIndex(nil, 0, 0, extent{off: int64(len(head))})
+	f.Add(appendFooter(append(slices.Clone(head), index...), int64(len(head)), 1, 1), 0)
 	f.Add([]byte(magicFoot), 3)
 	f.Fuzz(func(t *testing.T, data []byte, part int) {
 		part &= maxParts - 1
-		e, err := locate(bytes.NewReader(data), int64(len(data)), testRun, outputID(1, 1), part)
-		if err == nil && (e.off < 0 || e.size < 0 || e.off+e.size > int64(len(data))) {
-			t.Fatalf("segment %+v in %d bytes", e, len(data))
+		layers, err := locate(bytes.NewReader(data), int64(len(data)), testRun, outputID(1, 1), part)
+		for _, e := range layers {
+			if err == nil && (e.off < 0 || e.size < 0 || e.off+e.size > int64(len(data))) {
+				t.Fatalf("segment %+v in %d bytes", e, len(data))
+			}
 		}
 	})
 }
@@ -189,9 +212,9 @@ func FuzzLocate(f *testing.F) {
 // A node that answers anything at all can't make a reader do worse than lose
 // what it asked for.
 func FuzzAnswer(f *testing.F) {
-	s, _, _, _ := damaged(f)
+	s, _, _, _ := damaged(f, 1<<20, 90)
 	var answer bytes.Buffer
-	req := appendRequest(nil, testRun, 0, []*segment{{id: outputID(0, 1)}, {id: outputID(7, 1)}, {id: outputID(1, 1)}})
+	req := appendRequest(nil, testRun, 0, []*wanted{{id: outputID(0, 1)}, {id: outputID(7, 1)}, {id: outputID(1, 1)}})
 	if err := s.serve(f.Context(), req, nopCloser{&answer}); err != nil {
 		f.Fatal(err)
 	}
@@ -217,18 +240,18 @@ type nopCloser struct{ io.Writer }
 func (nopCloser) Close() error { return nil }
 
 func FuzzRequest(f *testing.F) {
-	f.Add(appendRequest(nil, testRun, 3, []*segment{{id: outputID(1, 2)}}))
+	f.Add(appendRequest(nil, testRun, 3, []*wanted{{id: outputID(1, 2)}}))
 	f.Add([]byte{version, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := parseRequest(data)
 		if err != nil {
 			return
 		}
-		var segs []*segment
+		var all []*wanted
 		for _, id := range r.ids {
-			segs = append(segs, &segment{id: id})
+			all = append(all, &wanted{id: id})
 		}
-		if got := appendRequest(nil, r.run, r.part, segs); !bytes.Equal(got, data) {
+		if got := appendRequest(nil, r.run, r.part, all); !bytes.Equal(got, data) {
 			t.Fatalf("%x was read as %x", data, got)
 		}
 	})

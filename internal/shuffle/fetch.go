@@ -31,8 +31,8 @@ func pause(failures int) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/4))
 }
 
-// fetch gets segs from the nodes that hold them, a few nodes at a time.
-func (r *Reader) fetch(ctx context.Context, nodes []string, segs map[string][]*segment) {
+// fetch gets what is wanted of the nodes that hold it, of a few at a time.
+func (r *Reader) fetch(ctx context.Context, nodes []string, wanted map[string][]*wanted) {
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range min(fetchNodes, len(nodes)) {
@@ -42,20 +42,20 @@ func (r *Reader) fetch(ctx context.Context, nodes []string, segs map[string][]*s
 				if i >= len(nodes) || ctx.Err() != nil {
 					return
 				}
-				r.fetchFrom(ctx, nodes[i], segs[nodes[i]])
+				r.fetchFrom(ctx, nodes[i], wanted[nodes[i]])
 			}
 		})
 	}
 	wg.Wait()
 }
 
-// fetchFrom gets segs from node. Those that it can't get it reports as lost.
-func (r *Reader) fetchFrom(ctx context.Context, node string, segs []*segment) {
+// fetchFrom gets all that is wanted of node. What it can't get it reports as
+// lost.
+func (r *Reader) fetchFrom(ctx context.Context, node string, all []*wanted) {
 	failures := 0
-	for len(segs) > 0 {
-		batch := segs[:min(len(segs), maxWanted)]
-		n, begun, err := r.stream(ctx, node, batch)
-		segs = segs[n:]
+	for len(all) > 0 {
+		n, begun, err := r.stream(ctx, node, all[:min(len(all), maxWanted)])
+		all = all[n:]
 		if ctx.Err() != nil {
 			return
 		}
@@ -84,12 +84,12 @@ func (r *Reader) fetchFrom(ctx context.Context, node string, segs []*segment) {
 		}
 		err = fmt.Errorf("fetch from %s: %w", node, err)
 		if !begun {
-			r.lose(err, segs...)
+			r.lose(err, all...)
 			return
 		}
 		// The node is there: it is this one that can't be read.
-		r.lose(err, segs[0])
-		segs, failures = segs[1:], 0
+		r.lose(err, all[0])
+		all, failures = all[1:], 0
 	}
 }
 
@@ -98,15 +98,15 @@ type ownError struct{ err error }
 
 func (e *ownError) Error() string { return e.err.Error() }
 
-// stream gets segs from node over one stream. It returns how many of them were
-// got or are missing for good, and whether the node began to send the one
-// after them.
-func (r *Reader) stream(ctx context.Context, node string, segs []*segment) (n int, begun bool, err error) {
+// stream gets what is wanted of node over one stream. It returns how many map
+// outputs were got or are missing for good, and whether the node began to send
+// the one after them.
+func (r *Reader) stream(ctx context.Context, node string, all []*wanted) (n int, begun bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(stalled, func() { cancel(errStalled) })
 	defer watch.Stop()
-	st, err := r.s.open(ctx, node, appendRequest(nil, r.cfg.Run, r.cfg.Partition, segs))
+	st, err := r.s.open(ctx, node, appendRequest(nil, r.cfg.Run, r.cfg.Partition, all))
 	if err != nil {
 		return 0, false, err
 	}
@@ -120,19 +120,19 @@ func (r *Reader) stream(ctx context.Context, node string, segs []*segment) (n in
 	r.acct.force(int64(size))
 	defer r.acct.shrink(int64(size))
 	a.in = bufio.NewReaderSize(&watched{st, watch, &r.fetched}, size)
-	for ; n < len(segs); n++ {
+	for ; n < len(all); n++ {
 		f, err := a.frame(n)
 		if err != nil {
 			return n, false, err
 		}
 		switch f.kind {
 		case frameEnd:
-			return n, false, corrupt("answer ends after %d of %d map outputs", n, len(segs))
+			return n, false, corrupt("answer ends after %d of %d map outputs", n, len(all))
 		case frameMissing:
-			r.lose(fmt.Errorf("%s does not hold it", node), segs[n])
+			r.lose(fmt.Errorf("%s does not hold it", node), all[n])
 			continue
 		}
-		if err := a.segment(segs[n], f.seg); err != nil {
+		if err := a.output(all[n], f); err != nil {
 			return n, true, err
 		}
 	}
@@ -173,6 +173,38 @@ func (a *arrival) frame(number int) (frame, error) {
 		return frame{}, cut(err)
 	}
 	return parseFrame(a.head[:frameSize], number)
+}
+
+// output takes in the layers of a map output, of which f begins the first. It
+// changes w only if all of them are sound.
+func (a *arrival) output(w *wanted, f frame) (err error) {
+	segs := make([]*segment, 0, int(f.more)+1)
+	defer func() {
+		if err != nil {
+			for _, seg := range segs {
+				a.acct.free(seg.mem)
+			}
+		}
+	}()
+	for {
+		seg := &segment{part: a.r.cfg.Partition, id: w.id, layer: len(segs)}
+		if err := a.segment(seg, f.seg); err != nil {
+			return err
+		}
+		segs = append(segs, seg)
+		if f.more == 0 {
+			w.segs = segs
+			return nil
+		}
+		next, err := a.frame(int(f.number))
+		if err != nil {
+			return err
+		}
+		if next.kind != frameHere || next.more != f.more-1 {
+			return corrupt("frame of kind %d with %d more after one with %d", next.kind, next.more, f.more)
+		}
+		f = next
+	}
 }
 
 // segment takes in the segment e and checks each block: into memory if there

@@ -115,7 +115,7 @@ func TestAMapOutputThatAlwaysBreaksTheStreamIsLostAlone(t *testing.T) {
 		ids = append(ids, outputID(task, 1))
 	}
 	hurt := p.nodes["b"].held(testRun, ids[2])
-	f, e, err := openOutput(hurt, ids[2], 0)
+	f, layers, err := openOutput(hurt, ids[2], 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestAMapOutputThatAlwaysBreaksTheStreamIsLostAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[e.off+blockHead] ^= 1
+	b[layers[0].off+blockHead] ^= 1
 	if err := os.WriteFile(hurt.path(ids[2]), b, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package shuffle
 
 import (
 	"bytes"
+	"math/bits"
 	"os"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -17,6 +18,8 @@ type segment struct {
 	path string   // what to open, or
 	run  *run     // what to open id of; set for all that is read from a map output
 	id   job.MapOutputID
+
+	layer int // of the map output
 }
 
 // failure is an error in reading a segment.
@@ -109,7 +112,9 @@ func (m *merger) next() (changed bool, err error) {
 	return !same, nil
 }
 
-// replay lets cursor i play its way up to the root.
+// replay lets cursor i play its way up to the root. Who wins a game is hard to
+// guess, so it is told by arithmetic and not by a branch, unless the prefixes
+// are equal.
 func (m *merger) replay(i int32) {
 	p := player{m.cs[i].prefix, i}
 	for t := (int(i) + len(m.cs)) / 2; t > 0; t /= 2 {
@@ -118,9 +123,14 @@ func (m *merger) replay(i int32) {
 			*o = p
 			return
 		}
-		if o.prefix < p.prefix || o.prefix == p.prefix && m.before(o.cursor, p.cursor) {
-			*o, p = p, *o
+		_, less := bits.Sub64(o.prefix, p.prefix, 0)
+		if o.prefix == p.prefix && m.before(o.cursor, p.cursor) {
+			less = 1
 		}
+		prefixes := (o.prefix ^ p.prefix) & -less
+		cursors := (o.cursor ^ p.cursor) & -int32(less)
+		o.prefix, p.prefix = o.prefix^prefixes, p.prefix^prefixes
+		o.cursor, p.cursor = o.cursor^cursors, p.cursor^cursors
 	}
 	m.tree[0] = p
 }
@@ -255,11 +265,11 @@ func (m *merger) open(c *cursor) error {
 		c.seg.file, c.owned = f, err == nil
 		return err
 	}
-	f, e, err := openOutput(c.seg.run, c.seg.id, c.seg.part)
+	f, layers, err := openOutput(c.seg.run, c.seg.id, c.seg.part)
 	if err != nil {
 		return err
 	}
-	if e != c.seg.extent {
+	if c.seg.layer >= len(layers) || layers[c.seg.layer] != c.seg.extent {
 		f.Close()
 		return corrupt("map output changed while it was read")
 	}

@@ -13,23 +13,25 @@ import (
 	"github.com/musterhq/muster/pkg/job"
 )
 
-// A map output is a file:
+// A map output is a file of one or a few layers, each of which holds pairs that
+// were added later than those of the one before:
 //
 //	header   "mshf" | version u8 | partitions u32 | task u64 | epoch u64 | attempt u64 | run: length u16, bytes | crc32c u32
-//	segments of the partitions in turn: blocks
-//	index    for each partition: offset u64 | size u64 | records u64 | crc32c u32
-//	footer   offset of the index u64 | partitions u32 | crc32c u32 | "mshe"
+//	layers   of each the segments of the partitions in turn: blocks
+//	index    for each partition, for each layer: offset u64 | size u64 | records u64 | crc32c u32
+//	footer   offset of the index u64 | partitions u32 | layers u32 | crc32c u32 | "mshe"
 //
-// The checksum of an index entry covers its partition too, so that one
-// partition can be read without looking at the others. All numbers are little
-// endian.
+// The checksum of an index entry covers its partition and its layer too, so that
+// one partition can be read without looking at the others. All numbers are
+// little endian.
 const (
 	magicHead   = "mshf"
 	magicFoot   = "mshe"
-	version     = 1
+	version     = 2
 	entrySize   = 28
-	footerSize  = 20
+	footerSize  = 24
 	maxParts    = 1 << 16
+	maxLayers   = 16
 	maxSegment  = 1 << 42 // bytes of a partition of one map output
 	minRecord   = 3       // bytes of a record, raw
 	maxPerBlock = maxRaw / minRecord
@@ -49,79 +51,97 @@ func appendHeader(dst []byte, run job.RunID, id job.MapOutputID, parts int) []by
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[o:], castagnoli))
 }
 
-// appendIndex appends the index entry of a partition.
-func appendIndex(dst []byte, part int, e extent) []byte {
+// appendIndex appends the index entry of a partition in a layer.
+func appendIndex(dst []byte, part, layer int, e extent) []byte {
 	o := len(dst)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.off))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.size))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.records))
-	return binary.LittleEndian.AppendUint32(dst, entrySum(dst[o:], part))
+	return binary.LittleEndian.AppendUint32(dst, entrySum(dst[o:], part, layer))
 }
 
-func entrySum(b []byte, part int) uint32 {
-	var p [4]byte
+func entrySum(b []byte, part, layer int) uint32 {
+	var p [8]byte
 	binary.LittleEndian.PutUint32(p[:], uint32(part))
+	binary.LittleEndian.PutUint32(p[4:], uint32(layer))
 	return crc32.Update(crc32.Update(0, castagnoli, b[:entrySize-4]), castagnoli, p[:])
 }
 
 // appendFooter appends the footer of a map output whose index is at off.
-func appendFooter(dst []byte, off int64, parts int) []byte {
+func appendFooter(dst []byte, off int64, parts, layers int) []byte {
 	o := len(dst)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(off))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(parts))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(layers))
 	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[o:], castagnoli))
 	return append(dst, magicFoot...)
 }
 
-// locate finds the segment of a partition in a map output of the given size.
-// Damage, and a file that is not the map output it should be, is errCorrupt.
-func locate(f io.ReaderAt, size int64, run job.RunID, id job.MapOutputID, part int) (extent, error) {
-	var e extent
+// locate finds the segments of a partition in a map output of the given size,
+// one of each layer. Damage, and a file that is not the map output it should
+// be, is errCorrupt.
+func locate(f io.ReaderAt, size int64, run job.RunID, id job.MapOutputID, part int) ([]extent, error) {
 	var foot [footerSize]byte
 	if size < footerSize {
-		return e, corrupt("file of %d bytes", size)
+		return nil, corrupt("file of %d bytes", size)
 	}
 	if err := readAt(f, foot[:], size-footerSize); err != nil {
-		return e, err
+		return nil, err
 	}
 	index := int64(binary.LittleEndian.Uint64(foot[:]))
 	parts := int64(binary.LittleEndian.Uint32(foot[8:]))
+	layers := int64(binary.LittleEndian.Uint32(foot[12:]))
 	switch {
-	case string(foot[16:]) != magicFoot:
-		return e, corrupt("footer %q", foot[16:])
-	case crc32.Checksum(foot[:12], castagnoli) != binary.LittleEndian.Uint32(foot[12:]):
-		return e, corrupt("footer's checksum")
-	case parts == 0 || parts > maxParts || index < 0 || index != size-footerSize-parts*entrySize:
-		return e, corrupt("footer of %d partitions at %d in %d bytes", parts, index, size)
+	case string(foot[20:]) != magicFoot:
+		return nil, corrupt("footer %q", foot[20:])
+	case crc32.Checksum(foot[:16], castagnoli) != binary.LittleEndian.Uint32(foot[16:]):
+		return nil, corrupt("footer's checksum")
+	case parts == 0 || parts > maxParts || layers == 0 || layers > maxLayers || index < 0 || index != size-footerSize-parts*layers*entrySize:
+		return nil, corrupt("footer of %d partitions in %d layers at %d in %d bytes", parts, layers, index, size)
 	}
 
 	want := appendHeader(nil, run, id, int(parts))
 	if index < int64(len(want)) {
-		return e, corrupt("index at %d", index)
+		return nil, corrupt("index at %d", index)
 	}
 	got := make([]byte, len(want))
 	if err := readAt(f, got, 0); err != nil {
-		return e, err
+		return nil, err
 	}
 	if !bytes.Equal(got, want) {
-		return e, corrupt("header")
+		return nil, corrupt("header")
 	}
 	if int64(part) >= parts {
-		return e, fmt.Errorf("shuffle: partition %d of map output m%d#%d, which has %d", part, id.Task, id.Attempt, parts)
+		return nil, fmt.Errorf("shuffle: partition %d of map output m%d#%d, which has %d", part, id.Task, id.Attempt, parts)
 	}
 
-	var entry [entrySize]byte
-	if err := readAt(f, entry[:], index+int64(part)*entrySize); err != nil {
-		return e, err
+	entries := make([]byte, layers*entrySize)
+	if err := readAt(f, entries, index+int64(part)*layers*entrySize); err != nil {
+		return nil, err
 	}
-	if entrySum(entry[:], part) != binary.LittleEndian.Uint32(entry[24:]) {
-		return e, corrupt("index entry's checksum")
+	extents := make([]extent, layers)
+	for i := range extents {
+		e, err := parseIndex(entries[i*entrySize:][:entrySize], part, i)
+		if err != nil {
+			return nil, err
+		}
+		if e.off < int64(len(want)) || e.size < 0 || e.off > index || e.size > index-e.off {
+			return nil, corrupt("segment of %d bytes at %d before %d", e.size, e.off, index)
+		}
+		extents[i] = e
 	}
-	e.off = int64(binary.LittleEndian.Uint64(entry[:]))
-	e.size = int64(binary.LittleEndian.Uint64(entry[8:]))
-	e.records = int64(binary.LittleEndian.Uint64(entry[16:]))
-	if e.off < int64(len(want)) || e.size < 0 || e.off > index || e.size > index-e.off {
-		return e, corrupt("segment of %d bytes at %d before %d", e.size, e.off, index)
+	return extents, nil
+}
+
+// parseIndex parses the index entry of a partition in a layer.
+func parseIndex(b []byte, part, layer int) (extent, error) {
+	if entrySum(b, part, layer) != binary.LittleEndian.Uint32(b[24:]) {
+		return extent{}, corrupt("index entry's checksum")
+	}
+	e := extent{
+		off:     int64(binary.LittleEndian.Uint64(b)),
+		size:    int64(binary.LittleEndian.Uint64(b[8:])),
+		records: int64(binary.LittleEndian.Uint64(b[16:])),
 	}
 	return e, e.check()
 }
@@ -134,21 +154,21 @@ func (e extent) check() error {
 	return nil
 }
 
-// openOutput opens a map output and finds the segment of a partition in it.
-func openOutput(r *run, id job.MapOutputID, part int) (*os.File, extent, error) {
+// openOutput opens a map output and finds the segments of a partition in it.
+func openOutput(r *run, id job.MapOutputID, part int) (*os.File, []extent, error) {
 	f, err := os.Open(r.path(id))
 	if err != nil {
-		return nil, extent{}, err
+		return nil, nil, err
 	}
 	st, err := f.Stat()
 	if err == nil {
-		var e extent
-		if e, err = locate(f, st.Size(), r.id, id, part); err == nil {
-			return f, e, nil
+		var extents []extent
+		if extents, err = locate(f, st.Size(), r.id, id, part); err == nil {
+			return f, extents, nil
 		}
 	}
 	f.Close()
-	return nil, extent{}, err
+	return nil, nil, err
 }
 
 // readAt fills b. The end of the file before that is damage.

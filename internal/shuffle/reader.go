@@ -39,7 +39,7 @@ type Reader struct {
 	stop context.CancelCauseFunc
 	off  func() bool // ends the watch over the run
 
-	segs  []*segment // in the order of their tasks; those that are empty left out
+	segs  []*segment // in the order of their tasks and layers; those that are empty left out
 	merge merger
 	base  string // what the names of its files begin with
 	files int    // how many there were
@@ -72,7 +72,7 @@ func (s *Shuffle) Read(ctx context.Context, cfg ReadConfig) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	segs, local, remote, err := s.plan(run, cfg)
+	all, local, remote, err := s.plan(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,10 @@ func (s *Shuffle) Read(ctx context.Context, cfg ReadConfig) (*Reader, error) {
 	r.find(local)
 	wg.Wait()
 
-	r.segs = slices.DeleteFunc(segs, func(seg *segment) bool { return seg.records == 0 })
+	for _, w := range all {
+		r.segs = append(r.segs, w.segs...)
+	}
+	r.segs = slices.DeleteFunc(r.segs, func(seg *segment) bool { return seg.records == 0 })
 	r.stats.FetchedBytes = r.fetched.Load()
 	s.meter.Shuffled(ctx, telemetry.Fetched, r.stats.FetchedBytes)
 	if err := r.alive(); err != nil {
@@ -105,26 +108,30 @@ func (s *Shuffle) Read(ctx context.Context, cfg ReadConfig) (*Reader, error) {
 	return r, nil
 }
 
-// plan lists the segments to read in the order of their tasks, and says where
-// they are.
-func (s *Shuffle) plan(run *run, cfg ReadConfig) (all, local []*segment, remote map[string][]*segment, err error) {
-	remote = make(map[string][]*segment)
+// wanted is the partition of a map output that a Reader is to read.
+type wanted struct {
+	id   job.MapOutputID
+	segs []*segment // one of each layer, once they were found
+}
+
+// plan lists what to read in the order of the map tasks, and says where it is.
+func (s *Shuffle) plan(cfg ReadConfig) (all, local []*wanted, remote map[string][]*wanted, err error) {
+	remote = make(map[string][]*wanted)
 	for _, src := range cfg.Sources {
 		for _, id := range src.Maps {
-			seg := &segment{part: cfg.Partition, id: id}
-			all = append(all, seg)
+			w := &wanted{id: id}
+			all = append(all, w)
 			switch {
 			case src.Node == s.node:
-				seg.run = run
-				local = append(local, seg)
+				local = append(local, w)
 			case s.open == nil:
 				return nil, nil, nil, fmt.Errorf("shuffle: map outputs of %s are on %q, and there is no transport to fetch them with", cfg.Run, src.Node)
 			default:
-				remote[src.Node] = append(remote[src.Node], seg)
+				remote[src.Node] = append(remote[src.Node], w)
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *segment) int { return cmp.Compare(a.id.Task, b.id.Task) })
+	slices.SortFunc(all, func(a, b *wanted) int { return cmp.Compare(a.id.Task, b.id.Task) })
 	for i := 1; i < len(all); i++ {
 		if all[i].id.Task == all[i-1].id.Task {
 			return nil, nil, nil, fmt.Errorf("shuffle: two map outputs of task m%d of %s are to be read: want one", all[i].id.Task, cfg.Run)
@@ -135,22 +142,22 @@ func (s *Shuffle) plan(run *run, cfg ReadConfig) (all, local []*segment, remote 
 
 // find finds the segments that are on this node. The small ones it loads, if
 // there is memory for them, so that they need not be open all at once.
-func (r *Reader) find(segs []*segment) {
-	for _, seg := range segs {
+func (r *Reader) find(all []*wanted) {
+	for _, w := range all {
 		if r.ctx.Err() != nil {
 			return
 		}
-		if r.s.held(r.run.id, seg.id) != r.run {
-			r.lose(errors.New("this node does not hold it"), seg)
+		if r.s.held(r.run.id, w.id) != r.run {
+			r.lose(errors.New("this node does not hold it"), w)
 			continue
 		}
-		if err := r.load(seg); err != nil {
+		if err := r.load(w); err != nil {
 			if !isLost(err) {
 				r.failed(err)
 				return
 			}
-			r.s.damaged(r.run, seg.id, err)
-			r.lose(err, seg)
+			r.s.damaged(r.run, w.id, err)
+			r.lose(err, w)
 		}
 	}
 }
@@ -158,26 +165,32 @@ func (r *Reader) find(segs []*segment) {
 // small is up to what size a segment on this node is loaded at once.
 const small = 1 << 20
 
-func (r *Reader) load(seg *segment) error {
-	f, e, err := openOutput(r.run, seg.id, seg.part)
+func (r *Reader) load(w *wanted) error {
+	f, layers, err := openOutput(r.run, w.id, r.cfg.Partition)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	seg.extent = e
-	if e.size == 0 || e.size > small || !r.acct.grow(e.size, 2) {
-		return nil
+	for i, e := range layers {
+		seg := &segment{extent: e, part: r.cfg.Partition, run: r.run, id: w.id, layer: i}
+		w.segs = append(w.segs, seg)
+		if e.size == 0 || e.size > small || !r.acct.grow(e.size, 2) {
+			continue
+		}
+		seg.mem = make([]byte, e.size)
+		if err := readAt(f, seg.mem, e.off); err != nil {
+			return err
+		}
 	}
-	seg.mem = make([]byte, e.size)
-	return readAt(f, seg.mem, e.off)
+	return nil
 }
 
-// lose notes that the map outputs of segs can't be read.
-func (r *Reader) lose(why error, segs ...*segment) {
+// lose notes that map outputs can't be read.
+func (r *Reader) lose(why error, all ...*wanted) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, seg := range segs {
-		r.lost = append(r.lost, seg.id)
+	for _, w := range all {
+		r.lost = append(r.lost, w.id)
 	}
 	if r.cause == nil {
 		r.cause = why

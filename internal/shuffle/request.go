@@ -13,16 +13,16 @@ import (
 //
 //	version u8 | run: length u16, bytes | partition u32 | count u32 | for each: task u64, epoch u64, attempt u64
 //
-// The answer has a frame for each map output, in that order, and one that says
-// that it is complete. A frame is a header and, if the map output is there, as
-// many bytes of blocks as the header says.
+// The answer has frames for each map output, in that order, and one that says
+// that it is complete. Of a map output that is there, there is a frame for each
+// layer: a header, and as many bytes of blocks as that says.
 const method = "shuffle.fetch"
 
 const (
 	maxWanted   = 1024 // map outputs in a request
 	wantedSize  = 24
 	requestHead = 1 + 2 + 4 + 4 // without the run's ID
-	frameSize   = 25
+	frameSize   = 26
 )
 
 // request is a parsed request.
@@ -32,18 +32,17 @@ type request struct {
 	ids  []job.MapOutputID
 }
 
-// appendRequest appends the request for a partition of the map outputs that
-// segs are to be.
-func appendRequest(dst []byte, run job.RunID, part int, segs []*segment) []byte {
+// appendRequest appends the request for a partition of map outputs.
+func appendRequest(dst []byte, run job.RunID, part int, all []*wanted) []byte {
 	dst = append(dst, version)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(run)))
 	dst = append(dst, run...)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(part))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(segs)))
-	for _, s := range segs {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(s.id.Task))
-		dst = binary.LittleEndian.AppendUint64(dst, s.id.Epoch)
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(s.id.Attempt))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(all)))
+	for _, w := range all {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(w.id.Task))
+		dst = binary.LittleEndian.AppendUint64(dst, w.id.Epoch)
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(w.id.Attempt))
 	}
 	return dst
 }
@@ -89,10 +88,11 @@ const (
 
 // frame is the header of a frame:
 //
-//	kind u8 | number u32 | size u64 | records u64 | crc32c u32
+//	kind u8 | number u32 | more u8 | size u64 | records u64 | crc32c u32
 type frame struct {
 	kind   byte
 	number uint32 // of the map output in the request; for the end, how many there were
+	more   byte   // layers of the map output that come after this one
 	seg    extent // without its offset
 }
 
@@ -100,6 +100,7 @@ func (f frame) append(dst []byte) []byte {
 	o := len(dst)
 	dst = append(dst, f.kind)
 	dst = binary.LittleEndian.AppendUint32(dst, f.number)
+	dst = append(dst, f.more)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(f.seg.size))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(f.seg.records))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[o:], castagnoli))
@@ -110,15 +111,16 @@ func parseFrame(b []byte, number int) (frame, error) {
 	f := frame{
 		kind:   b[0],
 		number: binary.LittleEndian.Uint32(b[1:]),
+		more:   b[5],
 		seg: extent{
-			size:    int64(binary.LittleEndian.Uint64(b[5:])),
-			records: int64(binary.LittleEndian.Uint64(b[13:])),
+			size:    int64(binary.LittleEndian.Uint64(b[6:])),
+			records: int64(binary.LittleEndian.Uint64(b[14:])),
 		},
 	}
 	switch {
-	case crc32.Checksum(b[:21], castagnoli) != binary.LittleEndian.Uint32(b[21:]):
+	case crc32.Checksum(b[:22], castagnoli) != binary.LittleEndian.Uint32(b[22:]):
 		return f, corrupt("frame's checksum")
-	case f.kind < frameHere || f.kind > frameEnd || f.number != uint32(number):
+	case f.kind < frameHere || f.kind > frameEnd || f.number != uint32(number) || f.more >= maxLayers:
 		return f, corrupt("frame of kind %d, number %d: want number %d", f.kind, f.number, number)
 	}
 	return f, f.seg.check()

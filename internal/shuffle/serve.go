@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/musterhq/muster/internal/telemetry"
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // serveBuffer is how much is sent at once.
@@ -31,7 +32,6 @@ func (s *Shuffle) serve(ctx context.Context, req []byte, st io.WriteCloser) erro
 	w := bufio.NewWriterSize(st, size)
 	var sent int64
 	defer func() { s.meter.Shuffled(ctx, telemetry.Served, sent) }()
-	var head []byte
 	for i, id := range r.ids {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -39,40 +39,47 @@ func (s *Shuffle) serve(ctx context.Context, req []byte, st io.WriteCloser) erro
 		if s.ctx.Err() != nil {
 			return ErrClosed
 		}
-		f := frame{kind: frameMissing, number: uint32(i)}
-		held := s.held(r.run, id)
-		if held == nil {
-			head = f.append(head[:0])
-			if _, err := w.Write(head); err != nil {
-				return err
-			}
-			continue
-		}
-		file, seg, err := openOutput(held, id, r.part)
-		switch {
-		case err == nil:
-			f.kind, f.seg = frameHere, seg
-		case !isLost(err):
-			return err
-		case held.err() == nil:
-			s.damaged(held, id, err)
-		}
-		head = f.append(head[:0])
-		_, err = w.Write(head)
-		if file != nil {
-			if err == nil && seg.size > 0 {
-				var n int64
-				n, err = io.CopyN(w, io.NewSectionReader(file, seg.off, seg.size), seg.size)
-				sent += n
-			}
-			file.Close()
-		}
+		n, err := s.send(w, r, i, id)
+		sent += n
 		if err != nil {
 			return err
 		}
 	}
-	if _, err := w.Write(frame{kind: frameEnd, number: uint32(len(r.ids))}.append(head[:0])); err != nil {
+	if _, err := w.Write(frame{kind: frameEnd, number: uint32(len(r.ids))}.append(nil)); err != nil {
 		return err
 	}
 	return w.Flush()
+}
+
+// send sends the partition of the map output id, which is the one of the given
+// number in the request. It returns how many bytes of blocks it sent.
+func (s *Shuffle) send(w io.Writer, r request, number int, id job.MapOutputID) (sent int64, err error) {
+	f := frame{kind: frameMissing, number: uint32(number)}
+	held := s.held(r.run, id)
+	if held == nil {
+		_, err := w.Write(f.append(nil))
+		return 0, err
+	}
+	file, layers, err := openOutput(held, id, r.part)
+	if err != nil {
+		if !isLost(err) {
+			return 0, err
+		}
+		s.damaged(held, id, err)
+		_, err := w.Write(f.append(nil))
+		return 0, err
+	}
+	defer file.Close()
+	for i, seg := range layers {
+		f := frame{kind: frameHere, number: uint32(number), more: byte(len(layers) - 1 - i), seg: seg}
+		if _, err := w.Write(f.append(nil)); err != nil {
+			return sent, err
+		}
+		n, err := io.CopyN(w, io.NewSectionReader(file, seg.off, seg.size), seg.size)
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
 }

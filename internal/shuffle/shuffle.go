@@ -1,12 +1,12 @@
 // Package shuffle carries pairs between Map and Reduce.
 //
 // A map attempt adds its pairs to a Writer, which puts them into partitions,
-// combines and sorts them, spills them to disk when memory runs short, and
+// combines and sorts them, puts them on disk whenever memory runs short, and
 // commits them as one file: the map output. A reduce attempt reads one
 // partition of many map outputs through a Reader, which fetches what other
 // nodes hold, merges it all, and hands out each key once with its values.
 //
-//	Add ─► arena ─► sort ─► runs ─► merge ─► map output ─► fetch ─► merge ─► Groups
+//	Add ─► arena ─► sort ─► layers ─► (merge) ─► map output ─► fetch ─► merge ─► Groups
 //
 // The package knows nothing of tasks that fail and are tried again: it keeps
 // map outputs until their run is dropped, and says which of them it could not

@@ -46,6 +46,11 @@ func (s *sink) begin(f *os.File, head []byte) {
 	s.out = append(s.acct.room(s.out[:0], len(head)), head...)
 }
 
+// resume goes on with a file that was written up to off.
+func (s *sink) resume(f *os.File, off int64) {
+	s.f, s.off, s.out = f, off, s.out[:0]
+}
+
 // segment starts the segment of a partition.
 func (s *sink) segment(part int) {
 	s.part, s.blocks = uint32(part), 0

@@ -8,12 +8,28 @@ import (
 	"github.com/musterhq/muster/internal/telemetry"
 )
 
-// spilled is a run of sorted records that a writer put on disk. A run of level
-// n+1 was merged from runs of level n that came one after another.
+// spilled is a run of sorted records that a writer put on disk. One of level 0
+// is a layer of the draft; one of level n+1 has a file of its own, and was
+// merged from runs of level n that came one after another.
 type spilled struct {
 	path    string
 	level   int
 	extents []extent // per partition
+}
+
+// draft is a file that the buffer is written to whenever it is full, and that
+// becomes the map output if there is nothing to merge.
+type draft struct {
+	path string
+	file *os.File // nil if there is none
+	end  int64    // of its layers
+}
+
+func (d *draft) close() {
+	if d.file != nil {
+		d.file.Close() // once more if it has become the map output
+	}
+	*d = draft{}
 }
 
 const (
@@ -32,7 +48,6 @@ func (w *Writer) create() (string, *os.File, error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("shuffle: %w", err)
 	}
-	w.file = f
 	return name, f, nil
 }
 
@@ -41,24 +56,50 @@ func (w *Writer) spill() error {
 	if len(w.refs) == 0 {
 		return nil
 	}
-	name, f, err := w.create()
-	if err != nil {
+	from := w.draft.end
+	if err := w.write(); err != nil {
 		return err
 	}
-	extents, err := w.drain(f, nil)
-	if err = w.closeRun(f, err); err != nil {
-		return err
-	}
-	w.keep(spilled{name, 0, extents})
+	w.spilled(w.draft.end - from)
 	return w.compact()
 }
 
-// drain sorts the buffer, writes it to f after head, and empties it.
-func (w *Writer) drain(f *os.File, head []byte) ([]extent, error) {
+// write writes the buffer as a layer of the draft.
+func (w *Writer) write() error {
+	if w.draft.file != nil {
+		w.out.resume(w.draft.file, w.draft.end)
+	} else if err := w.begin(); err != nil {
+		return err
+	}
+	w.repeats = w.repeats || w.table.useful()
+	extents, err := w.drain()
+	if err == nil {
+		err = w.out.flush()
+	}
+	if err != nil {
+		return fmt.Errorf("shuffle: spill: %w", err)
+	}
+	w.draft.end = w.out.off
+	w.runs = append(w.runs, spilled{w.draft.path, 0, extents})
+	return nil
+}
+
+// begin begins a draft.
+func (w *Writer) begin() error {
+	path, f, err := w.create()
+	if err != nil {
+		return err
+	}
+	w.out.begin(f, appendHeader(nil, w.run.id, w.id, w.cfg.Partitions))
+	w.draft = draft{path, f, w.out.off}
+	return nil
+}
+
+// drain sorts the buffer, writes it, and empties it.
+func (w *Writer) drain() ([]extent, error) {
 	w.settle()
 	srt := sorter{arena: &w.arena, count: w.count}
 	sorted := srt.sort(w.refs, make([]ref, len(w.refs))) // counted by moreRefs
-	w.out.begin(f, head)
 	w.acct.force(int64(w.cfg.Partitions) * extentSize)
 	extents := make([]extent, w.cfg.Partitions)
 	for p := range extents {
@@ -133,25 +174,24 @@ func (w *Writer) empty() {
 	}
 }
 
-// keep adds a run and counts it.
-func (w *Writer) keep(r spilled) {
-	w.runs = append(w.runs, r)
+// spilled counts n bytes that went to disk.
+func (w *Writer) spilled(n int64) {
 	w.stats.Spills++
-	w.stats.SpilledBytes += w.out.off
-	w.s.meter.Shuffled(w.run.ctx, telemetry.Spilled, w.out.off)
+	w.stats.SpilledBytes += n
+	w.s.meter.Shuffled(w.run.ctx, telemetry.Spilled, n)
 }
 
-// closeRun closes the file of a run that was written with the given result.
-func (w *Writer) closeRun(f *os.File, err error) error {
-	if err != nil {
-		f.Close()
-	} else {
-		err = w.out.finish(nil)
+// layered reports whether the draft is a map output as it is. Its readers merge
+// in any case, so all that matters is that its layers are few, that what each
+// has of a partition is worth looking for, and that there is nothing to combine.
+func (w *Writer) layered() bool {
+	n := len(w.runs)
+	for _, r := range w.runs {
+		if r.level > 0 {
+			return false
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("shuffle: spill: %w", err)
-	}
-	return nil
+	return n == 1 || n <= maxLayers && !w.repeats && w.draft.end/int64(n*w.cfg.Partitions) >= int64(w.out.size)
 }
 
 // fan is how many runs the writer merges at once.
@@ -180,45 +220,77 @@ func (w *Writer) compact() error {
 
 // mergeTail merges the runs from i on into one.
 func (w *Writer) mergeTail(i int) error {
-	name, f, err := w.create()
+	path, f, err := w.create()
 	if err != nil {
 		return err
 	}
+	w.file = f
 	tail := w.runs[i:]
-	extents, err := w.mergeRuns(tail, f, nil)
-	if err = w.closeRun(f, err); err != nil {
-		return err
+	w.out.begin(f, nil)
+	extents, err := w.mergeRuns(tail)
+	if err == nil {
+		err = w.out.finish(nil)
+	}
+	if err != nil {
+		f.Close()
+		return fmt.Errorf("shuffle: spill: %w", err)
 	}
 	level := 0
 	for _, r := range tail {
 		level = max(level, r.level+1)
-		os.Remove(r.path)
-		w.acct.shrink(int64(len(r.extents)) * extentSize)
 	}
-	w.runs = w.runs[:i]
-	w.keep(spilled{name, level, extents})
+	w.forget(i)
+	w.runs = append(w.runs, spilled{path, level, extents})
+	w.spilled(w.out.off)
 	return nil
 }
 
-// mergeAll writes all runs, and what is in the buffer, to f after head.
-func (w *Writer) mergeAll(f *os.File, head []byte) ([]extent, error) {
-	if err := w.spill(); err != nil {
-		return nil, err
+// forget deletes the runs from i on.
+func (w *Writer) forget(i int) {
+	for _, r := range w.runs[i:] {
+		if r.level > 0 {
+			os.Remove(r.path)
+		}
+		w.acct.shrink(int64(len(r.extents)) * extentSize)
 	}
+	w.runs = w.runs[:i]
+	for _, r := range w.runs {
+		if r.level == 0 {
+			return
+		}
+	}
+	os.Remove(w.draft.path)
+	w.draft.close()
+}
+
+// mergeAll merges all runs into a draft of one layer.
+func (w *Writer) mergeAll() error {
 	w.arena.drop()
 	w.table.free()
 	w.acct.shrink(int64(cap(w.refs)) * 2 * refSize)
 	w.refs = nil
 	for fan := w.fan(); len(w.runs) > fan; {
 		if err := w.mergeTail(max(fan-1, len(w.runs)-fan)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return w.mergeRuns(w.runs, f, head)
+	old := w.draft
+	w.draft = draft{}
+	defer old.close()
+	if err := w.begin(); err != nil {
+		return err
+	}
+	extents, err := w.mergeRuns(w.runs)
+	if err != nil {
+		return err
+	}
+	w.draft.end = w.out.off
+	w.runs = append(w.runs[:0], spilled{w.draft.path, 0, extents})
+	return nil
 }
 
-// mergeRuns merges runs, partition by partition, to f after head.
-func (w *Writer) mergeRuns(runs []spilled, f *os.File, head []byte) ([]extent, error) {
+// mergeRuns merges runs, partition by partition.
+func (w *Writer) mergeRuns(runs []spilled) ([]extent, error) {
 	files := make([]*os.File, 0, len(runs))
 	defer func() {
 		for _, f := range files {
@@ -234,7 +306,6 @@ func (w *Writer) mergeRuns(runs []spilled, f *os.File, head []byte) ([]extent, e
 	}
 	m := &merger{acct: w.acct, alive: w.run.err}
 	defer m.close()
-	w.out.begin(f, head)
 	w.acct.force(int64(w.cfg.Partitions) * extentSize)
 	extents := make([]extent, w.cfg.Partitions)
 	all := make([]segment, len(runs))

@@ -1,6 +1,9 @@
 package shuffle
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync"
+)
 
 // table finds the record of a key in a writer's buffer, so that a pair can be
 // combined with what is there before it takes up room. It is worth its cost
@@ -43,7 +46,7 @@ func (t *table) ready() bool {
 		return false
 	}
 	old := t.slots
-	t.slots = make([]slot, n)
+	t.slots = newSlots(n)
 	mask := uint32(n - 1)
 	for i := range old {
 		s := &old[i]
@@ -57,7 +60,31 @@ func (t *table) ready() bool {
 		t.slots[i] = *s
 	}
 	t.acct.shrink(int64(len(old)) * slotSize)
+	discardSlots(old)
 	return true
+}
+
+// tables are those that nobody uses, by the logarithm of their size. To clear
+// one costs less than to have the pages of another one mapped.
+var tables [bits.UintSize]sync.Pool
+
+// newSlots returns n slots, which are a power of two.
+func newSlots(n int) []slot {
+	var slots []slot
+	if p, ok := tables[bits.Len(uint(n))].Get().(*[]slot); ok {
+		slots = *p
+	} else {
+		slots = make([]slot, n)
+	}
+	clear(slots) // also new ones: they are read before they are written, and each page would be mapped twice
+	return slots
+}
+
+// discardSlots ends the use of slots.
+func discardSlots(slots []slot) {
+	if len(slots) > leastSize {
+		tables[bits.Len(uint(len(slots)))].Put(&slots)
+	}
 }
 
 // enlarge takes the memory for a larger table, and returns its size.
@@ -87,8 +114,11 @@ func (t *table) enlarge() (n int, ok bool) {
 // empty.
 func (t *table) judge(adds int) (useless bool) {
 	t.adds += adds
-	return t.adds >= judgeAt && t.adds-adds < judgeAt && t.used*10 > t.adds*7
+	return t.adds >= judgeAt && t.adds-adds < judgeAt && !t.useful()
 }
+
+// useful reports whether enough keys have repeated.
+func (t *table) useful() bool { return t.used > 0 && t.used*10 <= t.adds*7 }
 
 // reset forgets all records.
 func (t *table) reset() {
@@ -102,5 +132,6 @@ func (t *table) reset() {
 // free gives the memory back.
 func (t *table) free() {
 	t.acct.shrink(int64(len(t.slots)) * slotSize)
+	discardSlots(t.slots)
 	t.slots, t.used = nil, 0
 }

@@ -46,13 +46,15 @@ type Writer struct {
 	count   []uint32
 	out     fold
 
-	runs  []spilled
-	base  string   // what the names of its temporary files begin with
-	files int      // how many there were
-	file  *os.File // the last one, maybe closed
-	stats Stats
-	err   error // what made it fail
-	ended bool  // committed or aborted
+	runs    []spilled
+	draft   draft    // where the buffer is written to
+	repeats bool     // the runs have keys in common that a merge would combine
+	base    string   // what the names of its temporary files begin with
+	files   int      // how many there were
+	file    *os.File // the last one that runs were merged to, maybe closed
+	stats   Stats
+	err     error // what made it fail
+	ended   bool  // committed or aborted
 }
 
 // Writer returns a Writer for the output of a map attempt. The caller commits
@@ -344,32 +346,21 @@ func (w *Writer) commit() error {
 	if err := w.addBatch(); err != nil {
 		return err
 	}
-	head := appendHeader(nil, w.run.id, w.id, w.cfg.Partitions)
-	var extents []extent
-	name, f, err := w.create()
-	if err != nil {
-		return err
+	if len(w.refs) > 0 || len(w.runs) == 0 {
+		if err := w.write(); err != nil {
+			return err
+		}
 	}
-	if len(w.runs) == 0 {
-		extents, err = w.drain(f, head)
-	} else {
-		extents, err = w.mergeAll(f, head)
+	if !w.layered() {
+		if err := w.mergeAll(); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	index := w.out.off
-	tail := make([]byte, 0, len(extents)*entrySize+footerSize)
-	for p, e := range extents {
-		tail = appendIndex(tail, p, e)
-		w.stats.Kept += e.records
-	}
-	if err := w.out.finish(appendFooter(tail, index, w.cfg.Partitions)); err != nil {
+	if err := w.out.finish(w.tail()); err != nil {
 		return fmt.Errorf("shuffle: write map output: %w", err)
 	}
 	w.stats.FileBytes = w.out.off
-	if err := os.Rename(name, w.run.path(w.id)); err != nil {
+	if err := os.Rename(w.draft.path, w.run.path(w.id)); err != nil {
 		return fmt.Errorf("shuffle: commit map output: %w", err)
 	}
 	w.s.mu.Lock()
@@ -379,6 +370,19 @@ func (w *Writer) commit() error {
 	}
 	w.run.outputs[w.id] = true
 	return nil
+}
+
+// tail returns the index and the footer of the draft.
+func (w *Writer) tail() []byte {
+	parts, layers := w.cfg.Partitions, len(w.runs)
+	b := make([]byte, 0, parts*layers*entrySize+footerSize)
+	for p := range parts {
+		for i, r := range w.runs {
+			b = appendIndex(b, p, i, r.extents[p])
+			w.stats.Kept += r.extents[p].records
+		}
+	}
+	return appendFooter(b, w.draft.end, parts, layers)
 }
 
 // Abort deletes what was written. After Commit, or a second time, it does
@@ -397,10 +401,12 @@ func (w *Writer) end() {
 	if w.file != nil {
 		w.file.Close() // open only if Combine panicked
 	}
+	w.draft.close()
 	for i := range w.files {
 		os.Remove(w.temp(i))
 	}
 	w.arena.drop()
+	w.table.free()
 	w.arena, w.refs, w.table, w.out, w.count, w.runs, w.made = arena{}, nil, table{}, fold{}, nil, nil, nil
 	w.batch = nil
 	w.acct.close()

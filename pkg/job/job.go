@@ -171,7 +171,7 @@ type Input struct {
 	// cut, small ones put together. A line belongs to the split that holds its
 	// first byte; a .gz file is never cut. Zero means 16 MiB or, where the
 	// values of a key are combined, up to 128 MiB of large files, so that each
-	// slot of the pool gets about four tasks.
+	// slot of the pool gets about two tasks.
 	SplitBytes int64 `msgpack:"sb,omitempty"`
 }
 

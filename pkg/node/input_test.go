@@ -142,7 +142,7 @@ func TestSplitsAreLargeWhereValuesAreCombined(t *testing.T) {
 		want            int
 	}{
 		{"plain", "large", 0, 20},
-		{"combining", "large", 0, 8}, // four for each slot
+		{"combining", "large", 0, 4}, // two for each slot
 		{"combining", "huge", 0, 16}, // of 128 MiB
 		{"combining", "large", 32 << 20, 10},
 		{"combining", "small.txt", 0, 1},

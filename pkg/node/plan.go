@@ -28,10 +28,11 @@ const (
 	// mostCombined is the same at most, where the values of a key become one
 	// before they leave a task: then few tasks have less to sort, to send and to
 	// merge than many.
-	mostCombined   = 128 << 20
-	mapsPerSlot    = 4  // that an input is spread over
-	maxSample      = 16 // payloads in the sample of a sorted run
-	defaultMaxPart = 256
+	mostCombined    = 128 << 20
+	combinedPerSlot = 2  // map tasks that files are then spread over
+	mapsPerSlot     = 4  // that values are spread over
+	maxSample       = 16 // payloads in the sample of a sorted run
+	defaultMaxPart  = 256
 )
 
 func (n *Node) plan(ctx context.Context, run *job.Run) (*planner, error) {
@@ -186,7 +187,7 @@ func (p *planner) keyed(info wire.Processor) error {
 	case none(spec.Input):
 		err = p.add(nil)
 	case len(spec.Input.Globs) > 0 && info.Combines:
-		err = p.files(max(slots, 1)*mapsPerSlot, mapreduce.SplitPayload)
+		err = p.files(max(slots, 1)*combinedPerSlot, mapreduce.SplitPayload)
 	case len(spec.Input.Globs) > 0:
 		err = p.files(0, mapreduce.SplitPayload)
 	default:
