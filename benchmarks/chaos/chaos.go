@@ -96,6 +96,7 @@ func chaos(ctx context.Context, c *cluster, l *load) error {
 	defer giveUp()
 	wg.Go(func() { l.run(breaking, patience, random(c.o.seed, 2)) })
 	wg.Go(func() { l.probe(breaking, patience) })
+	wg.Go(func() { l.lots(breaking, patience, random(c.o.seed, 4)) })
 	n := &nemesis{c: c, l: l, rng: random(c.o.seed, 3), patience: ctx}
 	n.run(breaking)
 	say("nothing is broken any more")

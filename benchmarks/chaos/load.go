@@ -248,6 +248,39 @@ func (l *load) write(ctx context.Context, n *node.Node, timeout time.Duration) v
 	return w
 }
 
+// lots submits many of the smallest runs at once, again and again until ctx ends.
+// They have no keys: it is their Params that tell them apart.
+func (l *load) lots(ctx, patience context.Context, rng *rand.Rand) {
+	for rest(ctx, time.Duration(200+rng.IntN(1000))*time.Millisecond) {
+		l.wg.Go(func() { l.lot(patience, 2+rng.IntN(60)) })
+	}
+}
+
+// lot submits n of the smallest runs at once, and follows one of them.
+func (l *load) lot(ctx context.Context, n int) {
+	all, specs := make([]*submission, n), make([]job.Spec, n)
+	for i := range all {
+		s := l.add(work.Echo(""))
+		s.work = work.Echo(s.Key)
+		s.Want, specs[i] = s.work.Want, s.work.Spec
+		specs[i].Retain = job.Retention{Age: -1, Runs: -1}
+		all[i] = s
+	}
+	once, cancel := context.WithTimeout(ctx, submitTimeout)
+	runs, _ := l.c.client.SubmitAll(once, specs) // what was accepted is among those that it returns
+	cancel()
+	l.mu.Lock()
+	for i, r := range runs {
+		if r != nil {
+			all[i].ID, all[i].Accepted = r.ID(), now()
+		}
+	}
+	l.mu.Unlock()
+	if len(runs) > 0 && runs[0] != nil {
+		l.follow(ctx, runs[0], all[0])
+	}
+}
+
 // probeCut submits from the side that is cut off, until ctx ends, and takes
 // note of what is known by then.
 func (l *load) probeCut(ctx, patience context.Context) {
@@ -272,7 +305,11 @@ func (l *load) evidence(ctx context.Context) (e verdict.Evidence, err error) {
 	}
 	byKey := map[string]*job.Run{}
 	for i := range e.Listed {
-		byKey[e.Listed[i].Key] = &e.Listed[i]
+		r := &e.Listed[i]
+		if r.Key == "" && r.Origin == "" {
+			r.Key = r.Spec.Params // of a lot
+		}
+		byKey[r.Key] = r
 	}
 	l.mu.Lock()
 	asked := slices.Clone(l.asked)
