@@ -48,9 +48,7 @@ func (tx *change) createLot(c *wire.CreateLot) (result, error) {
 	blob := record.bytes()
 	st.Size = len(blob)
 	for i := range c.Runs {
-		tx.show(job.Change{
-			Of: job.RunChanged, What: job.RunCreated, Run: job.InLot(c.Lot, int(i)), Namespace: c.Namespace, Job: c.Job, State: job.Running.String(),
-		})
+		tx.showInLot(c.Lot, &st, i, job.RunCreated, job.Running)
 	}
 	tx.lots = append(tx.lots, c.Lot)
 	return result{run: c.Lot, status: &st}, errors.Join(
@@ -133,9 +131,7 @@ func (tx *change) endInLot(c *wire.EndInLot) (result, error) {
 	st.Over, st.Finished = over, end.at
 	_, counted := tx.count(finishedKey(l.Namespace, l.Job), int64(len(taken)))
 	for _, i := range taken {
-		tx.show(job.Change{
-			Of: job.RunChanged, What: job.RunEnded, Run: job.InLot(c.Lot, int(i)), Namespace: l.Namespace, Job: l.Job, State: job.Succeeded.String(),
-		})
+		tx.showInLot(c.Lot, l, i, job.RunEnded, job.Succeeded)
 	}
 	listed := endedKey(l.Namespace, l.Job, c.Lot, end.at)
 	tx.inLots = append(tx.inLots, overInLot{c.Lot, &st, end})
@@ -161,13 +157,6 @@ func without(list []byte, numbers []uint64) []byte {
 		rest = addItem(rest, it.n, it.data)
 	}
 	return rest
-}
-
-// overInLot is runs of a lot that have ended together, to be told of.
-type overInLot struct {
-	lot    job.RunID
-	status *wire.RunStatus
-	end    lotEnd
 }
 
 // rest notes in the status of a lot, which is going to be set, if no run of it
@@ -226,9 +215,7 @@ func (tx *change) forgetInLot(c *wire.ForgetInLot) (result, error) {
 		left.add(i)
 		now.add(i)
 		st.Kept--
-		tx.show(job.Change{
-			Of: job.RunChanged, What: job.RunRemoved, Run: job.InLot(c.Lot, int(i)), Namespace: l.Namespace, Job: l.Job, State: job.Succeeded.String(),
-		})
+		tx.showInLot(c.Lot, l, i, job.RunRemoved, job.Succeeded)
 	}
 	if st.Kept == l.Kept {
 		return result{leftOut: leftOut}, nil
@@ -312,38 +299,4 @@ func (tx *change) lotSize(id job.RunID) (int, error) {
 // its lists.
 func lotDrops(lot job.RunID) int {
 	return (maxRecord/partSize + 2 + discardStep*(MaxEntry/partSize+1)) * (len(lot) + perRecord)
-}
-
-// publishLots tells those who watch runs of lots, or wait for them, what became
-// of them.
-func (tx *change) publishLots() error {
-	kv := tx.f.kv
-	for _, lot := range tx.lots {
-		for _, id := range tx.f.hub.watchedIn(lot) {
-			st, err := readStatus(kv, id)
-			if err == nil && st != nil {
-				err = tx.f.hub.publish(id, st, loadRun(kv, id, st))
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	for _, over := range tx.inLots {
-		for it, err := range items(over.end.last) {
-			if err != nil {
-				return err
-			}
-			id := job.InLot(over.lot, int(it.n))
-			if !tx.f.hub.awaits(id) {
-				continue
-			}
-			st := begunInLot(over.status, it.n)
-			over.end.conclude(st, it.data)
-			if err := tx.f.hub.publish(id, st, loadRun(kv, id, st)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
