@@ -51,7 +51,9 @@ func TestARunOfOneTaskAllocatesLittle(t *testing.T) {
 			w.Take(job.Batch{Run: runs[i], Tasks: []job.Task{{ID: job.TaskID{Kind: job.KindMap}, Attempt: 1}}})
 		}
 		for range n {
-			<-all
+			if got := len((<-all).Outcomes()); got != 1 {
+				t.Fatalf("a report has %d outcomes, want 1", got)
+			}
 		}
 		w.Forget(ids...)
 	})
