@@ -54,16 +54,17 @@ func newHost() *fakeHost {
 func (h *fakeHost) Report(r *Report) {
 	go func() {
 		defer r.Done()
+		outcomes := r.Outcomes()
 		if h.report != nil {
-			h.report(r.Run, r.Epoch, r.Outcomes)
+			h.report(r.Run, r.Epoch, outcomes)
 		}
 		if h.forgetful {
 			return
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.outcomes[r.Run] = append(h.outcomes[r.Run], r.Outcomes...)
-		for range r.Outcomes {
+		h.outcomes[r.Run] = append(h.outcomes[r.Run], outcomes...)
+		for range outcomes {
 			h.epochs[r.Run] = append(h.epochs[r.Run], r.Epoch)
 		}
 		h.news.Broadcast()

@@ -1,17 +1,22 @@
 package worker
 
-import "github.com/musterhq/muster/pkg/job"
+import (
+	"sync"
+
+	"github.com/musterhq/muster/pkg/job"
+)
 
 // Report is how attempts at tasks of a run ended, on its way to the master of the
-// run in the epoch. Who has it reads it, and says when it is Done.
+// run in the epoch. Who has it says when it is Done.
 type Report struct {
-	Run      job.RunID
-	Epoch    uint64
-	Outcomes []job.Outcome
-	Window   int // as Window returns it
+	Run    job.RunID
+	Epoch  uint64
+	Window int // as the worker's Window returns it
 
-	w  *Worker
-	of *run
+	w        *Worker
+	of       *run
+	once     sync.Once
+	outcomes []job.Outcome
 }
 
 // What one report may hold. The next waits until it is durable, so a run gets no
@@ -40,8 +45,26 @@ func (w *Worker) reportLocked(r *run) *Report {
 		return nil
 	}
 	w.errands++
-	r.sent = &Report{Run: r.id, Epoch: r.epoch, Outcomes: r.nextOutcomes(), Window: w.windowLocked(r), w: w, of: r}
+	r.sent = &Report{Run: r.id, Epoch: r.epoch, Window: w.windowLocked(r), w: w, of: r}
 	return r.sent
+}
+
+// Outcomes returns how the attempts ended: all that has accumulated when it is
+// called first, so that it is best called when the report is about to be sent.
+// There are none if nobody wants to hear of them any more.
+func (p *Report) Outcomes() []job.Outcome {
+	p.once.Do(func() {
+		w, r, hire := p.w, p.of, 0
+		w.mu.Lock()
+		if r.sent == p {
+			p.outcomes = r.nextOutcomes()
+			w.ready.push(r) // which a backlog may have kept out
+			hire = w.hireLocked(r.startable())
+		}
+		w.mu.Unlock()
+		w.hire(hire)
+	})
+	return p.outcomes
 }
 
 // handOn gives reports to the host. Those that are nil are none.
@@ -54,9 +77,9 @@ func (w *Worker) handOn(reports ...*Report) {
 }
 
 // Done tells the worker that the outcomes are safe, or that nobody wants to hear
-// of them: their tasks may come again. If there are more by now, the host gets
-// them before Done returns. Of a run that was forgotten, or has another master,
-// Done says nothing new.
+// of them: their tasks may come again. If there are more by now, the host has the
+// next report before Done returns. Of a run that was forgotten, or has another
+// master, Done says nothing new.
 func (p *Report) Done() {
 	w, r := p.w, p.of
 	w.mu.Lock()
@@ -64,16 +87,13 @@ func (p *Report) Done() {
 		w.mu.Unlock()
 		return
 	}
-	for i := range p.Outcomes {
-		r.taken.remove(p.Outcomes[i].Task, p.Outcomes[i].Attempt)
+	for i := range p.outcomes {
+		r.taken.remove(p.outcomes[i].Task, p.outcomes[i].Attempt)
 	}
 	w.unsentLocked(r)
 	next := w.reportLocked(r)
-	w.ready.push(r) // which a backlog may have kept out
-	hire := w.hireLocked(r.startable())
 	w.quietLocked()
 	w.mu.Unlock()
-	w.hire(hire)
 	w.handOn(next)
 }
 

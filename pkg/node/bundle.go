@@ -47,10 +47,11 @@ func (h *host) bundle(to string) *bundle {
 // take tells the master how the attempt at a small run's task ended. It reports
 // false if that takes more than one try.
 func (b *bundle) take(r *worker.Report) bool {
-	if len(r.Outcomes) != 1 {
+	outcomes := r.Outcomes()
+	if len(outcomes) != 1 {
 		return false
 	}
-	blob, err := wire.AppendOutcome(nil, &r.Outcomes[0])
+	blob, err := wire.AppendOutcome(nil, &outcomes[0])
 	if err != nil || len(blob) > maxReport {
 		return false
 	}

@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -47,5 +49,48 @@ func TestAllWhoWaitAreToldWhoeverLeaves(t *testing.T) {
 	}
 	if len(e.waiting) > 0 {
 		t.Errorf("%d runs are waited for when all are told", len(e.waiting))
+	}
+}
+
+// TestAnEndAllocatesLittle counts what it takes to wait for runs of one task each,
+// a thousand at a time, to be told of their ends, and to read what they returned.
+func TestAnEndAllocatesLittle(t *testing.T) {
+	const n, most = 1000, 17
+	node := &Node{ctx: t.Context()}
+	e := newEnds(node)
+	e.running = true // nobody listens but this test
+	outcome, err := wire.AppendOutcome(nil, &job.Outcome{Task: job.TaskID{Kind: job.KindMap}, Attempt: 1, Result: []byte{7}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := wire.EncodeEntry(&wire.Entry{Kind: wire.EntryOutcomes, Epoch: 1, N: 1, Members: []wire.MemberCount{{Member: "a", N: 1}}, Blob: outcome})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, ids, news := make([]Run, n), make([]job.RunID, n), wire.Ends{Ends: make([]wire.End, n)}
+	for i := range ids {
+		ids[i] = job.RunID(fmt.Sprintf("default/small@%d", i))
+		runs[i] = Run{n: node, id: ids[i]}
+		news.Ends[i] = wire.End{
+			Run: wire.Over{ID: ids[i], State: job.Succeeded}, Few: true, Seqs: []uint64{1}, Outcomes: [][]byte{last},
+		}
+	}
+	got := testing.AllocsPerRun(10, func() {
+		w := e.add(ids)
+		e.tell(news)
+		<-w.done
+		for i := range runs {
+			out, err := runs[i].outcome(w.ends[i].End, w.ends[i].err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, err := mapreduce.Value[int](t.Context(), out); v != 7 || err != nil {
+				t.Fatal(v, err)
+			}
+		}
+		e.take(false)
+	})
+	if got /= n; got > most {
+		t.Errorf("the end of a run takes %v allocations, want at most %d", got, most)
 	}
 }

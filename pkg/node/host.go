@@ -105,7 +105,7 @@ func (h *host) Report(r *worker.Report) {
 func (h *host) reportAlone(r *worker.Report) {
 	h.n.wg.Go(func() {
 		defer r.Done()
-		for outcomes := r.Outcomes; len(outcomes) > 0; {
+		for outcomes := r.Outcomes(); len(outcomes) > 0; {
 			var blob []byte
 			n := 0
 			for ; n < len(outcomes) && len(blob) < maxReport; n++ {
