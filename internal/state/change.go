@@ -25,6 +25,7 @@ type change struct {
 	sizes   map[jobName]int             // what those will take, in pending
 	atWork  []jobName                   // the jobs that the command which is carried out has looked at
 	heard   map[topic][]jobName         // who listens, where that has changed
+	paused  map[jobName]bool            // whether a job is, where that has changed
 	mail    bool                        // letters came
 	pending int                         // bytes that what is in dirty, counts and jobs will take
 	freed   int                         // bytes of what was removed, about
@@ -51,7 +52,7 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, sizes: map[jobName]int{}, heard: map[topic][]jobName{}}, nil
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, sizes: map[jobName]int{}, heard: map[topic][]jobName{}, paused: map[jobName]bool{}}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
@@ -256,6 +257,10 @@ func (tx *change) commit() error {
 		default:
 		}
 	}
+	for j, js := range tx.jobs {
+		tx.f.recent.put(j, js)
+	}
+	tx.f.obstacles.take(tx.paused, tx.counts)
 	tx.f.goOn(tx.touched, tx.dirty)
 	tx.f.hub.feed.add(tx.news, placeOf(tx.at))
 	return tx.publish()

@@ -53,6 +53,9 @@ type fsm struct {
 	// snapping is held by who takes a snapshot.
 	snapping sync.Mutex
 
+	// obstacles is what keeps runs from beginning.
+	obstacles obstacles
+
 	// mailed holds one if letters have come.
 	mailed chan struct{}
 
@@ -66,6 +69,8 @@ type fsm struct {
 	at cursor
 	// listeners is who listens to what, each list in order.
 	listeners map[topic][]jobName
+	// recent has the statuses of jobs that were looked at last.
+	recent recent
 }
 
 // cursor is how far the log was carried out: Done commands of entry Index, or
@@ -106,6 +111,7 @@ func (f *fsm) load() error {
 	defer v.Close()
 	f.lines.forget()
 	f.timed.forget()
+	f.recent = recent{}
 	if f.at, err = readCursor(v); err != nil {
 		return err
 	}
@@ -119,6 +125,9 @@ func (f *fsm) load() error {
 		return err
 	}
 	if err := f.loadListeners(v); err != nil {
+		return err
+	}
+	if err := f.obstacles.load(v); err != nil {
 		return err
 	}
 	f.living.Lock()
