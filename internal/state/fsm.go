@@ -47,14 +47,16 @@ type fsm struct {
 
 	// freed is about how many bytes were removed since the disk got them back.
 	freed atomic.Int64
-	// lines and timed remember where those begin that wait for a master, and
-	// for a time.
-	lines, timed fronts
+	// lines, timed and wakes remember where those begin that wait for a master,
+	// those that wait for a time, and the triggers that are to be looked at.
+	lines, timed, wakes fronts
 	// snapping is held by who takes a snapshot.
 	snapping sync.Mutex
 
 	// obstacles is what keeps runs from beginning.
 	obstacles obstacles
+	// surplus is the jobs that have too many runs.
+	surplus surplus
 
 	// mailed holds one if letters have come.
 	mailed chan struct{}
@@ -111,6 +113,7 @@ func (f *fsm) load() error {
 	defer v.Close()
 	f.lines.forget()
 	f.timed.forget()
+	f.wakes.forget()
 	f.recent = recent{}
 	if f.at, err = readCursor(v); err != nil {
 		return err

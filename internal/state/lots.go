@@ -131,7 +131,7 @@ func (tx *change) endInLot(c *wire.EndInLot) (result, error) {
 		end.last = without(c.Last, leftOut)
 	}
 	st.Over, st.Finished = over, end.at
-	_, counted := tx.count(finishedKey(l.Namespace, l.Job), int64(len(taken)))
+	counted := tx.countEnded(&st, len(taken))
 	for _, i := range taken {
 		tx.show(job.Change{
 			Of: job.RunChanged, What: job.RunEnded, Run: job.InLot(c.Lot, int(i)), Namespace: l.Namespace, Job: l.Job, State: job.Succeeded.String(),
