@@ -57,6 +57,15 @@ type Trial interface {
 	Latencies() []time.Duration
 }
 
+// Readied is a Trial for which the pool has to do something before what is
+// measured.
+type Readied interface {
+	Trial
+	// Ready does that, and returns when what is measured begins. It is called
+	// before each Run, on the same pool.
+	Ready(ctx context.Context, pool []*node.Node) error
+}
+
 // Measure has a pool do w and reports what that took. It is repeated
 // o.Repeat times, each on a fresh pool; the report is about the one that took
 // the median time, and has all in Samples.
@@ -121,6 +130,11 @@ func sample(ctx context.Context, trial Trial, o Options, dir string, first bool)
 func timed(ctx context.Context, trial Trial, pool []*node.Node, o Options, first bool) (s Sample, err error) {
 	debug.FreeOSMemory() // what making the input left is not the pool's
 	resetPeak()
+	if r, ok := trial.(Readied); ok {
+		if err := r.Ready(ctx, pool); err != nil {
+			return s, err
+		}
+	}
 	stop, err := profile(o.Profile, first)
 	if err != nil {
 		return s, err

@@ -25,10 +25,12 @@ type change struct {
 	sizes   map[jobName]int             // what those will take, in pending
 	atWork  []jobName                   // the jobs that the command which is carried out has looked at
 	heard   map[topic][]jobName         // who listens, where that has changed
+	paused  map[jobName]bool            // whether a job is, where that has changed
+	surplus []jobName                   // the jobs of which runs may have to be forgotten
 	mail    bool                        // letters came
 	pending int                         // bytes that what is in dirty, counts and jobs will take
 	freed   int                         // bytes of what was removed, about
-	placed  []placed                    // what was put into an index of those that wait
+	placed  []placed                    // what was put into an index whose front is remembered
 	lots    []job.RunID                 // that were created
 	inLots  []overInLot                 // what has ended in lots
 	news    []shown                     // what readers of the feed are to hear
@@ -51,7 +53,7 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, sizes: map[jobName]int{}, heard: map[topic][]jobName{}}, nil
+	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, sizes: map[jobName]int{}, heard: map[topic][]jobName{}, paused: map[jobName]bool{}}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
@@ -237,9 +239,12 @@ func (tx *change) commit() error {
 		return err
 	}
 	for _, p := range tx.placed {
-		if p.key[0] == 'd' {
+		switch p.key[0] {
+		case 'd':
 			tx.f.timed.put(p.prefix, p.key)
-		} else {
+		case 'W':
+			tx.f.wakes.put(p.prefix, p.key)
+		default:
 			tx.f.lines.put(p.prefix, p.key)
 		}
 	}
@@ -256,6 +261,11 @@ func (tx *change) commit() error {
 		default:
 		}
 	}
+	for j, js := range tx.jobs {
+		tx.f.recent.put(j, js)
+	}
+	tx.f.surplus.add(tx.surplus)
+	tx.f.obstacles.take(tx.paused, tx.counts)
 	tx.f.goOn(tx.touched, tx.dirty)
 	tx.f.hub.feed.add(tx.news, placeOf(tx.at))
 	return tx.publish()

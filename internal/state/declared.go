@@ -234,7 +234,9 @@ func (tx *change) wakeAt(namespace, name string, js *wire.JobStatus, at int64) e
 		err = tx.batch.Delete(wakeKey(namespace, name, js.Wake))
 	}
 	if js.Wake = at; at != 0 {
-		err = errors.Join(err, tx.batch.Put(wakeKey(namespace, name, at), nil))
+		key := wakeKey(namespace, name, at)
+		tx.placed = append(tx.placed, placed{key[:1], key})
+		err = errors.Join(err, tx.batch.Put(key, nil))
 	}
 	return err
 }

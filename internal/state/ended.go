@@ -412,7 +412,7 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 	if st.Waits == wire.WaitsForNothing {
 		begun = tx.batch.Delete(unfinishedKey(id))
 	}
-	_, counted := tx.count(finishedKey(st.Namespace, st.Job), 1)
+	counted := tx.countEnded(st, 1)
 	var uncompacted error
 	if !st.Compacted {
 		uncompacted = tx.batch.Put(uncompactedKey(id, st.Finished), []byte{byte(st.State)})
@@ -429,6 +429,15 @@ func (tx *change) conclude(id job.RunID, st *wire.RunStatus) error {
 		uncompacted,
 		tx.happened(id, st, st.Finished, "%s", because(st.State.String(), st.Reason)),
 	)
+}
+
+// countEnded counts n runs of a job that have ended, as st says.
+func (tx *change) countEnded(st *wire.RunStatus, n int) error {
+	all, err := tx.count(finishedKey(st.Namespace, st.Job), int64(n))
+	if err == nil && mayForget(st, all) {
+		tx.surplus = append(tx.surplus, jobName{st.Namespace, st.Job})
+	}
+	return err
 }
 
 // endedValue is what is said of a run where those that have ended are listed.

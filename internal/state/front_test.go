@@ -3,7 +3,11 @@ package state
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/musterhq/muster/pkg/job"
 )
 
 // TestAFrontHidesNothing has readers look at an index whose first records are
@@ -71,5 +75,55 @@ func TestAFrontHidesNothing(t *testing.T) {
 	}
 	if useful < 10_000 {
 		t.Errorf("only %d readers began behind the beginning", useful)
+	}
+}
+
+// TestWakesAreThoseThatThereAre wakes jobs at any time, ever later mostly, and
+// looks at the first ones.
+func TestWakesAreThoseThatThereAre(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	chance := rand.New(rand.NewPCG(seed, 0))
+	s := open(t, t.TempDir())
+	defer closed(t, s)
+	const jobs = 20
+	var all [jobs]job.Declared
+	for i := range all {
+		all[i] = declare(t, s, job.Spec{Name: fmt.Sprint("job", i), Processor: "p"})
+	}
+	wakes := map[string]time.Time{}
+	for step := range 300 {
+		for range chance.IntN(4) {
+			d := &all[chance.IntN(jobs)]
+			f := firing(*d, due(step-chance.IntN(3)))
+			_, err := s.Fire(t.Context(), f)
+			must(t, err)
+			d.Fires.Seq++
+			wakes[d.Spec.Name] = f.Wake
+		}
+		got, err := s.Wakes(due(step-1), jobs)
+		must(t, err)
+		for i, w := range got {
+			if i > 0 && w.At.Before(got[i-1].At) || !wakes[w.Name].Equal(w.At) {
+				t.Fatalf("got %+v, want in order what %v says", got, wakes)
+			}
+		}
+		n := 0
+		for _, at := range wakes {
+			if !at.After(due(step - 1)) {
+				n++
+			}
+		}
+		if len(got) != n {
+			t.Fatalf("got %d, want %d", len(got), n)
+		}
+		for _, w := range got { // settled, and looked at later
+			d := &all[slices.IndexFunc(all[:], func(d job.Declared) bool { return d.Spec.Name == w.Name })]
+			f := firing(*d, due(step+chance.IntN(5)))
+			_, err := s.Fire(t.Context(), f)
+			must(t, err)
+			d.Fires.Seq++
+			wakes[w.Name] = f.Wake
+		}
 	}
 }

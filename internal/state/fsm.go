@@ -47,11 +47,16 @@ type fsm struct {
 
 	// freed is about how many bytes were removed since the disk got them back.
 	freed atomic.Int64
-	// lines and timed remember where those begin that wait for a master, and
-	// for a time.
-	lines, timed fronts
+	// lines, timed and wakes remember where those begin that wait for a master,
+	// those that wait for a time, and the triggers that are to be looked at.
+	lines, timed, wakes fronts
 	// snapping is held by who takes a snapshot.
 	snapping sync.Mutex
+
+	// obstacles is what keeps runs from beginning.
+	obstacles obstacles
+	// surplus is the jobs that have too many runs.
+	surplus surplus
 
 	// mailed holds one if letters have come.
 	mailed chan struct{}
@@ -66,6 +71,8 @@ type fsm struct {
 	at cursor
 	// listeners is who listens to what, each list in order.
 	listeners map[topic][]jobName
+	// recent has the statuses of jobs that were looked at last.
+	recent recent
 }
 
 // cursor is how far the log was carried out: Done commands of entry Index, or
@@ -106,6 +113,8 @@ func (f *fsm) load() error {
 	defer v.Close()
 	f.lines.forget()
 	f.timed.forget()
+	f.wakes.forget()
+	f.recent = recent{}
 	if f.at, err = readCursor(v); err != nil {
 		return err
 	}
@@ -119,6 +128,9 @@ func (f *fsm) load() error {
 		return err
 	}
 	if err := f.loadListeners(v); err != nil {
+		return err
+	}
+	if err := f.obstacles.load(v); err != nil {
 		return err
 	}
 	f.living.Lock()

@@ -22,6 +22,9 @@ func (tx *change) anyJob(namespace, name string) (*wire.JobStatus, error) {
 	key := jobName{namespace, name}
 	js, ok := tx.jobs[key]
 	if !ok {
+		js = tx.f.recent.get(key)
+	}
+	if js == nil && !ok {
 		var err error
 		if js, err = readJobStatus(tx.batch, namespace, name); err != nil {
 			return nil, err

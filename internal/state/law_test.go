@@ -304,6 +304,7 @@ func records(t testing.TB, kv *store.KV) map[string]string {
 func checkLaw(t testing.TB, f *fsm) {
 	t.Helper()
 	all := records(t, f.kv)
+	checkRemembered(t, f, all)
 	left := map[string]bool{} // what nothing has explained yet
 	for key := range all {
 		left[key] = true
@@ -608,6 +609,38 @@ func listenersOf(f *fsm) (all []string) {
 	return all
 }
 
+// checkRemembered checks that what is kept in memory is what is in the store.
+func checkRemembered(t testing.TB, f *fsm, all map[string]string) {
+	t.Helper()
+	paused := 0
+	for key := range all {
+		if key[0] == 'P' {
+			paused++
+			names := splitNames([]byte(key[1:]))
+			if !f.obstacles.isPaused(jobName{names[0], names[1]}) {
+				t.Fatalf("job %q is paused, and is not known to be", names)
+			}
+		}
+	}
+	if n := len(f.obstacles.paused); n != paused {
+		t.Fatalf("%d jobs are taken to be paused, and %d are", n, paused)
+	}
+	queued, err := readCount(f.kv, allQueuedKey)
+	must(t, err)
+	if f.obstacles.queued != queued {
+		t.Fatalf("%d runs are taken to wait, and %d do", f.obstacles.queued, queued)
+	}
+	for _, some := range []map[jobName]*wire.JobStatus{f.recent.young, f.recent.old} {
+		for j := range some {
+			got, err := wire.EncodeRecord(f.recent.get(j))
+			must(t, err)
+			if want := all[string(jobStatusKey(j.namespace, j.name))]; string(got) != want {
+				t.Fatalf("job %v is taken to be %q, and is %q", j, got, want)
+			}
+		}
+	}
+}
+
 // checkJobs checks what is kept of declared jobs.
 func checkJobs(t testing.TB, all map[string]string, runs map[job.RunID]*wire.RunStatus) {
 	t.Helper()
@@ -732,6 +765,12 @@ func obey(t testing.TB, next func(f *fsm) wire.Command) {
 		"at once": func(f *fsm) {
 			for part := range slices.Chunk(logs, 16) {
 				f.ApplyBatch(part)
+			}
+		},
+		"with a short memory": func(f *fsm) {
+			for _, l := range logs {
+				f.Apply(l)
+				f.recent = recent{}
 			}
 		},
 		"twice each":      func(f *fsm) { f.ApplyBatch(twice) },

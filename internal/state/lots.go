@@ -129,7 +129,7 @@ func (tx *change) endInLot(c *wire.EndInLot) (result, error) {
 		end.last = without(c.Last, leftOut)
 	}
 	st.Over, st.Finished = over, end.at
-	_, counted := tx.count(finishedKey(l.Namespace, l.Job), int64(len(taken)))
+	counted := tx.countEnded(&st, len(taken))
 	for _, i := range taken {
 		tx.showInLot(c.Lot, l, i, job.RunEnded, job.Succeeded)
 	}

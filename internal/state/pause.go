@@ -61,6 +61,11 @@ func (s *State) Paused(namespace, name string) (Pause, bool, error) {
 	return readPause(v, namespace, name)
 }
 
+// IsPaused reports whether a job is paused. It costs nothing to speak of.
+func (s *State) IsPaused(namespace, name string) bool {
+	return s.fsm.obstacles.isPaused(jobName{namespace, name})
+}
+
 func readPause(g getter, namespace, name string) (Pause, bool, error) {
 	key := pauseKey(namespace, name)
 	b, err := g.Get(key)
@@ -114,6 +119,7 @@ func (tx *change) pause(c *wire.PauseJob) (result, error) {
 			return result{}, err
 		}
 	}
+	tx.paused[jobName{c.Namespace, c.Name}] = true
 	tx.showJob(jobName{c.Namespace, c.Name}, job.JobPaused, c.Reason, 0)
 	return result{}, tx.batch.Put(key, binary.BigEndian.AppendUint64(nil, uint64(c.At)), []byte(cut(c.Reason, maxReason)))
 }
@@ -137,6 +143,7 @@ func (tx *change) resume(c *wire.ResumeJob) (result, error) {
 	case err != nil:
 		return result{}, err
 	}
+	tx.paused[jobName{c.Namespace, c.Name}] = false
 	tx.showJob(jobName{c.Namespace, c.Name}, job.JobResumed, "", 0)
 	return result{}, tx.batch.Delete(key)
 }

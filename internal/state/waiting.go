@@ -50,8 +50,12 @@ func (s *State) NextDue() (at time.Time, ok bool, err error) {
 	return w[0].NotBefore, true, nil
 }
 
-// Queued returns how many runs wait for a master, of one job and of all.
+// Queued returns how many runs wait for a master, of one job and of all. It
+// costs nothing to speak of while none do.
 func (s *State) Queued(namespace, name string) (ofJob, all int, err error) {
+	if !s.fsm.obstacles.anyQueued() {
+		return 0, 0, nil
+	}
 	v, err := s.view()
 	if err != nil {
 		return 0, 0, err

@@ -3,6 +3,8 @@ package state
 import (
 	"bytes"
 	"fmt"
+	"iter"
+	"math"
 	"time"
 
 	"github.com/musterhq/muster/internal/store"
@@ -17,7 +19,27 @@ type Wake struct {
 // Wakes returns at most limit of the jobs whose trigger is to be looked at by
 // now, the earliest first. A limit of zero or less means 100.
 func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
-	return s.WakesAfter(Wake{}, now, limit)
+	if limit <= 0 {
+		limit = 100
+	}
+	epoch, prefix := s.fsm.wakes.open(), []byte("W")
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	scan := v.ScanFrom(prefix, s.fsm.wakes.start(prefix))
+	return readWakes(func(yield func(store.Pair, error) bool) {
+		first := true
+		for p, err := range scan {
+			if first && err == nil {
+				s.fsm.wakes.found(epoch, prefix, bytes.Clone(p.Key))
+			}
+			if first = false; !yield(p, err) {
+				return
+			}
+		}
+	}, now, limit)
 }
 
 // WakesAfter is Wakes for those that come after one, by time and then by name.
@@ -34,8 +56,12 @@ func (s *State) WakesAfter(after Wake, by time.Time, limit int) ([]Wake, error) 
 		return nil, err
 	}
 	defer v.Close()
-	var wakes []Wake
-	for p, err := range v.ScanFrom([]byte("W"), from) {
+	return readWakes(v.ScanFrom([]byte("W"), from), by, limit)
+}
+
+// readWakes reads those up to a time.
+func readWakes(scan iter.Seq2[store.Pair, error], by time.Time, limit int) (wakes []Wake, err error) {
+	for p, err := range scan {
 		if err != nil {
 			return nil, err
 		}
@@ -56,19 +82,11 @@ func (s *State) WakesAfter(after Wake, by time.Time, limit int) ([]Wake, error) 
 // NextWake returns when the first trigger is to be looked at, and whether one
 // is.
 func (s *State) NextWake() (at time.Time, ok bool, err error) {
-	v, err := s.view()
-	if err != nil {
+	first, err := s.Wakes(time.Unix(0, math.MaxInt64), 1)
+	if err != nil || len(first) == 0 {
 		return at, false, err
 	}
-	defer v.Close()
-	for p, err := range v.Scan([]byte("W")) {
-		if err != nil {
-			return at, false, err
-		}
-		w, err := wakeOf(p.Key)
-		return w.At, err == nil, err
-	}
-	return at, false, nil
+	return first[0].At, true, nil
 }
 
 func wakeOf(key []byte) (Wake, error) {

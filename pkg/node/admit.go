@@ -145,7 +145,7 @@ func (l *leader) admitLot(lot *wire.Lot) []admitted {
 // and returns how many they are: the first ones.
 func (l *leader) reserveFirst(runs []job.Run) (n int) {
 	first := &runs[0]
-	if first.NotBefore.After(l.n.wall()) || l.isPaused(first.Spec.Namespace, first.Spec.Name) || l.behind(first) {
+	if first.NotBefore.After(l.n.wall()) || l.state.IsPaused(first.Spec.Namespace, first.Spec.Name) || l.behind(first) {
 		return 0
 	}
 	for n < len(runs) && l.reserve(&runs[n]) {
@@ -179,7 +179,7 @@ func (l *leader) reserveAll(runs []*job.Run) []bool {
 		}
 		of := line{run.Spec.Namespace, run.Spec.Name, state.LineOf(run)}
 		if _, known := waits[of]; !known {
-			waits[of] = l.isPaused(of.namespace, of.job) || l.behind(run)
+			waits[of] = l.state.IsPaused(of.namespace, of.job) || l.behind(run)
 		}
 		if waits[of] {
 			continue

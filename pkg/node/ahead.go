@@ -156,7 +156,7 @@ func (a *ahead) workOut(w state.Wake) (e early, ok bool, err error) {
 	}
 	f := state.Firing{
 		Namespace: w.Namespace, Name: w.Name, Revision: d.Revision, Seq: d.Fires.Seq, Cursor: s.Cursor, Wake: s.Wake, Ended: s.Ended,
-		Runs: a.c.prepareAll(s.Runs),
+		Runs: a.c.prepareAll(s.Runs, d.Inline),
 	}
 	for i := range f.Runs {
 		if run := &f.Runs[i].Run; run.Unplanned != "" || !timeless(&run.Spec) {

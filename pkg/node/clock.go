@@ -159,7 +159,7 @@ func (c *clock) settle(namespace, name string) (f state.Firing, due bool, err er
 		// The fires stay open until the last part. A leader that begins anew
 		// finds the runs of the parts before made.
 		part := f
-		part.Wake, part.Runs = d.Fires.Wake, c.prepareAll(s.Runs[:most])
+		part.Wake, part.Runs = d.Fires.Wake, c.prepareAll(s.Runs[:most], d.Inline)
 		if err := c.fireAll([]state.Firing{part}); err != nil {
 			return f, false, err
 		}
@@ -167,7 +167,7 @@ func (c *clock) settle(namespace, name string) (f state.Firing, due bool, err er
 		f.Seq++
 	}
 	f.Cursor, f.Wake, f.Ended, f.Skipped = s.Cursor, s.Wake, s.Ended, s.Skipped
-	f.Runs = c.prepareAll(s.Runs)
+	f.Runs = c.prepareAll(s.Runs, d.Inline)
 	return f, true, nil
 }
 
@@ -188,21 +188,25 @@ func firesTogether(spec *job.Spec, more int) int {
 	return min(max(fireBytes/(len(b)+more+aboutRun), 1), firesAtOnce)
 }
 
-func (c *clock) prepareAll(runs []job.Run) []state.FiringRun {
+func (c *clock) prepareAll(runs []job.Run, inline bool) []state.FiringRun {
 	out := make([]state.FiringRun, 0, len(runs))
 	for _, run := range runs {
-		out = append(out, c.prepare(run))
+		out = append(out, c.prepare(run, inline))
 	}
 	return out
 }
 
-// prepare plans a run. One that can't be planned now, because its files are
+// prepare plans a run, of a job whose input came with it if it is inline. One that can't be planned now, because its files are
 // not there or no member has its processor, is made all the same, and says so
 // when it ends: a fire is never lost.
-func (c *clock) prepare(run job.Run) state.FiringRun {
+func (c *clock) prepare(run job.Run, inline bool) state.FiringRun {
 	ctx, cancel := context.WithTimeout(c.l.ctx, describeTimeout)
 	defer cancel()
-	chunks, err := c.l.n.planFire(ctx, &run)
+	plan := c.l.n.planAnew
+	if inline {
+		plan = c.l.n.planFire
+	}
+	chunks, err := plan(ctx, &run)
 	if failed := c.l.n.overlapKey(&run); failed != nil {
 		run.OverlapKey = string(run.ID) // it makes way for nobody, and nobody for it
 		err = cmp.Or(failed, err)
@@ -241,6 +245,11 @@ func (n *Node) planFire(ctx context.Context, run *job.Run) ([][]byte, error) {
 		run.Spec, run.Plan = model.Spec, model.Plan
 		return stored[1:], nil
 	}
+	return n.planAnew(ctx, run)
+}
+
+// planAnew plans a run by what its spec says alone.
+func (n *Node) planAnew(ctx context.Context, run *job.Run) ([][]byte, error) {
 	p, err := n.plan(ctx, run)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (c *clock) hear(d *job.Declared, table *trigger.Timetable) (f state.Firing,
 		if err := c.giveEvents(r, letters); err != nil {
 			return f, err
 		}
-		f.Runs = append(f.Runs, c.prepare(r.Run))
+		f.Runs = append(f.Runs, c.prepare(r.Run, d.Inline))
 	}
 	return f, nil
 }

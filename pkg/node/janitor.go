@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
@@ -23,17 +22,6 @@ const (
 	// sweepEvery is how often the leader looks for runs that are too old.
 	sweepEvery = 10 * time.Minute
 )
-
-// finished has the janitor look at runs that have ended, and at the others of
-// their jobs.
-func (l *leader) finished(ids ...job.RunID) {
-	l.mu.Lock()
-	for _, id := range ids {
-		l.fresh[jobIn(id)] = true
-	}
-	l.mu.Unlock()
-	l.litter.ring()
-}
 
 // clean makes room for as long as the node leads.
 func (l *leader) clean() {
@@ -62,17 +50,12 @@ func (l *leader) tidyEnded() error {
 	if err := l.compactAll(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	jobs := l.fresh
-	l.fresh = map[string]bool{}
-	l.mu.Unlock()
-	for of := range jobs {
-		namespace, name, _ := strings.Cut(of, "/")
-		n, err := l.state.FinishedRuns(namespace, name)
-		if err == nil {
-			err = l.retain(namespace, name, n, false)
-		}
-		if err != nil {
+	jobs, err := l.state.Surplus()
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if err := l.retain(j.Namespace, j.Job, j.N, false); err != nil {
 			return err
 		}
 	}

@@ -41,7 +41,6 @@ type leader struct {
 	admit   *scheduler.Admission          // of what has begun; guarded by mu
 	crowded bool                          // runs may wait for those of other jobs to end; guarded by mu
 	paces   map[string]*pace              // of each job whose runs ended of late, and of all under ""; guarded by mu
-	fresh   map[string]bool               // jobs of which runs have ended since that was cleared away; guarded by mu
 	limits  map[string][]job.Limit        // of namespaces; guarded by mu
 	heads   map[job.RunID]scheduler.Claim // of runs that are first in their line and have to wait, as far as known; guarded by mu
 	waiters *scheduler.Waiters            // what runs wait for that have not begun; guarded by mu
@@ -54,7 +53,7 @@ type leader struct {
 func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: newBell(), litter: newBell(),
-		runs: map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{}, fresh: map[string]bool{},
+		runs: map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{},
 		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), waiters: scheduler.NewWaiters(), limits: map[string][]job.Limit{},
 	}
 	l.clock, l.teller, l.operations = newClock(l), newTeller(l), newOperations()

@@ -16,7 +16,7 @@ func TestAFireWhoseOverlapKeyFailsIsMadeAndSaysSo(t *testing.T) {
 		return l.clock.prepare(job.Run{ID: "default/hold@1", Spec: job.Spec{
 			Namespace: "default", Name: "hold", Processor: "hold", Params: params,
 			Schedule: trigger.Schedule{When: "every 5m", OverlapKey: "data.customer"},
-		}}).Run
+		}}, false).Run
 	}
 	if run := prepared(`{"customer": 7}`); run.OverlapKey != "7" || run.Unplanned != "" {
 		t.Errorf("got key %q, %q", run.OverlapKey, run.Unplanned)

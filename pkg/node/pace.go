@@ -50,7 +50,7 @@ func (l *leader) ended(ids ...job.RunID) {
 	for _, id := range ids {
 		l.release(id)
 	}
-	l.finished(ids...)
+	l.litter.ring()
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -40,12 +40,6 @@ func (l *leader) behind(run *job.Run) bool {
 	return err != nil || claim.Rated() || ofJob > 0 || all > 0 && (l.crowded || claim.Shared())
 }
 
-// isPaused reports whether no run of a job may begin.
-func (l *leader) isPaused(namespace, name string) bool {
-	_, paused, err := l.state.Paused(namespace, name)
-	return err != nil || paused
-}
-
 // reserve counts a new run of a job that is not paused as begun if it may begin.
 func (l *leader) reserve(run *job.Run) bool {
 	l.mu.Lock()
@@ -168,7 +162,7 @@ func (l *leader) beginPending() (next time.Time, err error) {
 	if !all {
 		among = scheduler.Within(among, places)
 	}
-	p := &page{l: l, paused: map[string]bool{}}
+	p := &page{l: l}
 	_, err = l.turns.Choose(among, math.MaxInt, p.ask)
 	if failed := p.begin(); err == nil {
 		err = failed
@@ -206,20 +200,13 @@ func placeOf(w state.Waiting) scheduler.Place {
 
 // page is runs that wait and are about to begin together.
 type page struct {
-	l      *leader
-	ids    []job.RunID
-	paused map[string]bool // whether a job is, as far as it is known
+	l   *leader
+	ids []job.RunID
 }
 
 // ask has a run begin whose turn it is, if it may.
 func (p *page) ask(at scheduler.Place) (a scheduler.Answer, err error) {
-	of := at.Namespace + "/" + at.Job
-	paused, known := p.paused[of]
-	if !known {
-		paused = p.l.isPaused(at.Namespace, at.Job)
-		p.paused[of] = paused
-	}
-	if paused {
+	if p.l.state.IsPaused(at.Namespace, at.Job) {
 		return scheduler.Answer{Blocks: scheduler.BlocksJob}, nil
 	}
 	claim, ok, err := p.l.claimOf(at.ID)

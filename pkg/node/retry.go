@@ -108,11 +108,7 @@ func (l *leader) planAgain(ctx context.Context, run *job.Run) ([][]byte, error) 
 	if run.Spec.Mode != job.Broadcast {
 		return l.n.planFire(ctx, run)
 	}
-	p, err := l.n.plan(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	return p.entries, nil
+	return l.n.planAnew(ctx, run)
 }
 
 // inherit stages what the next attempt of a run begins with, and returns how
