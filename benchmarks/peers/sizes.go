@@ -39,7 +39,7 @@ var presets = map[string]sizes{
 	"small": {
 		repeat: 3,
 		tasks:  []int64{100, 1_000, 10_000, 100_000}, payloads: []int64{0, 4 * kib, 64 * kib}, payloadTasks: 500,
-		limits:    map[string]int64{"asynq-always": 1_000, "asynq-everysec": 10_000, "river": 10_000, "muster-runs": 10_000},
+		limits:    map[string]int64{"asynq-always": 1_000, "asynq-everysec": 100_000, "river": 100_000, "muster-runs": 100_000},
 		latencies: 20,
 		text:      []int64{4 * mib, 16 * mib},
 		sort:      []int64{4 * mib, 16 * mib}, lengths: []int64{input.RecordBytes, kib, 64 * kib}, lengthBytes: 16 * mib,

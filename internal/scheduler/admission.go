@@ -7,6 +7,7 @@ package scheduler
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -40,6 +41,14 @@ func NewAdmission(max int) *Admission {
 
 // Room reports whether a run of some job may begin.
 func (a *Admission) Room() bool { return a.max <= 0 || len(a.begun) < a.max }
+
+// Left returns how many more runs may begin at once, of any job.
+func (a *Admission) Left() int {
+	if a.max <= 0 {
+		return math.MaxInt
+	}
+	return a.max - len(a.begun)
+}
 
 // Wait returns what a run with a claim waits for: if several, what blocks most
 // others.

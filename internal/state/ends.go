@@ -2,8 +2,10 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
+	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -19,6 +21,9 @@ type Ends struct {
 	await   map[job.RunID]bool // guarded by mu
 	ended   []End              // guarded by mu
 	stopped bool               // guarded by mu
+
+	reading sync.Mutex
+	lot     openLot // that of the last run that had ended before; guarded by reading
 }
 
 // End is a run that has ended.
@@ -50,7 +55,7 @@ func (e *Ends) Add(id job.RunID) error {
 		return err
 	}
 	defer v.Close()
-	st, err := createdStatus(v, id)
+	st, err := e.read(v, id)
 	switch {
 	case err == nil && st.State.Done():
 		e.tell(id, st)
@@ -58,6 +63,27 @@ func (e *Ends) Add(id job.RunID) error {
 		e.drop(id)
 	}
 	return err
+}
+
+// read is createdStatus for runs of which many in a row are of one lot.
+func (e *Ends) read(v *store.Snapshot, id job.RunID) (*wire.RunStatus, error) {
+	lot, i, ok := lotOf(id)
+	if !ok {
+		return createdStatus(v, id)
+	}
+	e.reading.Lock()
+	defer e.reading.Unlock()
+	if st := e.lot.ended[i]; st != nil && e.lot.id == lot {
+		return st, nil // nothing more becomes of it
+	}
+	if ok, err := e.lot.at(v, lot); err != nil || !ok || i >= e.lot.status.Lot {
+		return createdStatus(v, id)
+	}
+	st, err := e.lot.statusOf(id, i)
+	if err == nil && !isRun(st) {
+		err = fmt.Errorf("%w: %q", ErrNoRun, id)
+	}
+	return st, err
 }
 
 func (e *Ends) drop(id job.RunID) {

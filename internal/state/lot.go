@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"iter"
@@ -89,7 +90,7 @@ func inLot(g getter, lot job.RunID, l *wire.RunStatus, i uint64) (*wire.RunStatu
 // lotEnd is how some runs of a lot ended together: an entry of its journal.
 type lotEnd struct {
 	at       int64
-	progress []byte // of each
+	progress []byte // of each, which keeps nothing else in memory
 	last     []byte // the last entries of their journals, listed by their numbers
 }
 
@@ -107,7 +108,7 @@ func readLotEnd(g getter, lot job.RunID, l *wire.RunStatus, seq uint64) (e lotEn
 	if len(b) > 8 {
 		n, k := binary.Uvarint(b[8:])
 		if rest := b[8+max(k, 0):]; k > 0 && n <= uint64(len(rest)) {
-			return lotEnd{int64(binary.BigEndian.Uint64(b)), rest[:n], rest[n:]}, nil
+			return lotEnd{int64(binary.BigEndian.Uint64(b)), bytes.Clone(rest[:n]), rest[n:]}, nil
 		}
 	}
 	return e, fmt.Errorf("state: entry %d of lot %q, of %d bytes: %w", seq, lot, len(b), store.ErrCorrupt)
@@ -176,7 +177,8 @@ func createdInLot(g getter, id job.RunID) (job.Run, error) {
 	return r.created(id, i)
 }
 
-// openLot is a lot whose runs are read one after another.
+// openLot is a lot whose runs are read one after another: how they ended is read
+// once for all.
 type openLot struct {
 	g      getter
 	id     job.RunID
@@ -257,6 +259,20 @@ func (o *openLot) read(id job.RunID, st *wire.RunStatus) (run job.Run, err error
 		err = changed(&run, st)
 	}
 	return run, err
+}
+
+// at makes o that of a run that may be of another lot, or of the same as it is now,
+// as g has it. It reports false if there is no lot that it was in.
+func (o *openLot) at(g getter, lot job.RunID) (bool, error) {
+	l, err := readOwnStatus(g, lot)
+	if err != nil || !isLot(l) {
+		return false, err
+	}
+	if o.id != lot || o.status.Born != l.Born || o.status.Next != l.Next {
+		*o = openLot{id: lot}
+	}
+	o.g, o.status = g, l
+	return true, nil
 }
 
 // readAll adds those runs of the lot that are wanted to runs, up to a limit.

@@ -404,7 +404,6 @@ func TestWhatIsNoLotIsRefused(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(l *Lot){
 		"nobody conducts it": func(l *Lot) { l.Run.Master = "" },
-		"no runs":            func(l *Lot) { l.Params = nil },
 		"too many":           func(l *Lot) { l.Params = make([]string, job.MaxLot+1) },
 		"a key":              func(l *Lot) { l.Run.Key = "k" },
 		"long journals":      func(l *Lot) { l.Chunks = [][]byte{make([]byte, shortBytes+1)} },

@@ -21,18 +21,25 @@ type Lot struct {
 	Chunks [][]byte // what the journal of each begins with
 }
 
-// CreateLots records lots, and returns an error for each. ErrExists says that
+// CreateLots records lots, and returns an error for each: nil for one without
+// runs, of which there is nothing to record. ErrExists says that
 // the lot, or a run of it, is there already, and ErrInvalid that these can't be
 // one: they may be created by themselves then.
 func (s *State) CreateLots(ctx context.Context, lots []Lot) []error {
 	errs := make([]error, len(lots))
-	s.groups(ctx, len(lots), func(i int) ([]wire.Command, error) {
-		c, err := s.lotCreation(&lots[i])
+	var some []int
+	for i := range lots {
+		if len(lots[i].Params) > 0 {
+			some = append(some, i)
+		}
+	}
+	s.groups(ctx, len(some), func(k int) ([]wire.Command, error) {
+		c, err := s.lotCreation(&lots[some[k]])
 		if err != nil {
 			return nil, err
 		}
 		return []wire.Command{c}, nil
-	}, func(i int, _ []result, err error) { errs[i] = err })
+	}, func(k int, _ []result, err error) { errs[some[k]] = err })
 	return errs
 }
 

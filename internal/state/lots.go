@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func (tx *change) endInLot(c *wire.EndInLot) (result, error) {
 	heard := len(tx.listeners(topic{l.Namespace, job.TopicUpstream(l.Job)})) > 0
 	st := *l
 	over, taken, leftOut := bits(l.Over).room(l.Lot), []uint64(nil), []uint64(nil)
-	end := lotEnd{max(c.At, l.Finished+1), c.Progress, c.Last} // no two at the same time
+	end := lotEnd{max(c.At, l.Finished+1), bytes.Clone(c.Progress), c.Last} // no two at the same time
 	for it, err := range items(c.Last) {
 		if err != nil || len(taken) > 0 && it.n <= taken[len(taken)-1] {
 			return refuse(ErrInvalid, "lot %q: the ends of its runs can't be read, or are not in order", c.Lot)

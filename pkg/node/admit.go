@@ -27,10 +27,7 @@ func (l *leader) create(ctx context.Context, c wire.Create) (job.Run, error) {
 // of them what became of them, and that asking again is safe.
 func (l *leader) createAll(ctx context.Context, c wire.Creates) (wire.Accepted, error) {
 	return outlive(ctx, l, func() (wire.Accepted, error) {
-		all := inShort(l.admitAll(c.Creates))
-		for i := range c.Lots {
-			all = append(all, l.admitLot(&c.Lots[i])...)
-		}
+		all := append(inShort(l.admitAll(c.Creates)), l.admitLots(c.Lots)...)
 		accepted, again := wire.Accepted{Runs: make([]job.RunID, len(all))}, error(nil)
 		for i := range all {
 			switch err := all[i].err; {
@@ -114,31 +111,42 @@ func (l *leader) admitAll(creates []wire.Create) []state.Created {
 	return made
 }
 
-// admitLot is admitAll for a lot: those of its runs that may begin at once are
+// admitLots is admitAll for lots: those runs of one that may begin at once are
 // recorded together, if they can be, and the others each by itself.
-func (l *leader) admitLot(lot *wire.Lot) []admitted {
-	together := state.Lot{Run: lot.Run, Params: lot.Params, Chunks: lot.Chunks}
-	together.Run.Master, together.Run.Trace = l.chooser("")(), telemetry.AtOnce(lot.Run.Trace, true)
-	begun := state.RunsOf(&together)
-	n := l.reserveFirst(begun)
-	together.Params = lot.Params[:n]
-	if n > 0 && !l.recordLot(&together) {
-		for i := range begun[:n] {
-			l.release(begun[i].ID)
+func (l *leader) admitLots(lots []wire.Lot) (all []admitted) {
+	together, begun := make([]state.Lot, len(lots)), make([][]job.Run, len(lots))
+	choose, many := l.chooser(""), 0
+	for i := range lots {
+		many += len(lots[i].Params)
+	}
+	l.awaitRoom(many)
+	for i := range lots {
+		t := &together[i]
+		t.Run, t.Params, t.Chunks = lots[i].Run, lots[i].Params, lots[i].Chunks
+		t.Run.Master, t.Run.Trace = choose(), telemetry.AtOnce(t.Run.Trace, true)
+		begun[i] = state.RunsOf(t)
+		t.Params = t.Params[:l.reserveFirst(begun[i])]
+	}
+	for i, err := range l.recordLots(together) {
+		n := len(together[i].Params)
+		if err != nil {
+			for k := range begun[i][:n] {
+				l.release(begun[i][k].ID)
+			}
+			n = 0
 		}
-		n = 0
+		for k := range begun[i][:n] {
+			l.note(&begun[i][k])
+			all = append(all, admitted{id: begun[i][k].ID})
+		}
+		l.teller.tell(begun[i][:n]...)
+		alone := make([]wire.Create, 0, len(begun[i])-n)
+		for k := n; k < len(begun[i]); k++ {
+			alone = append(alone, wire.Create{Run: lots[i].Of(k), Chunks: lots[i].Chunks})
+		}
+		all = append(all, inShort(l.admitAll(alone))...)
 	}
-	all := make([]admitted, n, len(lot.Params))
-	for i := range all {
-		l.note(&begun[i])
-		all[i].id = begun[i].ID
-	}
-	l.teller.tell(begun[:n]...)
-	alone := make([]wire.Create, 0, len(lot.Params)-n)
-	for i := n; i < len(lot.Params); i++ {
-		alone = append(alone, wire.Create{Run: lot.Of(i), Chunks: lot.Chunks})
-	}
-	return append(all, inShort(l.admitAll(alone))...)
+	return all
 }
 
 // reserveFirst counts those of some runs of a job as begun that may begin at once,
@@ -154,13 +162,14 @@ func (l *leader) reserveFirst(runs []job.Run) (n int) {
 	return n
 }
 
-// recordLot records a lot, and reports whether it could be. While that is not
-// known it does so again, as recordAll does.
-func (l *leader) recordLot(lot *state.Lot) bool {
+// recordLots records lots that are not empty, and returns why one could not be.
+// While that is not known it does so again, as recordAll does.
+func (l *leader) recordLots(lots []state.Lot) []error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := l.state.CreateLots(l.ctx, []state.Lot{*lot})[0]
-		if !is(err, state.ErrUncertain) || !pause(l.ctx, wait) {
-			return err == nil
+		errs := l.state.CreateLots(l.ctx, lots)
+		unsure := slices.ContainsFunc(errs, func(err error) bool { return is(err, state.ErrUncertain) })
+		if !unsure || !pause(l.ctx, wait) {
+			return errs
 		}
 	}
 }

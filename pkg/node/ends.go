@@ -145,7 +145,7 @@ func (e *ends) take(all bool) []job.RunID {
 	ids := e.added
 	e.added = nil
 	if all {
-		ids = slices.Collect(maps.Keys(e.waiting))
+		ids = slices.Sorted(maps.Keys(e.waiting)) // the state reads those of a lot together
 	}
 	return ids
 }

@@ -44,6 +44,7 @@ type leader struct {
 	limits  map[string][]job.Limit        // of namespaces; guarded by mu
 	heads   map[job.RunID]scheduler.Claim // of runs that are first in their line and have to wait, as far as known; guarded by mu
 	waiters *scheduler.Waiters            // what runs wait for that have not begun; guarded by mu
+	wanted  []*wanted                     // room that is waited for; guarded by mu
 	swept   time.Time                     // when rates that nothing is left of were removed; guarded by mu
 
 	choosing sync.Mutex

@@ -73,6 +73,9 @@ func (l *leader) release(id job.RunID) {
 	delete(l.runs, id)
 	full := !l.admit.Room()
 	l.waiters.Ended(l.admit.End(id))
+	if len(l.wanted) > 0 {
+		l.madeLocked()
+	}
 	if full {
 		l.waiters.All()
 	}

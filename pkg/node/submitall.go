@@ -54,6 +54,9 @@ func (n *Node) SubmitAll(ctx context.Context, specs []job.Spec, options ...Optio
 	return all.runs, errors.Join(all.errs...)
 }
 
+// maxSubmitted is how many runs one message submits at most.
+const maxSubmitted = 4 * job.MaxLot
+
 // bulk is runs on their way to the leader.
 type bulk struct {
 	n    *Node
@@ -75,7 +78,7 @@ func (b *bulk) close(ctx context.Context) error {
 		return nil
 	}
 	size := l.size + sizeOf(&l.Run) + total(l.Chunks)
-	if have := len(b.at[0]) + len(b.at[1]); have > 0 && (b.size+size > maxDispatch || have+len(l.at) > maxTogether) {
+	if have := len(b.at[0]) + len(b.at[1]); have > 0 && (b.size+size > maxDispatch || have+len(l.at) > maxSubmitted) {
 		if err := b.send(ctx); err != nil {
 			return err
 		}
