@@ -101,7 +101,7 @@ func (e *encoder) lend(dst []byte, at unsafe.Pointer, s *shape) ([]byte, error) 
 }
 
 func (e *encoder) directList(dst []byte, at unsafe.Pointer, s *shape) (_ []byte, err error) {
-	n := 0
+	var n int
 	if s.typ.Kind() == reflect.Array {
 		n = s.typ.Len()
 	} else {

@@ -63,7 +63,7 @@ func (w *Worker) Fence(cause error) {
 	}
 	w.mu.Lock()
 	var stopped stopped
-	var reports []*Report
+	reports := make([]*Report, 0, len(w.runs))
 	for _, r := range w.runs {
 		reports = append(reports, w.recallLocked(r, nil, cause))
 		for _, a := range r.active {

@@ -27,9 +27,9 @@ func (w *Worker) Drain(ctx context.Context) error {
 }
 
 func (w *Worker) drain(ctx context.Context) error {
-	var reports []*Report
 	w.mu.Lock()
 	w.stopping = true
+	reports := make([]*Report, 0, len(w.runs))
 	for _, r := range w.runs {
 		reports = append(reports, w.recallLocked(r, nil, mapreduce.ErrStopping))
 	}

@@ -22,7 +22,7 @@ type bundle struct {
 	sending int      // messages under way; guarded by mu
 }
 
-// parcel is one report, and as it is sent.
+// parcel is a report of the worker, and what is sent of it.
 type parcel struct {
 	of     *worker.Report
 	report wire.Report

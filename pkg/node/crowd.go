@@ -44,7 +44,7 @@ type code struct{ processor, version string }
 
 // small is one of the crowd.
 type small struct {
-	run   *job.Run // its worker has it too
+	run   *job.Run // which the leader and its worker may have too
 	span  trace.Span
 	began time.Time
 	at    *place // where its attempt is; nil if it is at no worker
@@ -111,9 +111,11 @@ func (c *crowd) takeLocked(run *job.Run) bool {
 	}
 	c.watch()
 	ctx, span := c.m.n.spans.Run(c.m.ctx, string(run.ID), run.Spec.Name, run.Epoch, run.Trace)
-	own := *run // which may be one of a thousand that came together, and outlast them
-	own.Trace = telemetry.Inject(ctx)
-	s := &small{run: &own, span: span, began: time.Now()}
+	if trace := telemetry.Inject(ctx); trace != nil || run.Trace != nil {
+		run = new(*run) // the leader has it too
+		run.Trace = trace
+	}
+	s := &small{run: run, span: span, began: time.Now()}
 	c.runs[run.ID] = s
 	k := code{run.Spec.Processor, run.Plan.Version}
 	c.waiting[k] = append(c.waiting[k], s)

@@ -24,7 +24,8 @@ type teller struct {
 
 func newTeller(l *leader) *teller { return &teller{l: l, waits: map[string][]*job.Run{}} }
 
-// tell has masters begin runs, which are the teller's from then on.
+// tell has masters begin runs. They are passed on apart, so that one which lasts
+// does not keep all of those that began with it.
 func (t *teller) tell(runs ...job.Run) {
 	more := map[string]int{} // by master
 	for i := range runs {
@@ -35,7 +36,7 @@ func (t *teller) tell(runs ...job.Run) {
 	for i := range runs {
 		master := runs[i].Master
 		_, busy := t.waits[master]
-		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), &runs[i])
+		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), new(runs[i]))
 		more[master] = 0 // there is room for all
 		if !busy {
 			t.l.wg.Go(func() { t.tellAll(master) })
