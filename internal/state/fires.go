@@ -46,6 +46,8 @@ type Heard struct {
 type FiringRun struct {
 	Run    job.Run
 	Chunks [][]byte
+
+	command *wire.CreateRun // of one that was packed
 }
 
 // Fired is what a Firing came to.
@@ -166,15 +168,10 @@ func (s *State) settlement(f *Firing) (*wire.FireJob, error) {
 		}
 	}
 	for i := range f.Runs {
-		r := &f.Runs[i]
-		if err := checkRun(&r.Run, r.Chunks); err != nil {
-			return nil, err
-		}
-		run, err := s.creation(r.Run, r.Chunks)
+		run, err := f.Runs[i].creation(s)
 		if err != nil {
 			return nil, err
 		}
-		run.Fired = true
 		c.Runs = append(c.Runs, run)
 	}
 	return c, nil
@@ -204,12 +201,13 @@ func nanos(t time.Time) int64 {
 
 func (tx *change) fire(c *wire.FireJob) (result, error) {
 	js, err := tx.job(c.Namespace, c.Name)
+	digest := c.Digest()
 	switch {
 	case err != nil:
 		return result{}, err
 	case js == nil:
 		return refuse(ErrNoJob, "%s/%s", c.Namespace, c.Name)
-	case js.Done == c.Digest():
+	case js.Done == digest:
 		return result{}, nil // an answer that was lost, and a second try
 	case js.Revision != c.Revision:
 		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Revision)
@@ -232,7 +230,7 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		}
 	}
 	js.Seq++
-	js.Done = c.Digest()
+	js.Done = digest
 	js.Cursor, js.Ended = max(js.Cursor, c.Cursor), c.Ended
 	wake := c.Wake
 	// It was worked out as if all runs were going to be made.
