@@ -52,9 +52,10 @@ type FiringRun struct {
 
 // Fired is what a Firing came to.
 type Fired struct {
-	// Begun are the runs that it made and that have a master. It is empty
-	// where what was recorded already is answered as done.
-	Begun []job.Run
+	// Begun are the runs that it made and that have a master: those of the
+	// Firing, as they have begun. It is empty where what was recorded already is
+	// answered as done.
+	Begun []*job.Run
 
 	// Canceled are runs that were asked to end, and Killed those that were
 	// ended.
@@ -139,13 +140,19 @@ func (s *State) FireAll(ctx context.Context, all []Firing) ([]Fired, []error) {
 	return fired, errs
 }
 
-// came returns what f came to, with the runs as they have begun.
-func (f *Firing) came(to Fired) Fired {
+// came returns what f came to, and makes its runs what they are since.
+func (f *Firing) came(to *Fired) Fired {
+	if to == nil {
+		return Fired{}
+	}
+	to.Begun = make([]*job.Run, 0, len(to.begun))
 	for _, b := range to.begun {
 		i := slices.IndexFunc(f.Runs, func(k FiringRun) bool { return k.Run.ID == b.id })
-		to.Begun = append(to.Begun, composed(f.Runs[i].Run, len(f.Runs[i].Chunks), b.status))
+		r := &f.Runs[i]
+		r.Run, r.command = composed(r.Run, len(r.Chunks), b.status), nil
+		to.Begun = append(to.Begun, &r.Run)
 	}
-	return to
+	return *to
 }
 
 // settlement returns the command that settles fires in one step.
@@ -239,7 +246,7 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		js.Ended, wake = false, max(c.At, 1)
 	}
 	fired.Made = js.Runs - before
-	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
+	return result{fired: &fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
 }
 
 // over notes that a run which a trigger made has ended.

@@ -26,16 +26,25 @@ func newTeller(l *leader) *teller { return &teller{l: l, waits: map[string][]*jo
 
 // tell has masters begin runs, which are the teller's from then on.
 func (t *teller) tell(runs ...job.Run) {
-	more := map[string]int{} // by master
+	all := make([]*job.Run, len(runs))
 	for i := range runs {
-		more[runs[i].Master]++
+		all[i] = &runs[i]
+	}
+	t.pass(all)
+}
+
+// pass is tell for runs that nobody changes any more.
+func (t *teller) pass(runs []*job.Run) {
+	more := map[string]int{} // by master
+	for _, run := range runs {
+		more[run.Master]++
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range runs {
-		master := runs[i].Master
+	for _, run := range runs {
+		master := run.Master
 		_, busy := t.waits[master]
-		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), &runs[i])
+		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), run)
 		more[master] = 0 // there is room for all
 		if !busy {
 			t.l.wg.Go(func() { t.tellAll(master) })
