@@ -47,7 +47,7 @@ type FiringRun struct {
 	Run    job.Run
 	Chunks [][]byte
 
-	command *wire.CreateRun // of one that was packed
+	record []byte // of one that was packed: what is recorded of the run unless it is traced
 }
 
 // Fired is what a Firing came to.
@@ -149,7 +149,7 @@ func (f *Firing) came(to *Fired) Fired {
 	for _, b := range to.begun {
 		i := slices.IndexFunc(f.Runs, func(k FiringRun) bool { return k.Run.ID == b.id })
 		r := &f.Runs[i]
-		r.Run, r.command = composed(r.Run, len(r.Chunks), b.status), nil
+		r.Run, r.record = composed(r.Run, len(r.Chunks), b.status), nil
 		to.Begun = append(to.Begun, &r.Run)
 	}
 	return *to
@@ -175,12 +175,27 @@ func (s *State) settlement(f *Firing) (*wire.FireJob, error) {
 		}
 	}
 	for i := range f.Runs {
-		run, err := f.Runs[i].creation(s)
+		r := &f.Runs[i]
+		if err := checkRun(&r.Run, r.Chunks); err != nil {
+			return nil, err
+		}
+		run, err := s.fireCreation(r)
 		if err != nil {
 			return nil, err
 		}
+		run.Fired = true
 		c.Runs = append(c.Runs, run)
 	}
+	return c, nil
+}
+
+// fireCreation is creation for a run of a fire, whose record may be made already.
+func (s *State) fireCreation(r *FiringRun) (*wire.CreateRun, error) {
+	if r.record == nil || len(r.Run.Trace) > 0 { // it was made before that
+		return s.creation(r.Run, r.Chunks)
+	}
+	c := s.beginning(&r.Run, r.Chunks)
+	c.Record = r.record
 	return c, nil
 }
 

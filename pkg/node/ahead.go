@@ -20,12 +20,12 @@ import (
 
 const (
 	// foresight is how long before they are due fires are worked out.
-	foresight = 5 * time.Second
+	foresight = 10 * time.Second
 	// maxEarly bounds how many bytes wait, and aboutEarly is what those of a job
 	// take beyond its fires. One whose fires take more than maxOneEarly, because
 	// its input came with it, is left until it is due.
 	maxEarly    = 96 << 20
-	aboutEarly  = 300
+	aboutEarly  = 200
 	maxOneEarly = 64 << 10
 	// maxBack bounds how many jobs are remembered that are to be looked at again.
 	maxBack = 1 << 15
@@ -50,7 +50,7 @@ type jobRef struct{ namespace, name string }
 
 // early is a settlement that was worked out before its time.
 type early struct {
-	firing    state.Packed
+	firing    *state.Packed
 	at, until time.Time      // when it is due, and up to when it holds
 	processor wire.Processor // as it was planned for
 }
@@ -140,12 +140,12 @@ func (a *ahead) roomLocked(now time.Time) bool {
 func (a *ahead) keepLocked(of jobRef, e early) {
 	a.dropLocked(of)
 	a.early[of] = e
-	a.bytes += len(e.firing) + aboutEarly
+	a.bytes += e.firing.Size() + aboutEarly
 }
 
 func (a *ahead) dropLocked(of jobRef) {
 	if e, ok := a.early[of]; ok {
-		a.bytes -= len(e.firing) + aboutEarly
+		a.bytes -= e.firing.Size() + aboutEarly
 		delete(a.early, of)
 	}
 }
@@ -183,7 +183,7 @@ func (a *ahead) workOut(w state.Wake) (e early, ok bool, err error) {
 		}
 	}
 	packed, err := l.state.Pack(&f)
-	if err != nil || len(packed) > maxOneEarly {
+	if err != nil || packed.Size() > maxOneEarly {
 		return e, false, nil //nolint:nilerr // it is said when it is due
 	}
 	return early{packed, w.At, until, processor}, true, nil
@@ -197,7 +197,7 @@ func timeless(spec *job.Spec) bool {
 
 // take returns what was worked out of jobs that are due and still holds, and the
 // jobs of which nothing was.
-func (a *ahead) take(wakes []state.Wake) (ready []state.Packed, rest []state.Wake) {
+func (a *ahead) take(wakes []state.Wake) (ready []*state.Packed, rest []state.Wake) {
 	now, processors := a.c.l.n.wall(), map[string]wire.Processor{}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -224,7 +224,7 @@ func (a *ahead) take(wakes []state.Wake) (ready []state.Packed, rest []state.Wak
 }
 
 // unpack returns a settlement that was taken, by which runs are created now.
-func (a *ahead) unpack(p state.Packed) (state.Firing, error) {
+func (a *ahead) unpack(p *state.Packed) (state.Firing, error) {
 	f, err := p.Unpack()
 	for i := range f.Runs {
 		f.Runs[i].Run.Created = a.c.l.n.wall().UTC() // which is later than it was due
