@@ -84,6 +84,9 @@ func (s *State) groups(ctx context.Context, n int, commands func(i int) ([]wire.
 		if p := next.proposal; p.n > 0 && (len(p.commands)+len(b) > groupBytes || p.n+len(cs) > groupCommands) {
 			send()
 		}
+		if next.proposal.commands == nil { // as if the others were as large
+			next.proposal.commands = make([]byte, 0, min(groupBytes, (len(b)+len(b)/8)*min(n-i, groupCommands)))
+		}
 		next.proposal.commands = append(next.proposal.commands, b...)
 		next.proposal.n += len(cs)
 		next.proposal.version = max(next.proposal.version, version)

@@ -63,7 +63,7 @@ func (tx *change) entry(index uint64, made time.Time, data []byte) ([]result, er
 	if tx.at.Index == index {
 		skip = tx.at.Done
 	}
-	var results []result
+	results := make([]result, 0, wire.Length(data))
 	for c, err := range wire.Commands(data) {
 		if err != nil {
 			return nil, err

@@ -46,13 +46,16 @@ type Heard struct {
 type FiringRun struct {
 	Run    job.Run
 	Chunks [][]byte
+
+	record []byte // of one that was packed: what is recorded of the run unless it is traced
 }
 
 // Fired is what a Firing came to.
 type Fired struct {
-	// Begun are the runs that it made and that have a master. It is empty
-	// where what was recorded already is answered as done.
-	Begun []job.Run
+	// Begun are the runs that it made and that have a master: those of the
+	// Firing, as they have begun. It is empty where what was recorded already is
+	// answered as done.
+	Begun []*job.Run
 
 	// Canceled are runs that were asked to end, and Killed those that were
 	// ended.
@@ -137,13 +140,19 @@ func (s *State) FireAll(ctx context.Context, all []Firing) ([]Fired, []error) {
 	return fired, errs
 }
 
-// came returns what f came to, with the runs as they have begun.
-func (f *Firing) came(to Fired) Fired {
+// came returns what f came to, and makes its runs what they are since.
+func (f *Firing) came(to *Fired) Fired {
+	if to == nil {
+		return Fired{}
+	}
+	to.Begun = make([]*job.Run, 0, len(to.begun))
 	for _, b := range to.begun {
 		i := slices.IndexFunc(f.Runs, func(k FiringRun) bool { return k.Run.ID == b.id })
-		to.Begun = append(to.Begun, composed(f.Runs[i].Run, len(f.Runs[i].Chunks), b.status))
+		r := &f.Runs[i]
+		r.Run, r.record = composed(r.Run, len(r.Chunks), b.status), nil
+		to.Begun = append(to.Begun, &r.Run)
 	}
-	return to
+	return *to
 }
 
 // settlement returns the command that settles fires in one step.
@@ -170,13 +179,23 @@ func (s *State) settlement(f *Firing) (*wire.FireJob, error) {
 		if err := checkRun(&r.Run, r.Chunks); err != nil {
 			return nil, err
 		}
-		run, err := s.creation(r.Run, r.Chunks)
+		run, err := s.fireCreation(r)
 		if err != nil {
 			return nil, err
 		}
 		run.Fired = true
 		c.Runs = append(c.Runs, run)
 	}
+	return c, nil
+}
+
+// fireCreation is creation for a run of a fire, whose record may be made already.
+func (s *State) fireCreation(r *FiringRun) (*wire.CreateRun, error) {
+	if r.record == nil || len(r.Run.Trace) > 0 { // it was made before that
+		return s.creation(r.Run, r.Chunks)
+	}
+	c := s.beginning(&r.Run, r.Chunks)
+	c.Record = r.record
 	return c, nil
 }
 
@@ -204,12 +223,13 @@ func nanos(t time.Time) int64 {
 
 func (tx *change) fire(c *wire.FireJob) (result, error) {
 	js, err := tx.job(c.Namespace, c.Name)
+	digest := c.Digest()
 	switch {
 	case err != nil:
 		return result{}, err
 	case js == nil:
 		return refuse(ErrNoJob, "%s/%s", c.Namespace, c.Name)
-	case js.Done == c.Digest():
+	case js.Done == digest:
 		return result{}, nil // an answer that was lost, and a second try
 	case js.Revision != c.Revision:
 		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Revision)
@@ -232,7 +252,7 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		}
 	}
 	js.Seq++
-	js.Done = c.Digest()
+	js.Done = digest
 	js.Cursor, js.Ended = max(js.Cursor, c.Cursor), c.Ended
 	wake := c.Wake
 	// It was worked out as if all runs were going to be made.
@@ -241,7 +261,7 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		js.Ended, wake = false, max(c.At, 1)
 	}
 	fired.Made = js.Runs - before
-	return result{fired: fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
+	return result{fired: &fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
 }
 
 // over notes that a run which a trigger made has ended.

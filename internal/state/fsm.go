@@ -91,7 +91,7 @@ type result struct {
 	run       job.RunID             // that run
 	left      uint64                // entries that belong to no run, after a discard
 	leftOut   []uint64              // the runs of a lot that are not as the lot has them
-	fired     Fired                 // of a fire
+	fired     *Fired                // of a fire that was carried out
 	told      Told                  // of an event
 	operation *wire.OperationStatus // that it was about, if it was
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,36 +103,40 @@ func checkRun(run *job.Run, chunks [][]byte) error {
 // change of it, so that a second try has the same, whenever and wherever the
 // run would begin then.
 func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) {
+	c := s.beginning(&run, chunks)
+	run.Created, run.Finished, run.Master, run.Epoch = time.Time{}, time.Time{}, "", 0
+	run.State, run.Reason, run.CancelReason = job.Pending, "", ""
+	run.Progress, run.History = job.Progress{}, nil
+	run.Fire, run.NotBefore = utc(run.Fire), utc(run.NotBefore)
+	run.Attempt, run.Plan.Chunks = c.Attempt, int(c.Chunks)
+	var err error
+	c.Record, err = encode(run)
+	return c, err
+}
+
+// beginning returns the command that creates a run, without its record.
+func (s *State) beginning(run *job.Run, chunks [][]byte) *wire.CreateRun {
 	spec := run.Spec.WithDefaults()
-	if run.Plan.Chunks == 0 {
-		run.Plan.Chunks = len(chunks)
-	}
-	if run.Created.IsZero() {
-		run.Created = s.now()
-	}
 	c := &wire.CreateRun{
-		Run: run.ID, Master: run.Master, Called: s.called(run.Master), Chunks: uint64(run.Plan.Chunks), Entries: chunks,
+		Run: run.ID, Master: run.Master, Called: s.called(run.Master), Chunks: uint64(cmp.Or(run.Plan.Chunks, len(chunks))), Entries: chunks,
 		Namespace: spec.Namespace, Job: spec.Name, Priority: spec.Priority,
 		Created: run.Created.UnixNano(), Key: hashed(run.Key), KeyFor: run.KeyFor,
-		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire), Overlap: standsFor(run.OverlapKey), Line: LineOf(&run),
+		Epoch: run.Epoch, Of: run.Of, Attempt: run.Attempt, Due: nanos(run.Fire), Overlap: standsFor(run.OverlapKey), Line: LineOf(run),
 		Tags: slices.Compact(slices.Sorted(slices.Values(spec.Tags))),
 	}
 	if s.allKnow(2) {
 		c.Keeps, c.KeepFor, c.KeepRuns = true, spec.Retain.Age, spec.Retain.Runs
 	}
+	if run.Created.IsZero() {
+		c.Created = s.now().UnixNano()
+	}
 	if run.NotBefore.After(s.now()) { // whatever the clock says of who created the run
 		c.NotBefore = run.NotBefore.UnixNano()
 	}
-	run.Created, run.Finished, run.Master, run.Epoch = time.Time{}, time.Time{}, "", 0
-	run.State, run.Reason, run.CancelReason = job.Pending, "", ""
-	run.Progress, run.History = job.Progress{}, nil
-	run.Fire, run.NotBefore = utc(run.Fire), utc(run.NotBefore)
 	if run.Of == "" {
-		run.Attempt, c.Attempt = 0, 0 // as it is said by default
+		c.Attempt = 0 // as it is said by default
 	}
-	var err error
-	c.Record, err = encode(run)
-	return c, err
+	return c
 }
 
 // stageAll stages chunks with a few on their way at a time.

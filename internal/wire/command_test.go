@@ -244,6 +244,9 @@ func FuzzCommands(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if n := Length(b); n != len(got) {
+			t.Fatalf("got length %d of %d commands", n, len(got))
+		}
 		// What was understood is what it is written as.
 		again, err := decoded(encoded(t, got...))
 		if err != nil || !reflect.DeepEqual(again, got) {

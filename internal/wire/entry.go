@@ -57,6 +57,19 @@ func EncodeCommand(c Command) ([]byte, error) {
 	return b, nil
 }
 
+// Length returns how many commands an entry has, as far as it can be read.
+func Length(entry []byte) (n int) {
+	for len(entry) >= 4 {
+		size := int(binary.BigEndian.Uint32(entry))
+		if size > len(entry)-4 {
+			break
+		}
+		entry = entry[4+size:]
+		n++
+	}
+	return n
+}
+
 // Commands yields the commands of an entry, each with the number of bytes that
 // it takes. It yields an error once, as its last. Blobs share the entry.
 func Commands(entry []byte) iter.Seq2[Command, error] {

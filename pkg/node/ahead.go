@@ -20,9 +20,15 @@ import (
 
 const (
 	// foresight is how long before they are due fires are worked out.
-	foresight = 5 * time.Second
-	// maxEarly bounds how many jobs have fires that wait, of some 2 KiB each.
-	maxEarly = 1 << 15
+	foresight = 10 * time.Second
+	// maxEarly bounds how many bytes wait, and aboutEarly is what those of a job
+	// take beyond its fires. One whose fires take more than maxOneEarly, because
+	// its input came with it, is left until it is due.
+	maxEarly    = 96 << 20
+	aboutEarly  = 200
+	maxOneEarly = 64 << 10
+	// maxBack bounds how many jobs are remembered that are to be looked at again.
+	maxBack = 1 << 15
 	// earlyPage is how many jobs are read together.
 	earlyPage = 256
 )
@@ -34,6 +40,7 @@ type ahead struct {
 
 	mu    sync.Mutex
 	early map[jobRef]early // guarded by mu
+	bytes int              // that those take; guarded by mu
 	after state.Wake       // the last that was looked at; guarded by mu
 	back  []state.Wake     // those that came before it since; guarded by mu
 }
@@ -43,7 +50,7 @@ type jobRef struct{ namespace, name string }
 
 // early is a settlement that was worked out before its time.
 type early struct {
-	firing    state.Firing
+	firing    *state.Packed
 	at, until time.Time      // when it is due, and up to when it holds
 	processor wire.Processor // as it was planned for
 }
@@ -74,7 +81,7 @@ func (a *ahead) look() (next time.Duration, err error) {
 			}
 			if ok {
 				a.mu.Lock()
-				a.early[jobRef{w.Namespace, w.Name}] = e
+				a.keepLocked(jobRef{w.Namespace, w.Name}, e)
 				a.mu.Unlock()
 			}
 		}
@@ -83,7 +90,7 @@ func (a *ahead) look() (next time.Duration, err error) {
 		}
 	}
 	a.mu.Lock()
-	after, full := a.after, len(a.early) >= maxEarly
+	after, full := a.after, a.bytes >= maxEarly
 	a.mu.Unlock()
 	if full {
 		return foresight, nil
@@ -99,11 +106,10 @@ func (a *ahead) look() (next time.Duration, err error) {
 func (a *ahead) next(now time.Time) ([]state.Wake, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	room := min(a.roomLocked(now), earlyPage)
-	if room <= 0 {
+	if !a.roomLocked(now) {
 		return nil, nil
 	}
-	if n := min(len(a.back), room); n > 0 {
+	if n := min(len(a.back), earlyPage); n > 0 {
 		wakes := a.back[:n:n]
 		a.back = a.back[n:]
 		return wakes, nil
@@ -111,24 +117,37 @@ func (a *ahead) next(now time.Time) ([]state.Wake, error) {
 	if a.after.At.Before(now) {
 		a.after = state.Wake{At: now} // what is due is settled
 	}
-	wakes, err := a.c.l.state.WakesAfter(a.after, now.Add(foresight), room)
+	wakes, err := a.c.l.state.WakesAfter(a.after, now.Add(foresight), earlyPage)
 	if len(wakes) > 0 {
 		a.after = wakes[len(wakes)-1]
 	}
 	return wakes, err
 }
 
-// roomLocked returns how many more may wait. What does not hold any more is let
-// go of when there is no room.
-func (a *ahead) roomLocked(now time.Time) int {
-	if len(a.early) >= maxEarly {
+// roomLocked reports whether more may wait. What does not hold any more is let go
+// of when there is no room.
+func (a *ahead) roomLocked(now time.Time) bool {
+	if a.bytes >= maxEarly {
 		for of, e := range a.early {
 			if now.After(e.until) {
-				delete(a.early, of)
+				a.dropLocked(of)
 			}
 		}
 	}
-	return maxEarly - len(a.early)
+	return a.bytes < maxEarly
+}
+
+func (a *ahead) keepLocked(of jobRef, e early) {
+	a.dropLocked(of)
+	a.early[of] = e
+	a.bytes += e.firing.Size() + aboutEarly
+}
+
+func (a *ahead) dropLocked(of jobRef) {
+	if e, ok := a.early[of]; ok {
+		a.bytes -= e.firing.Size() + aboutEarly
+		delete(a.early, of)
+	}
 }
 
 // workOut settles a job at the time at which it is to be looked at. It reports
@@ -163,7 +182,11 @@ func (a *ahead) workOut(w state.Wake) (e early, ok bool, err error) {
 			return e, false, nil
 		}
 	}
-	return early{f, w.At, until, processor}, true, nil
+	packed, err := l.state.Pack(&f)
+	if err != nil || packed.Size() > maxOneEarly {
+		return e, false, nil //nolint:nilerr // it is said when it is due
+	}
+	return early{packed, w.At, until, processor}, true, nil
 }
 
 // timeless reports whether the plan of a run, as its spec says by now, is the same
@@ -174,14 +197,14 @@ func timeless(spec *job.Spec) bool {
 
 // take returns what was worked out of jobs that are due and still holds, and the
 // jobs of which nothing was.
-func (a *ahead) take(wakes []state.Wake) (ready []state.Firing, rest []state.Wake) {
+func (a *ahead) take(wakes []state.Wake) (ready []*state.Packed, rest []state.Wake) {
 	now, processors := a.c.l.n.wall(), map[string]wire.Processor{}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, w := range wakes {
 		of := jobRef{w.Namespace, w.Name}
 		e, ok := a.early[of]
-		delete(a.early, of)
+		a.dropLocked(of)
 		if !ok || !e.at.Equal(w.At) || now.After(e.until) {
 			rest = append(rest, w)
 			continue
@@ -195,12 +218,18 @@ func (a *ahead) take(wakes []state.Wake) (ready []state.Firing, rest []state.Wak
 			rest = append(rest, w)
 			continue
 		}
-		for i := range e.firing.Runs {
-			e.firing.Runs[i].Run.Created = now.UTC() // which is later than it was due
-		}
 		ready = append(ready, e.firing)
 	}
 	return ready, rest
+}
+
+// unpack returns a settlement that was taken, by which runs are created now.
+func (a *ahead) unpack(p *state.Packed) (state.Firing, error) {
+	f, err := p.Unpack()
+	for i := range f.Runs {
+		f.Runs[i].Run.Created = a.c.l.n.wall().UTC() // which is later than it was due
+	}
+	return f, err
 }
 
 // comes notes when jobs are due next whose fires were recorded.
@@ -208,7 +237,7 @@ func (a *ahead) comes(all []state.Firing) {
 	a.mu.Lock()
 	for i := range all {
 		w := state.Wake{Namespace: all[i].Namespace, Name: all[i].Name, At: all[i].Wake}
-		if !w.At.IsZero() && !w.At.After(a.after.At) && len(a.back) < maxEarly {
+		if !w.At.IsZero() && !w.At.After(a.after.At) && len(a.back) < maxBack {
 			a.back = append(a.back, w)
 		}
 	}

@@ -55,16 +55,20 @@ func TestWhatHappensToAJobUndoesWhatWasWorkedOutOfIt(t *testing.T) {
 	} {
 		d := daily(t, n, l, job.Spec{Name: name, Processor: "hold"})
 		e, ok, err := l.clock.ahead.workOut(wakeOf(&d))
-		if err != nil || !ok || len(e.firing.Runs) != 1 {
+		if err != nil || !ok {
 			t.Fatalf("%s: got %+v, %v, %v, want a run to be worked out", name, e, ok, err)
+		}
+		f, err := l.clock.ahead.unpack(e.firing)
+		if err != nil || len(f.Runs) != 1 {
+			t.Fatalf("%s: got %+v, %v, want a run", name, f, err)
 		}
 		if err := c.happens(name); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.clock.fireAll([]state.Firing{e.firing}); err != nil {
+		if err := l.clock.fireAll([]state.Firing{f}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		run, err := l.state.Run(e.firing.Runs[0].Run.ID)
+		run, err := l.state.Run(f.Runs[0].Run.ID)
 		if made := err == nil; made != (c.want == 1) {
 			t.Errorf("%s: got run %+v, %v, want %d runs", name, run, err, c.want)
 		}
@@ -84,7 +88,7 @@ func TestWhatIsTakenWasWorkedOutForThatTime(t *testing.T) {
 		}
 		change(&e)
 		a.mu.Lock()
-		a.early[jobRef{"default", "j"}] = e
+		a.keepLocked(jobRef{"default", "j"}, e)
 		a.mu.Unlock()
 	}
 	for name, c := range map[string]struct {
@@ -102,7 +106,11 @@ func TestWhatIsTakenWasWorkedOutForThatTime(t *testing.T) {
 		if len(ready) != c.ready || len(rest) != 1-c.ready {
 			t.Errorf("%s: got %d ready and %d not, want %d ready", name, len(ready), len(rest), c.ready)
 		}
-		for _, f := range ready {
+		for _, p := range ready {
+			f, err := a.unpack(p)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if at := f.Runs[0].Run.Created; at.After(n.wall()) {
 				t.Errorf("%s: the run is created at %v, want when it was taken", name, at)
 			}

@@ -118,8 +118,13 @@ func (c *clock) settleAll(wakes []state.Wake) error {
 			}
 		})
 	}
-	for i := range ready {
-		settled <- ready[i]
+	for _, p := range ready {
+		f, err := c.ahead.unpack(p)
+		if err != nil {
+			failed(err) // it is still due, and settled anew
+			continue
+		}
+		settled <- f
 	}
 	for _, w := range wakes {
 		jobs <- w

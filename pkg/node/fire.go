@@ -55,7 +55,7 @@ func atHand(settled <-chan state.Firing, most int) (all []state.Firing) {
 // fireAll records settlements, each a matter of its own, and does what follows
 // from them. Runs that may begin at once have their master from the beginning.
 func (c *clock) fireAll(all []state.Firing) (err error) {
-	var runs []*job.Run
+	runs := make([]*job.Run, 0, len(all))
 	for i := range all {
 		for k := range all[i].Runs {
 			runs = append(runs, &all[i].Runs[k].Run)
@@ -69,16 +69,15 @@ func (c *clock) fireAll(all []state.Firing) (err error) {
 	}
 	spans := c.trace(runs)
 	fired, errs := c.record(all)
-	var begun []job.Run
+	begun := make([]*job.Run, 0, len(runs))
 	for i := range fired {
-		for k := range fired[i].Begun {
-			run := &fired[i].Begun[k]
+		for _, run := range fired[i].Begun {
 			c.l.note(run)
 			delete(reserved, run.ID)
-			begun = append(begun, *run)
+			begun = append(begun, run)
 		}
 	}
-	c.l.teller.tell(begun...)
+	c.l.teller.pass(begun)
 	c.release(reserved)
 	for i := range all {
 		for range all[i].Runs {

@@ -27,16 +27,25 @@ func newTeller(l *leader) *teller { return &teller{l: l, waits: map[string][]*jo
 // tell has masters begin runs. They are passed on apart, so that one which lasts
 // does not keep all of those that began with it.
 func (t *teller) tell(runs ...job.Run) {
-	more := map[string]int{} // by master
+	all := make([]*job.Run, len(runs))
 	for i := range runs {
-		more[runs[i].Master]++
+		all[i] = new(runs[i])
+	}
+	t.pass(all)
+}
+
+// pass is tell for runs that nobody changes any more.
+func (t *teller) pass(runs []*job.Run) {
+	more := map[string]int{} // by master
+	for _, run := range runs {
+		more[run.Master]++
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range runs {
-		master := runs[i].Master
+	for _, run := range runs {
+		master := run.Master
 		_, busy := t.waits[master]
-		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), new(runs[i]))
+		t.waits[master] = append(slices.Grow(t.waits[master], more[master]), run)
 		more[master] = 0 // there is room for all
 		if !busy {
 			t.l.wg.Go(func() { t.tellAll(master) })
