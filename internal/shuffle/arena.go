@@ -20,6 +20,7 @@ type arena struct {
 	acct  *account
 	slabs [][]byte // len is what is in use
 	cur   int      // the slab that is being filled
+	full  int      // bytes of those before it
 }
 
 // put makes room for a record of n bytes, and returns its place and bytes. If
@@ -34,6 +35,7 @@ func (a *arena) put(n int, force bool) (at uint32, b []byte, ok bool) {
 				return uint32(a.cur)<<slabBits | uint32(o), s[o : o+n : o+n], true
 			}
 			if a.cur+1 < len(a.slabs) {
+				a.full += cap(a.slabs[a.cur])
 				a.cur++
 				continue
 			}
@@ -53,8 +55,10 @@ func (a *arena) add(n int, force bool) bool {
 		return false
 	}
 	size := a.acct.b.sizes.firstSlab
+	last := 0
 	if k := len(a.slabs); k > 0 {
-		size = min(2*cap(a.slabs[k-1]), a.acct.b.sizes.lastSlab)
+		last = cap(a.slabs[k-1])
+		size = min(2*last, a.acct.b.sizes.lastSlab)
 	}
 	size = max(size, n)
 	if force {
@@ -64,6 +68,7 @@ func (a *arena) add(n int, force bool) bool {
 	}
 	a.slabs = append(a.slabs, a.slab(size))
 	a.cur = len(a.slabs) - 1
+	a.full += last
 	return true
 }
 
@@ -117,7 +122,7 @@ func (a *arena) reset() {
 		keep = append(keep, s[:0])
 	}
 	clear(a.slabs[len(keep):])
-	a.slabs, a.cur = keep, 0
+	a.slabs, a.cur, a.full = keep, 0, 0
 }
 
 // drop gives everything back.
@@ -126,5 +131,5 @@ func (a *arena) drop() {
 		a.acct.shrink(int64(cap(s)))
 		discard(s)
 	}
-	a.slabs, a.cur = nil, 0
+	a.slabs, a.cur, a.full = nil, 0, 0
 }

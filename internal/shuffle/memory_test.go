@@ -42,6 +42,25 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 	wg.Wait()
 }
 
+// Memory that would not make the map output smaller is left to others.
+func TestWhatDoesNotCombineIsNotGatheredForLong(t *testing.T) {
+	s := newPool(t, 256<<20, "a").nodes["a"]
+	w := writer(t, s, 0)
+	value := make([]byte, 1000)
+	for i := range 60_000 {
+		if err := w.Add(fmt.Append(nil, "key", i), value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if used := s.budget.used; used > maxSorted+8<<20 {
+		t.Errorf("%d bytes reserved: want not much more than %d", used, maxSorted)
+	}
+	st, err := w.Commit()
+	if n := layersOf(t, s, 0); err != nil || n < 2 || st.Kept != 60_000 {
+		t.Errorf("%d layers with %d pairs, %v: want some, with 60000", n, st.Kept, err)
+	}
+}
+
 func TestLargeValuesAndGroupsLargerThanMemory(t *testing.T) {
 	p := newPool(t, 256<<10, "a", "b")
 	var tasks [][]pair

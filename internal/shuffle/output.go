@@ -31,7 +31,7 @@ const (
 	entrySize   = 28
 	footerSize  = 24
 	maxParts    = 1 << 16
-	maxLayers   = 16
+	maxLayers   = 32
 	maxSegment  = 1 << 42 // bytes of a partition of one map output
 	minRecord   = 3       // bytes of a record, raw
 	maxPerBlock = maxRaw / minRecord

@@ -163,7 +163,7 @@ func (r *Reader) find(all []*wanted) {
 }
 
 // small is up to what size a segment on this node is loaded at once.
-const small = 1 << 20
+const small = 128 << 10
 
 func (r *Reader) load(w *wanted) error {
 	f, layers, err := openOutput(r.run, w.id, r.cfg.Partition)

@@ -25,8 +25,8 @@ type sorter struct {
 	count []uint32 // per partition: where its records end
 }
 
-// sort sorts refs into tmp, which is as long, and returns it. It uses both.
-func (s *sorter) sort(refs, tmp []ref) []ref {
+// sort sorts refs into sorted, which is as long. It uses both.
+func (s *sorter) sort(refs, sorted []ref) {
 	clear(s.count)
 	for i := range refs {
 		s.count[refs[i].part]++
@@ -38,17 +38,16 @@ func (s *sorter) sort(refs, tmp []ref) []ref {
 	}
 	for i := range refs {
 		n := &s.count[refs[i].part]
-		tmp[*n] = refs[i]
+		sorted[*n] = refs[i]
 		*n++
 	}
 	lo := uint32(0)
 	for _, hi := range s.count {
 		if hi-lo > 1 {
-			s.radix(tmp[lo:hi], refs[lo:hi], 56)
+			s.radix(sorted[lo:hi], refs[lo:hi], 56)
 		}
 		lo = hi
 	}
-	return tmp
 }
 
 // part returns the records of partition p after sort.

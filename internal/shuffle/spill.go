@@ -99,7 +99,9 @@ func (w *Writer) begin() error {
 func (w *Writer) drain() ([]extent, error) {
 	w.settle()
 	srt := sorter{arena: &w.arena, count: w.count}
-	sorted := srt.sort(w.refs, make([]ref, len(w.refs))) // counted by moreRefs
+	sorted := sortable.get(max(cap(w.refs), 1))[:len(w.refs)] // counted by moreRefs
+	defer sortable.put(sorted)
+	srt.sort(w.refs, sorted)
 	w.acct.force(int64(w.cfg.Partitions) * extentSize)
 	extents := make([]extent, w.cfg.Partitions)
 	for p := range extents {
@@ -169,8 +171,7 @@ func (w *Writer) empty() {
 	w.table.reset()
 	if w.acct.excess() > 0 {
 		w.table.free()
-		w.acct.shrink(int64(cap(w.refs)) * 2 * refSize)
-		w.refs = nil
+		w.dropRefs()
 	}
 }
 
@@ -267,8 +268,7 @@ func (w *Writer) forget(i int) {
 func (w *Writer) mergeAll() error {
 	w.arena.drop()
 	w.table.free()
-	w.acct.shrink(int64(cap(w.refs)) * 2 * refSize)
-	w.refs = nil
+	w.dropRefs()
 	for fan := w.fan(); len(w.runs) > fan; {
 		if err := w.mergeTail(max(fan-1, len(w.runs)-fan)); err != nil {
 			return err

@@ -1,9 +1,6 @@
 package shuffle
 
-import (
-	"math/bits"
-	"sync"
-)
+import "math/bits"
 
 // table finds the record of a key in a writer's buffer, so that a pair can be
 // combined with what is there before it takes up room. It is worth its cost
@@ -30,9 +27,9 @@ type slot struct {
 
 const (
 	slotSize  = 32
-	leastSize = 64       // slots of a table that is in use
-	largeSize = 64 << 10 // slots from which on a table grows in smaller steps
-	judgeAt   = 64 << 10 // adds after which the table is judged
+	leastSize = 64                     // slots of a table that is in use
+	largeSize = 64 << 10               // slots from which on a table grows in smaller steps
+	judgeAt   = largeSize - 2*maxBatch // adds after which the table is judged: before it becomes large
 )
 
 // ready makes sure that there is a free slot. It returns false if the account
@@ -60,31 +57,18 @@ func (t *table) ready() bool {
 		t.slots[i] = *s
 	}
 	t.acct.shrink(int64(len(old)) * slotSize)
-	discardSlots(old)
+	tables.put(old)
 	return true
 }
 
-// tables are those that nobody uses, by the logarithm of their size. To clear
-// one costs less than to have the pages of another one mapped.
-var tables [bits.UintSize]sync.Pool
+// tables are slots that nobody uses.
+var tables reuse[slot]
 
 // newSlots returns n slots, which are a power of two.
 func newSlots(n int) []slot {
-	var slots []slot
-	if p, ok := tables[bits.Len(uint(n))].Get().(*[]slot); ok {
-		slots = *p
-	} else {
-		slots = make([]slot, n)
-	}
+	slots := tables.get(n)[:n]
 	clear(slots) // also new ones: they are read before they are written, and each page would be mapped twice
 	return slots
-}
-
-// discardSlots ends the use of slots.
-func discardSlots(slots []slot) {
-	if len(slots) > leastSize {
-		tables[bits.Len(uint(len(slots)))].Put(&slots)
-	}
 }
 
 // enlarge takes the memory for a larger table, and returns its size.
@@ -132,6 +116,6 @@ func (t *table) reset() {
 // free gives the memory back.
 func (t *table) free() {
 	t.acct.shrink(int64(len(t.slots)) * slotSize)
-	discardSlots(t.slots)
+	tables.put(t.slots)
 	t.slots, t.used = nil, 0
 }

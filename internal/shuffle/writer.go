@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -224,7 +225,7 @@ func roomFor(n int) int {
 func (w *Writer) put(r ref, key, value []byte, room int) error {
 	n := slotHead + len(key) + room
 	r.size = uint16(min(n, mostTouched))
-	ok := len(w.refs) < cap(w.refs) || w.moreRefs(false)
+	ok := !w.plenty() && (len(w.refs) < cap(w.refs) || w.moreRefs(false))
 	var b []byte
 	if ok {
 		r.at, b, ok = w.arena.put(n, false)
@@ -246,18 +247,38 @@ func (w *Writer) put(r ref, key, value []byte, room int) error {
 	return nil
 }
 
+// maxSorted is how many bytes of records and refs are sorted together where
+// pairs do not combine: those of a split of the usual size. With more the map
+// output would have fewer layers, and as many pairs.
+const maxSorted = 30 << 20
+
+// plenty reports whether nothing is gained by a larger buffer.
+func (w *Writer) plenty() bool {
+	return w.arena.full+len(w.refs)*2*refSize >= maxSorted && (w.cfg.Combine == nil || w.table.off)
+}
+
+// sortable are refs that nobody uses.
+var sortable reuse[ref]
+
 // moreRefs makes room for more refs, and for as many again to sort them.
 func (w *Writer) moreRefs(force bool) bool {
-	had := cap(w.refs)
-	n := max(2*had, w.s.budget.sizes.refs)
+	n := 1 << bits.Len(uint(max(2*cap(w.refs), w.s.budget.sizes.refs)-1))
 	if force {
 		w.acct.force(int64(n) * 2 * refSize)
 	} else if !w.acct.grow(int64(n)*2*refSize, 1) {
 		return false
 	}
-	w.refs = append(make([]ref, 0, n), w.refs...)
-	w.acct.shrink(int64(had) * 2 * refSize)
+	refs := append(sortable.get(n), w.refs...)
+	w.dropRefs()
+	w.refs = refs
 	return true
+}
+
+// dropRefs gives the refs back.
+func (w *Writer) dropRefs() {
+	w.acct.shrink(int64(cap(w.refs)) * 2 * refSize)
+	sortable.put(w.refs)
+	w.refs = nil
 }
 
 // find returns the slot of the table that the key has, or the free one that it
@@ -407,7 +428,8 @@ func (w *Writer) end() {
 	}
 	w.arena.drop()
 	w.table.free()
-	w.arena, w.refs, w.table, w.out, w.count, w.runs, w.made = arena{}, nil, table{}, fold{}, nil, nil, nil
+	w.dropRefs()
+	w.arena, w.table, w.out, w.count, w.runs, w.made = arena{}, table{}, fold{}, nil, nil, nil
 	w.batch = nil
 	w.acct.close()
 }
