@@ -32,10 +32,13 @@ const declarers = 256
 
 // Prepare takes note of how many jobs there are to be.
 func (fires) Prepare(_ context.Context, o benchmarks.Options, _ string) (benchmarks.Trial, error) {
-	return &firesTrial{n: cmp.Or(o.Tasks, 10_000)}, nil
+	return &firesTrial{executions{n: cmp.Or(o.Tasks, 10_000)}}, nil
 }
 
-type firesTrial struct {
+type firesTrial struct{ executions }
+
+// executions is which of n jobs were executed.
+type executions struct {
 	latencies
 	n int
 

@@ -31,11 +31,11 @@ func (ticks) About() string {
 
 // Prepare takes note of how many jobs there are to be.
 func (w ticks) Prepare(_ context.Context, o benchmarks.Options, _ string) (benchmarks.Trial, error) {
-	return &ticksTrial{firesTrial{n: cmp.Or(o.Tasks, 10_000)}, w}, nil
+	return &ticksTrial{executions{n: cmp.Or(o.Tasks, 10_000)}, w}, nil
 }
 
 type ticksTrial struct {
-	firesTrial
+	executions
 	ticks
 }
 
