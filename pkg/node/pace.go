@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
@@ -25,11 +26,14 @@ const (
 	mostPaces = 10_000
 )
 
-func (p *pace) ended(now time.Time) {
-	if len(*p) == paced {
-		*p = (*p)[1:]
+// ended takes note that n runs have ended by now.
+func (p *pace) ended(n int, now time.Time) {
+	for range min(n, paced) {
+		if len(*p) == paced {
+			*p = slices.Delete(*p, 0, 1)
+		}
+		*p = append(*p, now)
 	}
-	*p = append(*p, now)
 }
 
 // old reports whether the last end was too long ago to say something.
@@ -47,9 +51,7 @@ func (p *pace) take(n int, now time.Time) (time.Duration, bool) {
 
 // ended does what follows the end of runs.
 func (l *leader) ended(ids ...job.RunID) {
-	for _, id := range ids {
-		l.release(id)
-	}
+	l.release(ids...)
 	l.litter.ring()
 	now := time.Now()
 	l.mu.Lock()
@@ -57,9 +59,14 @@ func (l *leader) ended(ids ...job.RunID) {
 	if len(l.paces) > mostPaces {
 		clear(l.paces)
 	}
-	for _, id := range ids {
-		l.paceLocked("").ended(now)
-		l.paceLocked(jobIn(id)).ended(now)
+	l.paceLocked("").ended(len(ids), now)
+	for len(ids) > 0 { // those of a job come one after the other, mostly
+		of, n := jobIn(ids[0]), 1
+		for n < len(ids) && jobIn(ids[n]) == of {
+			n++
+		}
+		l.paceLocked(of).ended(n, now)
+		ids = ids[n:]
 	}
 }
 

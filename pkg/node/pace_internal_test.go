@@ -15,11 +15,11 @@ func TestAPaceIsWhatTheLatestRunsTook(t *testing.T) {
 	p = new(pace)
 	for range 1000 { // long ago these were slow
 		now = now.Add(time.Minute)
-		p.ended(now)
+		p.ended(1, now)
 	}
 	for range paced {
 		now = now.Add(2 * time.Second)
-		p.ended(now)
+		p.ended(1, now)
 	}
 	if got, ok := p.take(100, now); !ok || got < 190*time.Second || got > 200*time.Second {
 		t.Errorf("got %v, %v, want about 200s for 100 runs at one in 2s", got, ok)

@@ -62,13 +62,18 @@ func (l *leader) reserveLocked(id job.RunID, claim scheduler.Claim) (wait schedu
 	return wait, false
 }
 
-// release counts a run as ended, or as not begun after all.
-func (l *leader) release(id job.RunID) {
+// release counts runs as ended, or as not begun after all.
+func (l *leader) release(ids ...job.RunID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, begun := l.runs[id]; !begun {
-		return
+	for _, id := range ids {
+		if _, begun := l.runs[id]; begun {
+			l.releaseLocked(id)
+		}
 	}
+}
+
+func (l *leader) releaseLocked(id job.RunID) {
 	l.unloadLocked(id)
 	delete(l.runs, id)
 	full := !l.admit.Room()
