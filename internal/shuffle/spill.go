@@ -56,11 +56,13 @@ func (w *Writer) spill() error {
 	if len(w.refs) == 0 {
 		return nil
 	}
-	from := w.draft.end
+	from, wanting := w.draft.end, !w.plenty()
 	if err := w.write(); err != nil {
 		return err
 	}
-	w.spilled(w.draft.end - from)
+	if wanting { // else it is a part of the map output, and written when it may as well be
+		w.spilled(w.draft.end - from)
+	}
 	return w.compact()
 }
 
