@@ -376,7 +376,7 @@ func (w *Writer) commit() error {
 		}
 	}
 	if err := w.out.finish(w.tail()); err != nil {
-		return fmt.Errorf("shuffle: write map output: %w", err)
+		return err
 	}
 	w.stats.FileBytes = w.out.off
 	if err := os.Rename(w.draft.path, w.run.path(w.id)); err != nil {
