@@ -56,8 +56,8 @@ func TestWhatDoesNotCombineIsNotGatheredForLong(t *testing.T) {
 		t.Errorf("%d bytes reserved: want not much more than %d", used, maxSorted)
 	}
 	st, err := w.Commit()
-	if n := layersOf(t, s, 0); err != nil || n < 2 || st.Kept != 60_000 {
-		t.Errorf("%d layers with %d pairs, %v: want some, with 60000", n, st.Kept, err)
+	if n := layersOf(t, s, 0); err != nil || n < 2 || st.Kept != 60_000 || st.Spills != 0 {
+		t.Errorf("%d layers with %d pairs, %d spills, %v: want some, with 60000, and none for want of memory", n, st.Kept, st.Spills, err)
 	}
 }
 

@@ -1,9 +1,6 @@
 package shuffle
 
-import (
-	"fmt"
-	"os"
-)
+import "os"
 
 // A segment in memory weighs less in a merge than one in a file: it costs no
 // open file and no seeks.
@@ -76,7 +73,7 @@ func (r *Reader) pass(segs []*segment) (*segment, error) {
 		return nil, err
 	}
 	if err := out.finish(nil); err != nil {
-		return nil, fmt.Errorf("shuffle: merge on disk: %w", err)
+		return nil, err
 	}
 	out.drop()
 	r.spilled(e.size)

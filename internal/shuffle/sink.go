@@ -2,6 +2,7 @@ package shuffle
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"os"
 )
@@ -127,14 +128,19 @@ func (s *sink) end() (extent, error) {
 func (s *sink) flush() error {
 	_, err := s.f.Write(s.out)
 	s.out = s.acct.trim(s.out, 2*blockRoom(2*s.size)+flushAt)
-	return err
+	if err != nil {
+		return fmt.Errorf("shuffle: %w", err)
+	}
+	return nil
 }
 
 // finish writes the rest and tail, and closes the file.
 func (s *sink) finish(tail []byte) error {
 	err := s.flush()
 	if err == nil && len(tail) > 0 {
-		_, err = s.f.Write(tail)
+		if _, err = s.f.Write(tail); err != nil {
+			err = fmt.Errorf("shuffle: %w", err)
+		}
 		s.off += int64(len(tail))
 	}
 	return closing(s.f, err)
@@ -147,8 +153,8 @@ func (s *sink) drop() {
 
 // closing closes f and returns the first error.
 func closing(f *os.File, err error) error {
-	if e := f.Close(); err == nil {
-		err = e
+	if e := f.Close(); err == nil && e != nil {
+		err = fmt.Errorf("shuffle: %w", e)
 	}
 	return err
 }

@@ -56,11 +56,13 @@ func (w *Writer) spill() error {
 	if len(w.refs) == 0 {
 		return nil
 	}
-	from := w.draft.end
+	from, wanting := w.draft.end, !w.plenty()
 	if err := w.write(); err != nil {
 		return err
 	}
-	w.spilled(w.draft.end - from)
+	if wanting { // else it is a part of the map output, and written when it may as well be
+		w.spilled(w.draft.end - from)
+	}
 	return w.compact()
 }
 
@@ -73,11 +75,8 @@ func (w *Writer) write() error {
 	}
 	w.repeats = w.repeats || w.table.useful()
 	extents, err := w.drain()
-	if err == nil {
-		err = w.out.flush()
-	}
 	if err != nil {
-		return fmt.Errorf("shuffle: spill: %w", err)
+		return err
 	}
 	w.draft.end = w.out.off
 	w.runs = append(w.runs, spilled{w.draft.path, 0, extents})
@@ -114,6 +113,9 @@ func (w *Writer) drain() ([]extent, error) {
 			return nil, err
 		}
 		extents[p] = e
+	}
+	if err := w.out.flush(); err != nil {
+		return nil, err
 	}
 	w.empty()
 	return extents, nil
@@ -234,7 +236,7 @@ func (w *Writer) mergeTail(i int) error {
 	}
 	if err != nil {
 		f.Close()
-		return fmt.Errorf("shuffle: spill: %w", err)
+		return err
 	}
 	level := 0
 	for _, r := range tail {

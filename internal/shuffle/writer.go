@@ -187,11 +187,10 @@ func (w *Writer) ready() error {
 
 // enter adds a record to the buffer and lets the free slot s stand for it.
 func (w *Writer) enter(s *slot, pr probe, hash uint32, key, value []byte, word uint64) error {
-	spills := w.stats.Spills
 	if err := w.insert(key, value, roomFor(len(value))); err != nil {
 		return err
 	}
-	if w.stats.Spills != spills { // the table is empty now
+	if w.table.used == 0 { // maybe it was emptied just now, and is another one
 		w.table.ready()
 		s = w.find(pr, hash, key)
 	}
@@ -331,11 +330,10 @@ func (w *Writer) combine(s *slot, key, value []byte) error {
 
 // replace adds value as a record of its own, and makes s stand for it.
 func (w *Writer) replace(s *slot, r *ref, key, value []byte) error {
-	spills := w.stats.Spills
 	if err := w.put(ref{prefix: r.prefix, part: r.part}, key, value, roomFor(len(value))); err != nil {
 		return err
 	}
-	if w.stats.Spills == spills { // else the table is empty
+	if w.table.used > 0 { // else it was emptied
 		s.ref = uint32(len(w.refs))
 	}
 	return nil
@@ -378,7 +376,7 @@ func (w *Writer) commit() error {
 		}
 	}
 	if err := w.out.finish(w.tail()); err != nil {
-		return fmt.Errorf("shuffle: write map output: %w", err)
+		return err
 	}
 	w.stats.FileBytes = w.out.off
 	if err := os.Rename(w.draft.path, w.run.path(w.id)); err != nil {
