@@ -1,7 +1,9 @@
 package state
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -82,16 +84,7 @@ func BenchmarkFire(b *testing.B) {
 
 func benchFire(b *testing.B, writers int) {
 	s := open(b, b.TempDir())
-	jobs := make([]job.Declared, b.N)
-	each(512, b.N, func(i int) {
-		d, err := s.PutJob(b.Context(), job.Spec{
-			Namespace: "d", Name: fmt.Sprintf("j%07d", i), Processor: "p", Schedule: trigger.Schedule{When: "0 * * * *"},
-		}, nil, due(1), 0)
-		if err != nil {
-			b.Error(err)
-		}
-		jobs[i] = d
-	})
+	jobs := declareMany(b, s)
 	b.ReportAllocs()
 	b.ResetTimer()
 	each(writers, b.N, func(i int) {
@@ -106,6 +99,48 @@ func benchFire(b *testing.B, writers int) {
 			b.Fatalf("job %s: got %v, %v", d.Spec.Name, run.State, err)
 		}
 	}
+}
+
+// BenchmarkFiresTogether has runs recorded that begin at once, and their ends, in
+// groups as a leader does.
+func BenchmarkFiresTogether(b *testing.B) {
+	const group = 512
+	s := open(b, b.TempDir())
+	jobs := declareMany(b, s)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for some := range slices.Chunk(jobs, group) {
+		fires, ends := make([]Firing, len(some)), make([]Ending, len(some))
+		for i := range some {
+			fires[i] = firing(some[i], due(2), 1)
+			fires[i].Runs[0].Run.Master = "m"
+			ends[i] = Ending{Run: fires[i].Runs[0].Run.ID, Epoch: 1, State: job.Succeeded, Last: []byte("done"), Plain: true}
+		}
+		_, errs := s.FireAll(b.Context(), fires)
+		if err := errors.Join(append(errs, s.FinishAll(b.Context(), ends)...)...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	for _, d := range jobs {
+		if run, err := s.Run(job.FireID("d", d.Spec.Name, due(1))); err != nil || run.State != job.Succeeded {
+			b.Fatalf("job %s: got %v, %v", d.Spec.Name, run.State, err)
+		}
+	}
+}
+
+func declareMany(b *testing.B, s *State) []job.Declared {
+	jobs := make([]job.Declared, b.N)
+	each(512, b.N, func(i int) {
+		d, err := s.PutJob(b.Context(), job.Spec{
+			Namespace: "d", Name: fmt.Sprintf("j%07d", i), Processor: "p", Schedule: trigger.Schedule{When: "0 * * * *"},
+		}, nil, due(1), 0)
+		if err != nil {
+			b.Error(err)
+		}
+		jobs[i] = d
+	})
+	return jobs
 }
 
 // each calls do for every number below n, so many at a time.

@@ -45,6 +45,13 @@ type looked struct {
 	status *wire.RunStatus
 }
 
+// extent is how much the last change was about: the next is likely to be about as
+// much. It lends that its room for news.
+type extent struct {
+	runs, jobs, counts int
+	news               []shown
+}
+
 // placed is a key that was put into an index, which prefix names.
 type placed struct{ prefix, key []byte }
 
@@ -53,7 +60,12 @@ func (f *fsm) begin() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{f: f, batch: b, at: f.at, dirty: map[job.RunID]*wire.RunStatus{}, counts: map[string]uint64{}, jobs: map[jobName]*wire.JobStatus{}, sizes: map[jobName]int{}, heard: map[topic][]jobName{}, paused: map[jobName]bool{}}, nil
+	l := &f.last
+	return &change{
+		f: f, batch: b, at: f.at, touched: make([]job.RunID, 0, l.runs), dirty: make(map[job.RunID]*wire.RunStatus, l.runs),
+		counts: make(map[string]uint64, l.counts), jobs: make(map[jobName]*wire.JobStatus, l.jobs), sizes: make(map[jobName]int, l.jobs),
+		heard: map[topic][]jobName{}, paused: map[jobName]bool{}, news: l.news[:0],
+	}, nil
 }
 
 // entry carries out the commands of one entry, except those that the store
@@ -268,6 +280,8 @@ func (tx *change) commit() error {
 	tx.f.obstacles.take(tx.paused, tx.counts)
 	tx.f.goOn(tx.touched, tx.dirty)
 	tx.f.hub.feed.add(tx.news, placeOf(tx.at))
+	clear(tx.news)
+	tx.f.last = extent{len(tx.touched), len(tx.jobs), len(tx.counts), tx.news[:0]}
 	return tx.publish()
 }
 

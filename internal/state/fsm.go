@@ -68,7 +68,8 @@ type fsm struct {
 	live   map[job.RunID]*wire.RunStatus
 
 	// Only the goroutine that applies uses these.
-	at cursor
+	at   cursor
+	last extent
 	// listeners is who listens to what, each list in order.
 	listeners map[topic][]jobName
 	// recent has the statuses of jobs that were looked at last.

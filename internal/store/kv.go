@@ -204,7 +204,14 @@ func (l badgerLog) pass(level slog.Level, format string, v []any) {
 
 func notFound(err error, key []byte) error {
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return fmt.Errorf("store: record %q: %w", key, ErrNotFound)
+		return absent(key)
 	}
 	return fmt.Errorf("store: read %q: %w", key, err)
 }
+
+// absent is an ErrNotFound that names the key. It is made text when that is read,
+// which is hardly ever: most who ask for a record do so to find that there is none.
+type absent string
+
+func (a absent) Error() string { return fmt.Sprintf("store: record %q: %v", string(a), ErrNotFound) }
+func (a absent) Unwrap() error { return ErrNotFound }
