@@ -110,7 +110,7 @@ func (s *State) creation(run job.Run, chunks [][]byte) (*wire.CreateRun, error) 
 	run.Fire, run.NotBefore = utc(run.Fire), utc(run.NotBefore)
 	run.Attempt, run.Plan.Chunks = c.Attempt, int(c.Chunks)
 	var err error
-	c.Record, err = encode(run)
+	c.Record, err = encode(&run)
 	return c, err
 }
 

@@ -138,6 +138,7 @@ func (b *bulk) id(i int) job.RunID {
 type lot struct {
 	wire.Lot
 	like *job.Spec // that of the first, if others may join it
+	that job.Spec  // what is compared with it
 	at   []int     // their places among all
 	size int       // of the Params
 }
@@ -156,9 +157,9 @@ func (l *lot) takes(spec *job.Spec) bool {
 	if l.like == nil || len(l.at) == job.MaxLot || l.size+len(spec.Params) > maxDispatch || len(spec.Params) > job.MaxParams {
 		return false
 	}
-	s := *spec
-	s.Params = l.like.Params
-	return reflect.DeepEqual(&s, l.like)
+	l.that = *spec
+	l.that.Params = l.like.Params
+	return reflect.DeepEqual(&l.that, l.like)
 }
 
 func (l *lot) add(at int, params string) {
