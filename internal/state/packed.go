@@ -1,8 +1,6 @@
 package state
 
-import (
-	"github.com/musterhq/muster/internal/wire"
-)
+import "github.com/musterhq/muster/internal/wire"
 
 // Packed is a Firing as it is kept until its time has come: in a fraction of the
 // memory, with the records of its runs made.

@@ -102,7 +102,7 @@ func (a *ahead) look() (next time.Duration, err error) {
 	return max(wakes[0].At.Add(-foresight).Sub(l.n.wall()), 0), nil
 }
 
-// next returns the jobs to work out next, as many as there is room for.
+// next returns the jobs to work out next, none if there is no room.
 func (a *ahead) next(now time.Time) ([]state.Wake, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

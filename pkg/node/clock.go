@@ -201,9 +201,9 @@ func (c *clock) prepareAll(runs []job.Run, inline bool) []state.FiringRun {
 	return out
 }
 
-// prepare plans a run, of a job whose input came with it if it is inline. One that can't be planned now, because its files are
-// not there or no member has its processor, is made all the same, and says so
-// when it ends: a fire is never lost.
+// prepare plans a run, of a job whose input came with it if it is inline. One that
+// can't be planned now, because its files are not there or no member has its
+// processor, is made all the same, and says so when it ends: a fire is never lost.
 func (c *clock) prepare(run job.Run, inline bool) state.FiringRun {
 	ctx, cancel := context.WithTimeout(c.l.ctx, describeTimeout)
 	defer cancel()
