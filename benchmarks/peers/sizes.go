@@ -33,7 +33,7 @@ const (
 	gib = 1 << 30
 )
 
-// presets are the sizes that go by a name. A small one takes about two
+// presets are the sizes that go by a name. A small one takes about four
 // minutes, a full one about two hours.
 var presets = map[string]sizes{
 	"small": {
