@@ -20,7 +20,7 @@ SEED     ?=
 SCENARIO ?=
 # Kinds of faults that make chaos breaks nothing but, with commas in between.
 FAULTS   ?=
-# What make bench-peers measures: SIZE is small, which takes four minutes, or
+# What make bench-peers measures: SIZE is small, which takes three minutes, or
 # full, which takes hours; ONLY is kinds of work and sides, as in
 # sort,tasks/river; FLAGS are more, as in -servers 3 -repeat 5.
 SIZE     ?= small

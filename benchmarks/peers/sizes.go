@@ -33,7 +33,7 @@ const (
 	gib = 1 << 30
 )
 
-// presets are the sizes that go by a name. A small one takes about four
+// presets are the sizes that go by a name. A small one takes about three
 // minutes, a full one about two hours.
 var presets = map[string]sizes{
 	"small": {
