@@ -135,42 +135,49 @@ func (e *Ends) Stop() {
 	}
 }
 
-// Outcome returns a run that has ended without its history and, if its journal
-// has no more entries than few, those. Of a plain run, which had a single task,
-// it returns what its end says and neither spec nor plan.
-func (s *State) Outcome(end End, few uint64) (job.Run, []Entry, error) {
+// Outcome returns what is told of a run that has ended and, if its journal has no
+// more entries than few, those. Of a plain run, which had a single task, it is what
+// its end says, without a plan.
+func (s *State) Outcome(end End, few uint64) (over wire.Over, entries []Entry, err error) {
 	if end.status != nil {
-		run := job.Run{ID: end.ID}
-		var entries []Entry
-		for it, err := range items(end.status.Journal) {
-			if err != nil {
-				return run, nil, err
-			}
-			entries = append(entries, Entry{Seq: uint64(len(entries)), Data: it.data})
-		}
-		err := changed(&run, end.status)
-		return run, entries, err
+		return plainOutcome(end)
 	}
 	v, err := s.view()
 	if err != nil {
-		return job.Run{}, nil, err
+		return over, nil, err
 	}
 	defer v.Close()
 	st, err := createdStatus(v, end.ID)
 	if err != nil {
-		return job.Run{}, nil, err
+		return over, nil, err
 	}
 	run, err := readRun(v, end.ID, st)
-	if err != nil || st.Next > few {
-		return run, nil, err
+	if over = wire.OverOf(&run); err != nil || st.Next > few {
+		return over, nil, err
 	}
-	entries := make([]Entry, st.Next)
+	entries = make([]Entry, st.Next)
 	for seq := range st.Next {
 		_, data, err := readEntry(v, end.ID, st, seq)
 		if err != nil {
-			return run, nil, err
+			return over, nil, err
 		}
 		entries[seq] = Entry{Seq: seq, Data: data}
 	}
-	return run, entries, nil
+	return over, entries, nil
+}
+
+func plainOutcome(end End) (over wire.Over, entries []Entry, err error) {
+	st := end.status
+	over = wire.Over{ID: end.ID, Epoch: st.Epoch, State: st.State, Reason: st.Reason}
+	entries = make([]Entry, 0, st.Next)
+	for it, err := range items(st.Journal) {
+		if err != nil {
+			return over, nil, err
+		}
+		entries = append(entries, Entry{Seq: uint64(len(entries)), Data: it.data})
+	}
+	if len(st.Progress) > 0 {
+		err = wire.DecodeRecord(st.Progress, &over.Progress)
+	}
+	return over, entries, err
 }

@@ -66,8 +66,8 @@ func (w *twins) create(name string, n int) {
 	made := w.alone.CreateAll(w.t.Context(), all)
 	for i, run := range RunsOf(&lot) {
 		must(w.t, made[i].Err)
-		if !reflect.DeepEqual(run, made[i].Run) {
-			w.t.Fatalf("got %+v, want %+v", run, made[i].Run)
+		if !reflect.DeepEqual(*run, made[i].Run) {
+			w.t.Fatalf("got %+v, want %+v", *run, made[i].Run)
 		}
 	}
 	w.both("repeated by themselves", func(s *State) error {

@@ -67,11 +67,11 @@ func (s *State) lotCreation(l *Lot) (*wire.CreateLot, error) {
 }
 
 // RunsOf returns the runs of a lot as they are when CreateLots has recorded it.
-func RunsOf(l *Lot) []job.Run {
+func RunsOf(l *Lot) []*job.Run {
 	first := composed(l.Run, len(l.Chunks), &wire.RunStatus{Master: l.Run.Master, Epoch: 1, State: job.Running, Created: l.Run.Created.UnixNano()})
-	runs := make([]job.Run, len(l.Params))
+	runs := make([]*job.Run, len(l.Params))
 	for i, text := range l.Params {
-		runs[i] = first
+		runs[i] = new(first) // apart: one that lasts does not keep the others
 		runs[i].ID, runs[i].Spec.Params = job.InLot(l.Run.ID, i), text
 	}
 	return runs

@@ -114,7 +114,7 @@ func (l *leader) admitAll(creates []wire.Create) []state.Created {
 // admitLots is admitAll for lots: those runs of one that may begin at once are
 // recorded together, if they can be, and the others each by itself.
 func (l *leader) admitLots(lots []wire.Lot) (all []admitted) {
-	together, begun := make([]state.Lot, len(lots)), make([][]job.Run, len(lots))
+	together, begun := make([]state.Lot, len(lots)), make([][]*job.Run, len(lots))
 	choose, many := l.chooser(""), 0
 	for i := range lots {
 		many += len(lots[i].Params)
@@ -136,10 +136,10 @@ func (l *leader) admitLots(lots []wire.Lot) (all []admitted) {
 			n = 0
 		}
 		for k := range begun[i][:n] {
-			l.note(&begun[i][k])
+			l.note(begun[i][k])
 			all = append(all, admitted{id: begun[i][k].ID})
 		}
-		l.teller.tell(begun[i][:n]...)
+		l.teller.pass(begun[i][:n])
 		alone := make([]wire.Create, 0, len(begun[i])-n)
 		for k := n; k < len(begun[i]); k++ {
 			alone = append(alone, wire.Create{Run: lots[i].Of(k), Chunks: lots[i].Chunks})
@@ -151,12 +151,12 @@ func (l *leader) admitLots(lots []wire.Lot) (all []admitted) {
 
 // reserveFirst counts those of some runs of a job as begun that may begin at once,
 // and returns how many they are: the first ones.
-func (l *leader) reserveFirst(runs []job.Run) (n int) {
-	first := &runs[0]
+func (l *leader) reserveFirst(runs []*job.Run) (n int) {
+	first := runs[0]
 	if first.NotBefore.After(l.n.wall()) || l.state.IsPaused(first.Spec.Namespace, first.Spec.Name) || l.behind(first) {
 		return 0
 	}
-	for n < len(runs) && l.reserve(&runs[n]) {
+	for n < len(runs) && l.reserve(runs[n]) {
 		n++
 	}
 	return n

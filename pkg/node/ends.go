@@ -373,7 +373,7 @@ func (s *server) readEnds(over []state.End) (news wire.Ends, left []state.End, e
 			return news, over[i:], nil
 		}
 		id := over[i].ID
-		run, entries, err := s.state.Outcome(over[i], fewEntries)
+		told, entries, err := s.state.Outcome(over[i], fewEntries)
 		if is(err, state.ErrNoRun) { // it was forgotten meanwhile
 			news.Lost = append(news.Lost, id)
 			news.Unknown = append(news.Unknown, refusal(len(news.Lost)-1, err))
@@ -382,7 +382,7 @@ func (s *server) readEnds(over []state.End) (news wire.Ends, left []state.End, e
 		if err != nil {
 			return news, nil, fmt.Errorf("node: end of run %s: %w", id, err)
 		}
-		end := wire.End{Run: wire.OverOf(&run), Few: entries != nil}
+		end := wire.End{Run: told, Few: entries != nil}
 		bytes := 0
 		for _, e := range entries {
 			if len(e.Data) > 0 && wire.EntryKind(e.Data[0]) == wire.EntryOutcomes {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/musterhq/muster/internal/codec"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
@@ -159,7 +160,7 @@ func (l *lot) takes(spec *job.Spec) bool {
 	}
 	l.that = *spec
 	l.that.Params = l.like.Params
-	return reflect.DeepEqual(&l.that, l.like)
+	return codec.Same(&l.that, l.like) || reflect.DeepEqual(&l.that, l.like)
 }
 
 func (l *lot) add(at int, params string) {
