@@ -88,12 +88,20 @@ func unsubmitted(id job.RunID, err error) error {
 
 // prepare returns a run of spec, planned, and what its journal begins with.
 func (n *Node) prepare(ctx context.Context, spec job.Spec, options []Option) (run job.Run, entries [][]byte, err error) {
+	if run, err = n.ask(ctx, spec, options); err == nil {
+		entries, err = n.planAnew(ctx, &run)
+	}
+	return run, entries, err
+}
+
+// ask returns a run of spec as its caller wants it.
+func (n *Node) ask(ctx context.Context, spec job.Spec, options []Option) (run job.Run, err error) {
 	spec = spec.WithDefaults()
 	if err := spec.Validate(); err != nil {
-		return run, nil, err
+		return run, err
 	}
 	if err := sharding.Strategy(spec.Placement.Strategy).Check(); err != nil {
-		return run, nil, fmt.Errorf("node: Placement.Strategy: %w", err)
+		return run, fmt.Errorf("node: Placement.Strategy: %w", err)
 	}
 	now := n.wall().UTC()
 	run = job.Run{Spec: spec, Fire: now, Created: now, ID: newID(&spec, now)}
@@ -102,16 +110,9 @@ func (n *Node) prepare(ctx context.Context, spec job.Spec, options []Option) (ru
 		o(&run)
 	}
 	if err := checkExtra(&run); err != nil {
-		return run, nil, err
+		return run, err
 	}
-	if err := n.limitKey(&run); err != nil {
-		return run, nil, err
-	}
-	p, err := n.plan(ctx, &run)
-	if err != nil {
-		return run, nil, err
-	}
-	return run, p.entries, nil
+	return run, n.limitKey(&run)
 }
 
 // maxExtra bounds what the caller passes to every task, in bytes.

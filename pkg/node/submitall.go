@@ -25,14 +25,22 @@ func (n *Node) SubmitAll(ctx context.Context, specs []job.Spec, options ...Optio
 	}
 	all := bulk{n: n, runs: make([]*Run, len(specs))}
 	for i := range specs {
-		if all.lot.takes(&specs[i]) {
+		if len(options) == 0 && all.lot.takes(&specs[i]) {
 			all.lot.add(i, specs[i].Params)
+			continue
+		}
+		run, err := n.ask(ctx, specs[i], options)
+		if err == nil && all.lot.takesRun(&run) {
+			all.lot.add(i, run.Spec.Params)
 			continue
 		}
 		if err := all.close(ctx); err != nil {
 			return all.runs, err
 		}
-		run, entries, err := n.prepare(ctx, specs[i], options)
+		asked, entries := run, [][]byte(nil)
+		if err == nil {
+			entries, err = n.planAnew(ctx, &run)
+		}
 		if err == nil && total(entries) > maxDispatch { // its input goes ahead of it
 			var id job.RunID
 			if id, err = n.record(ctx, run, entries); err == nil {
@@ -44,7 +52,7 @@ func (n *Node) SubmitAll(ctx context.Context, specs []job.Spec, options ...Optio
 			all.errs = append(all.errs, fmt.Errorf("run %d: %w", i, err))
 			continue
 		}
-		all.lot.begin(&specs[i], i, wire.Create{Run: run, Chunks: entries})
+		all.lot.begin(&specs[i], i, asked, wire.Create{Run: run, Chunks: entries})
 	}
 	if err := all.close(ctx); err != nil {
 		return all.runs, err
@@ -138,24 +146,40 @@ func (b *bulk) id(i int) job.RunID {
 // lot is runs that differ in their Params alone, as they come.
 type lot struct {
 	wire.Lot
-	like *job.Spec // that of the first, if others may join it
-	that job.Spec  // what is compared with it
-	at   []int     // their places among all
-	size int       // of the Params
+	like  *job.Spec // that of the first, if others may join it
+	that  job.Spec  // what is compared with it
+	asked job.Run   // the first, before it was planned
+	at    []int     // their places among all
+	size  int       // of the Params
 }
 
 // begin begins a lot with a run, which nothing joins that is to be recorded in
 // another way.
-func (l *lot) begin(spec *job.Spec, at int, c wire.Create) {
-	*l = lot{Lot: wire.Lot{Create: c, Params: []string{c.Run.Spec.Params}}, at: []int{at}}
-	if r := &c.Run; isUsual(r) && r.Key == "" && r.LimitKey == "" && r.NotBefore.IsZero() && r.Spec.Params == spec.Params {
+func (l *lot) begin(spec *job.Spec, at int, asked job.Run, c wire.Create) {
+	*l = lot{Lot: wire.Lot{Create: c, Params: []string{c.Run.Spec.Params}}, asked: asked, at: []int{at}}
+	if r := &c.Run; isUsual(r) && r.Key == "" && r.LimitKey == "" && r.NotBefore.IsZero() {
 		l.like = spec
 	}
 }
 
-// takes reports whether a run of the spec may join.
+// takesRun reports whether a run may join. Options are anybody's code, which may
+// make of each run what it likes.
+func (l *lot) takesRun(run *job.Run) bool {
+	if !l.hasRoom(run.Spec.Params) {
+		return false
+	}
+	r, a := *run, &l.asked
+	r.ID, r.Fire, r.Created, r.Spec.Params = a.ID, a.Fire, a.Created, a.Spec.Params
+	return reflect.DeepEqual(&r, a)
+}
+
+func (l *lot) hasRoom(params string) bool {
+	return l.like != nil && len(l.at) < job.MaxLot && l.size+len(params) <= maxDispatch && len(params) <= job.MaxParams
+}
+
+// takes reports whether a run of the spec may join that has no options.
 func (l *lot) takes(spec *job.Spec) bool {
-	if l.like == nil || len(l.at) == job.MaxLot || l.size+len(spec.Params) > maxDispatch || len(spec.Params) > job.MaxParams {
+	if !l.hasRoom(spec.Params) {
 		return false
 	}
 	l.that = *spec
