@@ -191,6 +191,16 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	}
 }
 
+// leastAllocs returns how many allocations f makes when it makes the fewest: what
+// is kept in pools is dropped now and then, and often by the race detector.
+func leastAllocs(f func()) float64 {
+	least := testing.AllocsPerRun(1, f)
+	for range 50 {
+		least = min(least, testing.AllocsPerRun(1, f))
+	}
+	return least
+}
+
 // TestStructsAreWrittenWithoutAllocations, and are read with one for each part
 // that has memory of its own.
 func TestStructsAreWrittenWithoutAllocations(t *testing.T) {
@@ -207,12 +217,12 @@ func TestStructsAreWrittenWithoutAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	dst := make([]byte, 0, len(b))
-	if n := testing.AllocsPerRun(100, func() { _, err = Append(dst, v) }); n != 0 || err != nil {
+	if n := leastAllocs(func() { _, err = Append(dst, v) }); n != 0 || err != nil {
 		t.Errorf("Append: %v allocations, %v", n, err)
 	}
 	p := reflect.New(reflect.TypeOf(*v))
 	// The name, the blob, the list of names, and two of those.
-	if n := testing.AllocsPerRun(100, func() { p.Elem().SetZero(); err = Unmarshal(b, p.Interface()) }); n > 5 || err != nil {
+	if n := leastAllocs(func() { p.Elem().SetZero(); err = Unmarshal(b, p.Interface()) }); n > 5 || err != nil {
 		t.Errorf("Unmarshal: %v allocations, %v", n, err)
 	}
 }
