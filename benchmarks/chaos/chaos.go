@@ -73,6 +73,8 @@ func tell(ctx context.Context, o options) (err error) {
 	return errors.Join(errBroken, c.file(e))
 }
 
+var errBroken = errors.New("promises were broken")
+
 // file keeps the evidence, but for the ledgers, which are there.
 func (c *cluster) file(e verdict.Evidence) error {
 	e.Executions = nil

@@ -69,19 +69,13 @@ func inLot(g getter, lot job.RunID, l *wire.RunStatus, i uint64) (*wire.RunStatu
 	if !bits(l.Over).has(i) {
 		return st, nil
 	}
-	for seq := l.Next; seq > 0; seq-- {
-		end, err := readLotEnd(g, lot, l, seq-1)
+	for end, err := range endsOf(g, lot, l) {
 		if err != nil {
 			return nil, err
 		}
-		for it, err := range items(end.last) {
-			if err != nil {
-				return nil, err
-			}
-			if it.n == i {
-				end.conclude(st, it.data)
-				return st, nil
-			}
+		if end.n == i {
+			end.conclude(st, end.data)
+			return st, nil
 		}
 	}
 	return nil, fmt.Errorf("state: the end of run %d of lot %q is missing: %w", i, lot, store.ErrCorrupt)
@@ -112,6 +106,32 @@ func readLotEnd(g getter, lot job.RunID, l *wire.RunStatus, seq uint64) (e lotEn
 		}
 	}
 	return e, fmt.Errorf("state: entry %d of lot %q, of %d bytes: %w", seq, lot, len(b), store.ErrCorrupt)
+}
+
+// endInLot is how one run of a lot ended: its number and last entry, and what it has
+// in common with others.
+type endInLot struct {
+	*lotEnd
+	item
+}
+
+// endsOf yields how the runs of a lot ended that have ended in it, the latest
+// first.
+func endsOf(g getter, lot job.RunID, l *wire.RunStatus) iter.Seq2[endInLot, error] {
+	return func(yield func(endInLot, error) bool) {
+		for seq := l.Next; seq > 0; seq-- {
+			end, err := readLotEnd(g, lot, l, seq-1)
+			if err != nil {
+				yield(endInLot{}, err)
+				return
+			}
+			for it, err := range items(end.last) {
+				if !yield(endInLot{&end, it}, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
 }
 
 // conclude makes of the status of a run of the lot that of one that has ended.
@@ -228,19 +248,13 @@ func (o *openLot) statusOf(id job.RunID, i uint64) (*wire.RunStatus, error) {
 
 func (o *openLot) readEnded() error {
 	o.ended = map[uint64]*wire.RunStatus{}
-	for seq := range o.status.Next {
-		end, err := readLotEnd(o.g, o.id, o.status, seq)
+	for end, err := range endsOf(o.g, o.id, o.status) {
 		if err != nil {
 			return err
 		}
-		for it, err := range items(end.last) {
-			if err != nil {
-				return err
-			}
-			st := begunInLot(o.status, it.n)
-			end.conclude(st, it.data)
-			o.ended[it.n] = st
-		}
+		st := begunInLot(o.status, end.n)
+		end.conclude(st, end.data)
+		o.ended[end.n] = st
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (l *leader) admitAll(creates []wire.Create) []state.Created {
 		runs[i] = &all[i].Run
 	}
 	reserved := l.reserveAll(runs)
-	made := l.recordAll(all)
+	made := record(l, func() []state.Created { return l.state.CreateAll(l.ctx, all) }, func(m *state.Created) error { return m.Err })
 	begun := make([]job.Run, 0, len(made))
 	for i := range made {
 		run, err := &made[i].Run, made[i].Err
@@ -127,7 +127,8 @@ func (l *leader) admitLots(lots []wire.Lot) (all []admitted) {
 		begun[i] = state.RunsOf(t)
 		t.Params = t.Params[:l.reserveFirst(begun[i])]
 	}
-	for i, err := range l.recordLots(together) {
+	errs := record(l, func() []error { return l.state.CreateLots(l.ctx, together) }, func(err *error) error { return *err })
+	for i, err := range errs {
 		n := len(together[i].Params)
 		if err != nil {
 			for k := range begun[i][:n] {
@@ -162,18 +163,6 @@ func (l *leader) reserveFirst(runs []*job.Run) (n int) {
 	return n
 }
 
-// recordLots records lots that are not empty, and returns why one could not be.
-// While that is not known it does so again, as recordAll does.
-func (l *leader) recordLots(lots []state.Lot) []error {
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		errs := l.state.CreateLots(l.ctx, lots)
-		unsure := slices.ContainsFunc(errs, func(err error) bool { return is(err, state.ErrUncertain) })
-		if !unsure || !pause(l.ctx, wait) {
-			return errs
-		}
-	}
-}
-
 // reserveAll names the masters of those runs that may begin at once, in order,
 // counts them as begun, and reports which they are. A new run must not overtake
 // those that wait, and how often a rate lets runs begin is recorded before they
@@ -205,14 +194,15 @@ func (l *leader) reserveAll(runs []*job.Run) []bool {
 	return reserved
 }
 
-// recordAll records runs. While it is not known of all whether that happened it
-// does so again, for as long as this node leads: then the next leader finds out.
-func (l *leader) recordAll(all []state.Creation) []state.Created {
+// record records what record does. While it is not known of all whether that
+// happened it does so again, for as long as this node leads: then the next leader
+// finds out.
+func record[T any](l *leader, record func() []T, errOf func(*T) error) []T {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		made := l.state.CreateAll(l.ctx, all)
-		unsure := slices.ContainsFunc(made, func(m state.Created) bool { return is(m.Err, state.ErrUncertain) })
+		all := record()
+		unsure := slices.ContainsFunc(all, func(one T) bool { return is(errOf(&one), state.ErrUncertain) })
 		if !unsure || !pause(l.ctx, wait) {
-			return made
+			return all
 		}
 	}
 }
