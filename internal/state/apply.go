@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/musterhq/muster/internal/store"
 	"github.com/musterhq/muster/internal/wire"
@@ -97,6 +98,8 @@ func (tx *change) run(c wire.Command) (result, error) {
 		return tx.endInLot(c)
 	case *wire.ForgetInLot:
 		return tx.forgetInLot(c)
+	case *wire.BeginAhead:
+		return tx.beginAhead(c)
 	}
 	return result{}, fmt.Errorf("%w: %T", wire.ErrUnknownCommand, c)
 }
@@ -167,7 +170,7 @@ func checkNames(c wire.Command) error {
 		return errors.Join(checkName("namespace", c.Namespace), checkName("operation", c.ID))
 	case *wire.ForgetOperations:
 		return checkOperations(c)
-	case *wire.KeepRates:
+	case *wire.KeepRates, *wire.BeginAhead:
 		return nil
 	}
 	id, _ := cost(c)
@@ -182,6 +185,8 @@ func (tx *change) assign(c *wire.AssignRun) (result, error) {
 	switch {
 	case old.State.Done():
 		return final(c.Run, old)
+	case tx.early(old):
+		return early(c.Run, old)
 	case old.State == job.Running && old.Epoch == c.After+1 && old.Master == c.Master:
 		return result{status: old}, nil // an answer that was lost, and a second try
 	case old.Epoch != c.After:
@@ -224,6 +229,9 @@ func (tx *change) finish(c *wire.FinishRun) (result, error) {
 	if old.Epoch != c.Epoch || c.Last != nil && old.Master == "" {
 		return fenced(c.Run, c.Epoch, old)
 	}
+	if tx.early(old) {
+		return early(c.Run, old)
+	}
 	var last, added [][]byte
 	if c.Last != nil {
 		last = [][]byte{c.Last}
@@ -263,6 +271,9 @@ func (tx *change) cancel(c *wire.CancelRun) (result, error) {
 	}
 	if old.State.Done() || old.Cancel != "" {
 		return result{status: old}, nil
+	}
+	if tx.early(old) { // nobody is there to end it
+		return tx.kill(&wire.KillRun{Run: c.Run, Reason: cmp.Or(c.Reason, "canceled"), At: c.At})
 	}
 	st := *old
 	st.Cancel = cmp.Or(c.Reason, "canceled") // what says that somebody asked
@@ -311,7 +322,15 @@ func (tx *change) mastered(id job.RunID, epoch uint64) (*wire.RunStatus, result,
 	if err == nil && r.err == nil && (epoch != st.Epoch || st.State == job.Pending || st.Master == "") {
 		r, err = fenced(id, epoch, st)
 	}
+	if err == nil && r.err == nil && tx.early(st) {
+		r, err = early(id, st)
+	}
 	return st, r, err
+}
+
+// early refuses what a run is to do whose time has not come.
+func early(id job.RunID, st *wire.RunStatus) (result, error) {
+	return refuse(ErrFenced, "run %q does not begin before %s", id, timeOf(st.Ahead).Format(time.RFC3339Nano))
 }
 
 // update makes st the status of a run that was created. Only what a run ends

@@ -32,6 +32,9 @@ type change struct {
 	freed   int                         // bytes of what was removed, about
 	placed  []placed                    // what was put into an index whose front is remembered
 	lots    []job.RunID                 // that were created
+	ahead   []aheadRun                  // that were recorded ahead of an instant
+	came    int64                       // the last instant that has come
+	begun   []begunRun                  // what began with it, if it is new
 	inLots  []overInLot                 // what has ended in lots
 	news    []shown                     // what readers of the feed are to hear
 	when    time.Time                   // the entry was made
@@ -64,7 +67,7 @@ func (f *fsm) begin() (*change, error) {
 	return &change{
 		f: f, batch: b, at: f.at, touched: make([]job.RunID, 0, l.runs), dirty: make(map[job.RunID]*wire.RunStatus, l.runs),
 		counts: make(map[string]uint64, l.counts), jobs: make(map[jobName]*wire.JobStatus, l.jobs), sizes: make(map[jobName]int, l.jobs),
-		heard: map[topic][]jobName{}, paused: map[jobName]bool{}, news: l.news[:0],
+		heard: map[topic][]jobName{}, paused: map[jobName]bool{}, news: l.news[:0], came: f.ahead.came,
 	}, nil
 }
 
@@ -193,6 +196,9 @@ func (tx *change) status(id job.RunID) (*wire.RunStatus, error) {
 // set replaces the status of a run, which leaves its lot, or of a lot; nil
 // removes it.
 func (tx *change) set(id job.RunID, st *wire.RunStatus) error {
+	if st != nil && st.Ahead != 0 && !tx.early(st) {
+		st.Ahead = 0
+	}
 	tx.showRun(id, st)
 	err := tx.leaveLot(id, st)
 	old, again := tx.dirty[id]
@@ -279,6 +285,7 @@ func (tx *change) commit() error {
 	tx.f.surplus.add(tx.surplus)
 	tx.f.obstacles.take(tx.paused, tx.counts)
 	tx.f.goOn(tx.touched, tx.dirty)
+	tx.goAhead()
 	tx.f.hub.feed.add(tx.news, placeOf(tx.at))
 	clear(tx.news)
 	tx.f.last = extent{len(tx.touched), len(tx.jobs), len(tx.counts), tx.news[:0]}
@@ -306,12 +313,21 @@ func (tx *change) publish() error {
 		if !isRun(st) {
 			continue
 		}
-		err := tx.f.hub.publish(id, st, loadRun(tx.f.kv, id, st))
-		if err != nil {
+		if err := tx.f.publish(id, asSeenAt(tx.came, st)); err != nil {
+			return err
+		}
+	}
+	for _, b := range tx.begun {
+		if err := tx.f.publish(b.id, b.status); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// publish tells those who watch a run that its status is st.
+func (f *fsm) publish(id job.RunID, st *wire.RunStatus) error {
+	return f.hub.publish(id, st, loadRun(f.kv, id, st))
 }
 
 // end drops what was not written.

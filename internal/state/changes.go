@@ -47,6 +47,9 @@ func (tx *change) showRun(id job.RunID, st *wire.RunStatus) {
 		c.What = job.RunBegun
 	}
 	c.Namespace, c.Job, c.State, c.Reason = st.Namespace, st.Job, st.State.String(), st.Reason
+	if tx.early(st) {
+		c.State = job.Pending.String()
+	}
 	tx.show(c)
 }
 

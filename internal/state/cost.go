@@ -48,7 +48,7 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.FreeKey:
 		return "", 2 * (len(c.Namespace) + len(c.Job) + len(c.Key) + perRecord)
 	case *wire.PutJob:
-		return "", topicsSize(c.Namespace, c.Name, c.Listens) + 2*partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + revisionSize(c.Namespace, c.Name) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
+		return "", withdrawalSize + topicsSize(c.Namespace, c.Name, c.Listens) + 2*partsSize(len(c.Namespace)+len(c.Name), len(c.Record)) + revisionSize(c.Namespace, c.Name) + (len(c.Chunks)+maxJobChunks)*(MaxEntry/partSize+1)*
 			(len(c.Namespace)+len(c.Name)+perRecord) + stepSize(c.Chunks) + maxJobStatus
 	case *wire.FireJob:
 		n := maxJobStatus
@@ -69,8 +69,10 @@ func cost(c wire.Command) (job.RunID, int) {
 		return "", maxJobStatus + (len(c.Seqs)+2)*(len(c.Namespace)+len(c.Name)+perRecord)
 	case *wire.NoteNode:
 		return "", len(c.Node) + perRecord
+	case *wire.BeginAhead:
+		return "", perRecord
 	case *wire.PauseJob:
-		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord) + len(c.Reason)
+		return "", withdrawalSize + maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord) + len(c.Reason)
 	case *wire.ResumeJob:
 		return "", maxJobStatus + 4*(len(c.Namespace)+len(c.Name)+perRecord)
 	case *wire.KeepRates:
@@ -94,10 +96,14 @@ func cost(c wire.Command) (job.RunID, int) {
 	case *wire.ForgetOperations:
 		return "", len(c.IDs) * 2 * (2*maxName + perRecord)
 	case *wire.DeleteJob:
-		return "", topicsSize(c.Namespace, c.Name, nil) + maxRevisions*revisionSize(c.Namespace, c.Name) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
+		return "", withdrawalSize + topicsSize(c.Namespace, c.Name, nil) + maxRevisions*revisionSize(c.Namespace, c.Name) + maxJobStatus + (maxRemembered/partSize+maxRecord/partSize+maxJobChunks*(MaxEntry/partSize+1)+8)*(len(c.Namespace)+len(c.Name)+perRecord)
 	}
 	return "", 0
 }
+
+// withdrawalSize is above what it takes to withdraw the run of a fire, whose status
+// is written as one that is not there.
+const withdrawalSize = (maxRecord/partSize + 1 + indexRecords + maxHistory + job.MaxTags) * (3*maxName + perRecord)
 
 // topicsSize is an upper bound of what it takes to listen to other topics than
 // before, of which a trigger has at most a hundred.

@@ -53,6 +53,9 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
 		Tags: c.Tags, Size: len(c.Record), Keeps: c.Keeps, KeepFor: c.KeepFor, KeepRuns: c.KeepRuns,
 	}
+	if c.Master != "" && c.Ahead > tx.came {
+		st.Ahead = c.Ahead
+	}
 	if err := errors.Join(
 		tx.begin(c, &st),
 		putParts(tx.batch, recordKey(c.Run), nil, c.Record),

@@ -89,6 +89,9 @@ func (tx *change) putJob(c *wire.PutJob) (result, error) {
 	if c.Expect != 0 && c.Expect != js.Revision {
 		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Expect)
 	}
+	if err := tx.withdraw(j, js); err != nil {
+		return result{}, err
+	}
 	for i := range js.Chunks {
 		if err := tx.dropParts(jobChunkKey(c.Namespace, c.Name, i)); err != nil {
 			return result{}, err
@@ -205,6 +208,9 @@ func (tx *change) deleteJob(c *wire.DeleteJob) (result, error) {
 		}
 	}
 	j := jobName{c.Namespace, c.Name}
+	if err := tx.withdraw(j, js); err != nil {
+		return result{}, err
+	}
 	if err := errors.Join(tx.wakeAt(c.Namespace, c.Name, js, 0), tx.listen(j, js, nil), tx.forsake(j), tx.forgetRevisions(j, js)); err != nil {
 		return result{}, err
 	}

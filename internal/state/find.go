@@ -95,6 +95,9 @@ func statuses(v *store.Snapshot, q *job.RunQuery) iter.Seq2[listedRun, error] {
 				err = wire.DecodeRecord(p.Value, at.status)
 				at.created = at.status.Created
 			}
+			if err == nil {
+				at.status, err = asSeen(v, at.status)
+			}
 			switch {
 			case err == nil && at.status.InLot:
 				continue // it is listed with its lot

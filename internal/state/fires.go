@@ -25,6 +25,10 @@ type Firing struct {
 	Ended         bool
 	Runs          []FiringRun
 	Skipped       []job.Skipped
+	// Ahead is the instant that its one run begins at, of what is recorded before
+	// it; see BeginAhead. It must be of that revision, have a master and no key, and
+	// what its journal begins with must be short.
+	Ahead time.Time
 	// Heard is what becomes of the letters in the job's inbox, or nil.
 	Heard *Heard
 }
@@ -60,6 +64,9 @@ type Fired struct {
 	// Canceled are runs that were asked to end, and Killed those that were
 	// ended.
 	Canceled, Killed []job.RunID
+
+	// Early says that what has begun does so only when its instant has come.
+	Early bool
 
 	// Made is how many runs it made, and Overlapped how many fires make none
 	// because of the policy for overlap.
@@ -183,7 +190,9 @@ func (s *State) settlement(f *Firing) (*wire.FireJob, error) {
 		if err != nil {
 			return nil, err
 		}
-		run.Fired = true
+		if run.Fired = true; !f.Ahead.IsZero() {
+			run.Ahead, run.Created = nanos(f.Ahead), nanos(f.Ahead)
+		}
 		c.Runs = append(c.Runs, run)
 	}
 	return c, nil
@@ -235,9 +244,12 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Revision)
 	case js.Seq != c.Seq:
 		return refuse(ErrStale, "%s/%s was settled %d times, not %d", c.Namespace, c.Name, js.Seq, c.Seq)
+	case js.Ahead > tx.came, c.Ahead() > tx.came && !mayBeAhead(js, c):
+		return refuse(ErrStale, "%s/%s can't be settled before %s", c.Namespace, c.Name, timeOf(max(js.Ahead, c.Ahead())).Format(time.RFC3339Nano))
 	}
+	stays(js)
 	var fired Fired
-	before, ends := js.Runs, tx.ends(jobName{c.Namespace, c.Name})
+	was, before, ends := *js, js.Runs, tx.ends(jobName{c.Namespace, c.Name})
 	for _, run := range c.Runs {
 		if err := tx.fireRun(js, run, c.At, &fired, &ends); err != nil {
 			return result{}, err
@@ -261,7 +273,17 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		js.Ended, wake = false, max(c.At, 1)
 	}
 	fired.Made = js.Runs - before
+	if fired.Made == 1 && fired.begun != nil && tx.early(fired.begun[0].status) {
+		fired.Early = true
+		tx.isAhead(js, &was, fired.begun[0])
+	}
 	return result{fired: &fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
+}
+
+// mayBeAhead reports whether a fire may be recorded ahead of its instant: nothing
+// but that the job stays as it is has a say in what becomes of it.
+func mayBeAhead(js *wire.JobStatus, c *wire.FireJob) bool {
+	return len(js.Active) == 0 && !js.Again && len(js.Listens) == 0 && !c.Hears && len(c.Skipped) == 0 && c.Runs[0].Key == "" && js.Wake != 0
 }
 
 // over notes that a run which a trigger made has ended.
@@ -273,6 +295,9 @@ func (tx *change) over(id job.RunID, st *wire.RunStatus) error {
 	full := Room(st.Namespace, st.Job, js.Overlap, js.Limit, len(js.Active)) <= 0
 	if !js.Over(id) {
 		return nil
+	}
+	if id == js.Last {
+		stays(js)
 	}
 	js.EndedAt = max(js.EndedAt, st.Finished)
 	if js.Deleted && len(js.Active) == 0 {

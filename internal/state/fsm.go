@@ -67,6 +67,9 @@ type fsm struct {
 	living sync.RWMutex
 	live   map[job.RunID]*wire.RunStatus
 
+	// ahead is what was recorded ahead of its time.
+	ahead ahead
+
 	// Only the goroutine that applies uses these.
 	at   cursor
 	last extent
@@ -93,6 +96,7 @@ type result struct {
 	left      uint64                // entries that belong to no run, after a discard
 	leftOut   []uint64              // the runs of a lot that are not as the lot has them
 	fired     *Fired                // of a fire that was carried out
+	begun     []begunRun            // of those that were recorded ahead
 	told      Told                  // of an event
 	operation *wire.OperationStatus // that it was about, if it was
 }
@@ -148,6 +152,9 @@ func (f *fsm) load() error {
 		if f.live[id] == nil {
 			return fmt.Errorf("state: run %q has no status: %w", id, store.ErrCorrupt)
 		}
+	}
+	if err := f.ahead.load(v, f.live); err != nil {
+		return err
 	}
 	f.hub.feed.begin(placeOf(f.at))
 	return nil

@@ -63,6 +63,7 @@ import (
 //	V namespace 0 born id 0     a run in the order of creation, and when that was, or a lot of so many
 //	L namespace 0 tag 0 born id 0   the same, of those with a tag
 //	Z                       how many runs and operations were created: their order
+//	C                       the last instant that has come, of those that runs were recorded ahead of
 //
 // Numbers, places in the order of creation and times have eight bytes that sort as they do, a rank has one.
 var (
@@ -75,6 +76,7 @@ var (
 
 	allQueuedKey = []byte("Q")
 	bornKey      = []byte("Z")
+	cameKey      = []byte("C")
 )
 
 const layoutVersion = 6

@@ -2,10 +2,12 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +37,9 @@ func anyCommand(c choose) wire.Command {
 		}
 		return all
 	}
-	switch c(49) {
+	switch c(50) {
+	case 49:
+		return &wire.BeginAhead{At: at}
 	case 41, 42, 43, 44, 45, 46, 47, 48:
 		return anyLot(c, at)
 	case 37, 38, 39, 40:
@@ -209,6 +213,11 @@ func fitting(t testing.TB, c choose, f *fsm, cmd wire.Command) wire.Command {
 		if js != nil {
 			cmd.Revision, cmd.Seq = js.Revision, js.Seq
 		}
+		if cmd.Ahead() != 0 {
+			cmd.Runs[0].Ahead = f.ahead.came + int64(c(5))
+		}
+	case *wire.BeginAhead:
+		cmd.At = f.ahead.came + int64(c(4))
 	}
 	return cmd
 }
@@ -285,6 +294,18 @@ func anyJob(c choose, name string, at int64) wire.Command {
 		run.Overlap = oneOf[uint64](c, 0, 0, 1, 2)
 		cmd.Runs = append(cmd.Runs, run)
 	}
+	if c(2) == 0 {
+		return firedAhead(c, cmd)
+	}
+	return cmd
+}
+
+// firedAhead makes of the settlement of a fire one that may be recorded ahead.
+func firedAhead(c choose, cmd *wire.FireJob) *wire.FireJob {
+	run := anyRun(c, job.RunID(fmt.Sprintf("d/%s@7", cmd.Name)), cmd.Name, cmd.At)
+	run.Fired, run.Master, run.Key, run.MaxQueued, run.MaxQueuedAll = true, "m1", oneOf(c, "", "", "", "x"), 0, 0
+	run.Chunks, run.NotBefore, run.Ahead = uint64(len(run.Entries)), 0, cmd.At+int64(c(3))
+	cmd.Runs, cmd.Hears = []*wire.CreateRun{run}, c(9) == 0
 	return cmd
 }
 
@@ -405,6 +426,7 @@ func checkLaw(t testing.TB, f *fsm) {
 			}
 		}
 	}
+	checkAhead(t, f, runs)
 	if len(f.live) != live {
 		t.Fatalf("%d runs are in memory, %d run", len(f.live), live)
 	}
@@ -426,11 +448,41 @@ func checkLaw(t testing.TB, f *fsm) {
 	checkInboxes(t, f, all, left)
 	checkBorn(t, f, runs, checkOpened(t, f, all, left))
 	for key := range left {
-		if !strings.ContainsRune("cviIsbyWPNmATSRGBpZ", rune(key[0])) {
+		if !strings.ContainsRune("cviIsbyWPNmATSRGBpZC", rune(key[0])) {
 			t.Fatalf("record %q belongs to nothing", key)
 		}
 	}
 	checkJobs(t, all, runs)
+}
+
+// checkAhead checks that what is in memory of runs that were recorded ahead is as
+// their statuses say, in the order of creation.
+func checkAhead(t testing.TB, f *fsm, runs map[job.RunID]*wire.RunStatus) {
+	t.Helper()
+	came, err := readCame(f.kv)
+	must(t, err)
+	if f.ahead.came != came {
+		t.Fatalf("what has come is %d in memory, and %d", f.ahead.came, came)
+	}
+	want, got := map[int64][]aheadRun{}, map[int64][]aheadRun{}
+	for id, st := range runs {
+		if st.Ahead > came && !st.State.Done() {
+			want[st.Ahead] = append(want[st.Ahead], aheadRun{id, st.Born})
+		}
+	}
+	for at, all := range f.ahead.runs {
+		for _, run := range all {
+			if st := runs[run.id]; isRun(st) && st.Born == run.born && st.Ahead == at && !st.State.Done() {
+				got[at] = append(got[at], run)
+			}
+		}
+	}
+	for at := range want {
+		slices.SortFunc(want[at], func(x, y aheadRun) int { return cmp.Compare(x.born, y.born) })
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("ahead are %v in memory, and %v", got, want)
+	}
 }
 
 // checkLot checks what is kept of a lot, beside what is kept of a run as well.
@@ -667,6 +719,9 @@ func checkJobs(t testing.TB, all map[string]string, runs map[job.RunID]*wire.Run
 					t.Fatalf("job %q takes run %q for one that is not over: %+v", names, id, st)
 				}
 			}
+			if st := runs[js.Last]; js.Ahead != 0 && (!isRun(st) || st.Ahead > 0 && st.Ahead != js.Ahead || !slices.Contains(js.Active, js.Last)) {
+				t.Fatalf("job %q takes run %q for one that was recorded ahead of %d: %+v", names, js.Last, js.Ahead, st)
+			}
 		}
 	}
 	if wakes != 0 {
@@ -681,7 +736,7 @@ func checkStep(t testing.TB, c wire.Command, before, after *wire.RunStatus) {
 	case before == nil || before.Staged || after == nil || after.Staged:
 		_, forget := c.(*wire.ForgetRun)
 		_, together := c.(*wire.ForgetInLot)
-		if before != nil && !before.Staged && !((forget || together) && before.State.Done()) {
+		if before != nil && !before.Staged && before.Ahead == 0 && !((forget || together) && before.State.Done()) {
 			t.Fatalf("%T removed %+v", c, before)
 		}
 	case after.Epoch < before.Epoch:

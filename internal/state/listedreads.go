@@ -158,7 +158,10 @@ func listedStatus(v *store.Snapshot, id job.RunID) (*wire.RunStatus, error) {
 	if err == nil && st == nil {
 		err = fmt.Errorf("state: run %q is listed and has no status: %w", id, store.ErrCorrupt)
 	}
-	return st, err
+	if err != nil {
+		return st, err
+	}
+	return asSeen(v, st)
 }
 
 // namespacesListed returns the namespaces that have runs, in their order.

@@ -113,6 +113,9 @@ func (tx *change) pause(c *wire.PauseJob) (result, error) {
 		return result{}, err
 	}
 	if js != nil {
+		if err := tx.withdraw(jobName{c.Namespace, c.Name}, js); err != nil {
+			return result{}, err
+		}
 		js.PausedAt = max(c.At, js.ResumedAt+1) // a clock that went back is no resumption
 		js.Seq++
 		if err := tx.wakeAt(c.Namespace, c.Name, js, 0); err != nil {

@@ -120,6 +120,9 @@ func (s *State) Runs(after job.RunID, limit int) ([]job.Run, error) {
 			}
 			continue
 		}
+		if st, err = asSeen(v, st); err != nil {
+			return nil, err
+		}
 		run, err := composeRun(b.data, st)
 		if err != nil {
 			return nil, err
@@ -139,6 +142,10 @@ func (s *State) Unfinished() ([]job.Run, error) {
 		return nil, err
 	}
 	defer v.Close()
+	came, err := readCame(v)
+	if err != nil {
+		return nil, err
+	}
 	var runs []job.Run
 	for p, err := range v.Scan([]byte("u")) {
 		if err != nil {
@@ -158,6 +165,9 @@ func (s *State) Unfinished() ([]job.Run, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if st.Ahead > came {
+			continue
 		}
 		run, err := readRun(v, id, st)
 		if err != nil {
@@ -340,7 +350,10 @@ func createdStatus(g getter, id job.RunID) (*wire.RunStatus, error) {
 	if err == nil && !isRun(st) {
 		err = fmt.Errorf("%w: %q", ErrNoRun, id)
 	}
-	return st, err
+	if err != nil {
+		return st, err
+	}
+	return asSeen(g, st)
 }
 
 // readRun returns a run that must be there, with the status st.
@@ -378,6 +391,9 @@ func changed(run *job.Run, st *wire.RunStatus) error {
 	run.Master, run.Epoch, run.State = st.Master, st.Epoch, st.State
 	run.Reason, run.CancelReason = st.Reason, st.Cancel
 	run.Created, run.Fire, run.NotBefore = timeOf(st.Created), utc(run.Fire), utc(run.NotBefore)
+	if st.Waits == wire.WaitsForTime {
+		run.NotBefore = timeOf(st.NotBefore)
+	}
 	run.Attempt = max(run.Attempt, 1)
 	run.Finished, run.Compacted = timeOf(st.Finished), st.Rewritten
 	if len(st.Progress) == 0 {

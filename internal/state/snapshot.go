@@ -149,11 +149,14 @@ func (f *fsm) Restore(src io.ReadCloser) error {
 	}
 	for _, id := range f.hub.watched() {
 		st, err := readStatus(f.kv, id)
+		if err == nil {
+			st, err = asSeen(f.kv, st)
+		}
 		if err != nil {
 			return err
 		}
 		if st != nil && !st.Staged {
-			if err := f.hub.publish(id, st, loadRun(f.kv, id, st)); err != nil {
+			if err := f.publish(id, st); err != nil {
 				return err
 			}
 		}

@@ -53,6 +53,9 @@ type CreateRun struct {
 	KeepRuns int           `msgpack:"rn,omitempty"`
 	// Tags are those of the run, in their order and each once. (Version 2)
 	Tags []string `msgpack:"tg,omitempty"`
+	// Ahead is the instant that the run of a fire begins at, if it is recorded
+	// before that; see BeginAhead. (Version 2)
+	Ahead int64 `msgpack:"ah,omitempty"`
 	// Record is the run as EncodeRecord wrote it.
 	Record  []byte   `msgpack:"-"`
 	Entries [][]byte `msgpack:"-"`

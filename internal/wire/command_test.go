@@ -78,6 +78,8 @@ func commands() []Command {
 		},
 		&EndInLot{Lot: "a/b@1", Epoch: 1, At: 5, First: 1, Progress: []byte("p"), Last: []byte("x")},
 		&ForgetInLot{Lot: "a/b@1", Runs: []uint64{0, 7}},
+		&CreateRun{Run: "a/b@1", Fired: true, Ahead: 5, Record: []byte("run"), Entries: [][]byte{}},
+		&BeginAhead{At: 5},
 	}
 }
 
@@ -162,6 +164,8 @@ func TestCommandsKeepTheirBytes(t *testing.T) {
 		"0000004602423a8ca172a5612f624031a16e02a16da16da26d6ea36f6e65a26e73a161a16aa162a17001a17405a26c6ea23066a2726606a2726effa2746791a174030372756e01700178",
 		"0000001a02551284a172a5612f624031a16501a16105a166010201700178",
 		"0000001202620e82a172a5612f624031a16e92000700",
+		"0000001902631183a172a5612f624031a26669c3a2616805010372756e",
+		"0000000802490481a1610500",
 	}
 	if got := len(commands()); got != len(want) {
 		t.Fatalf("%d commands are pinned, there are %d", len(want), got)

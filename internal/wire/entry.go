@@ -166,6 +166,8 @@ func newCommand(kind byte) Command {
 		return &PutJob{}
 	case 'T':
 		return &FireJob{}
+	case 'I':
+		return &BeginAhead{}
 	case 'D':
 		return &DeleteJob{}
 	case 'i':

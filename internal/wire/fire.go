@@ -36,7 +36,27 @@ type FireJob struct {
 	Memory []byte `msgpack:"-"`
 }
 
-func (*FireJob) kind() byte { return 'T' }
+// Ahead is the instant ahead of which c is recorded, or zero. One that is makes a
+// single run, and that is withdrawn if anything else is recorded of the job before
+// the instant has come.
+func (c *FireJob) Ahead() int64 {
+	if len(c.Runs) != 1 {
+		return 0
+	}
+	return c.Runs[0].Ahead
+}
+
+// BeginAhead has the runs begin that were recorded ahead of an instant, all that
+// are due up to At. (Version 2)
+type BeginAhead struct {
+	At int64 `msgpack:"a"`
+}
+
+func (*FireJob) kind() byte    { return 'T' }
+func (*BeginAhead) kind() byte { return 'I' }
+
+func (*BeginAhead) blobs() [][]byte       { return nil }
+func (*BeginAhead) take(b [][]byte) error { return only(b) }
 
 func (c *FireJob) blobs() [][]byte {
 	blobs := make([][]byte, 0, len(c.Runs))
@@ -181,6 +201,13 @@ type JobStatus struct {
 	// Keys are what the Active runs were told apart by when they were made, in
 	// the same order, and none if nothing was.
 	Keys []uint64 `msgpack:"ks,omitempty"`
+	// Ahead is the instant that the run Last was recorded ahead of, and the others
+	// are what Cursor, Wake and Last were before it: until that instant the run may
+	// be withdrawn.
+	Ahead     int64     `msgpack:"ah,omitempty"`
+	WasCursor int64     `msgpack:"wc,omitempty"`
+	WasWake   int64     `msgpack:"ww,omitempty"`
+	WasLast   job.RunID `msgpack:"wl,omitempty"`
 }
 
 // Begun adds a run to those that are Active. A key of zero is none.

@@ -36,6 +36,9 @@ type RunStatus struct {
 	Of        job.RunID `msgpack:"of,omitempty"`
 	Attempt   int       `msgpack:"at,omitempty"`
 	Fired     bool      `msgpack:"fi,omitempty"` // a trigger made it
+	// Ahead is as CreateRun has it, until the status changes: of a run that goes on
+	// the instant that it has begun at, or is going to.
+	Ahead int64 `msgpack:"ah,omitempty"`
 	// Waits says what the run waits for before it begins.
 	Waits Waits `msgpack:"wt,omitempty"`
 	// Happened is how many happenings the run's history had.

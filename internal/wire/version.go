@@ -20,7 +20,7 @@ func VersionOf(c Command) byte {
 	case *Agree:
 		return byte(max(c.Version, 1))
 	case *CreateRun:
-		if c.Overlap != 0 || c.Line != "" || c.Keeps || len(c.Tags) > 0 {
+		if c.Overlap != 0 || c.Line != "" || c.Keeps || len(c.Tags) > 0 || c.Ahead != 0 {
 			return 2
 		}
 	case *ForgetRun:
@@ -32,7 +32,7 @@ func VersionOf(c Command) byte {
 			return 2
 		}
 	case *KeepRates, *PutNamespace, *PutEvent, *ForgetEvent, *DropLetters, *NoteNode, *PutToken, *RevokeToken, *RecordAudit, *ForgetAudit,
-		*BeginOperation, *AdvanceOperation, *CancelOperation, *ForgetOperations, *CreateLot, *EndInLot, *ForgetInLot:
+		*BeginOperation, *AdvanceOperation, *CancelOperation, *ForgetOperations, *CreateLot, *EndInLot, *ForgetInLot, *BeginAhead:
 		return 2
 	case *PutJob:
 		if len(c.Listens) > 0 || c.Keep {
