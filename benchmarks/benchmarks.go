@@ -66,6 +66,13 @@ type Readied interface {
 	Ready(ctx context.Context, pool []*node.Node) error
 }
 
+// Configured is a Trial whose nodes need other settings than the default ones.
+type Configured interface {
+	Trial
+	// Configure changes those of a node.
+	Configure(cfg *node.Config)
+}
+
 // Measure has a pool do w and reports what that took. It is repeated
 // o.Repeat times, each on a fresh pool; the report is about the one that took
 // the median time, and has all in Samples.
@@ -112,7 +119,7 @@ func measure(ctx context.Context, w Workload, o Options) (r Report, err error) {
 
 // sample has a fresh pool do the trial once.
 func sample(ctx context.Context, trial Trial, o Options, dir string, first bool) (s Sample, err error) {
-	pool, err := startPool(ctx, o, dir, trial.Processors())
+	pool, err := startPool(ctx, o, dir, trial)
 	if err != nil {
 		return s, err
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/node"
 )
 
@@ -19,7 +18,7 @@ const (
 
 // startPool starts nodes whose data is under dir, and returns when each knows
 // what all can do.
-func startPool(ctx context.Context, o Options, dir string, processors mapreduce.Registry) (pool []*node.Node, err error) {
+func startPool(ctx context.Context, o Options, dir string, trial Trial) (pool []*node.Node, err error) {
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	defer func() {
@@ -27,6 +26,8 @@ func startPool(ctx context.Context, o Options, dir string, processors mapreduce.
 			err = errors.Join(fmt.Errorf("pool of %d nodes: %w", o.Nodes, err), stopPool(ctx, pool))
 		}
 	}()
+	configured, _ := trial.(Configured)
+	processors := trial.Processors()
 	for i := range o.Nodes {
 		name := fmt.Sprintf("n%d", i)
 		cfg := node.Config{
@@ -38,6 +39,9 @@ func startPool(ctx context.Context, o Options, dir string, processors mapreduce.
 		}
 		if i > 0 {
 			cfg.Join = []string{pool[0].Gossip()}
+		}
+		if configured != nil {
+			configured.Configure(&cfg)
 		}
 		n, err := node.Start(starting, cfg)
 		if err != nil {

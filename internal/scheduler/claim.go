@@ -103,6 +103,9 @@ func takesTurns(run *job.Run) trigger.Overlap {
 	return ""
 }
 
+// Unbound reports whether no limit binds the run.
+func (c *Claim) Unbound() bool { return len(c.bounds) == 0 }
+
 // Rated reports whether a rate bounds how often the run, and others with it,
 // begin: then it is to be recorded that it does, before it does.
 func (c *Claim) Rated() bool {

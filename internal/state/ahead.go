@@ -75,6 +75,19 @@ func (s *State) BeginAhead(ctx context.Context, at time.Time) ([]Begun, error) {
 	return begun, nil
 }
 
+// MayFireAhead reports whether f can be recorded ahead of its instant, as far as f
+// itself says: see Firing.Ahead.
+func (s *State) MayFireAhead(f *Firing) bool {
+	if len(f.Runs) != 1 || len(f.Skipped) > 0 || f.Heard != nil || f.Runs[0].Run.Key != "" || !s.allKnow(2) {
+		return false
+	}
+	size := 0
+	for _, chunk := range f.Runs[0].Chunks {
+		size += len(chunk) + 2*binary.MaxVarintLen64
+	}
+	return len(f.Runs[0].Chunks) < shortItems && size < shortBytes
+}
+
 func (tx *change) beginAhead(c *wire.BeginAhead) (result, error) {
 	if c.At <= tx.came {
 		if c.At == tx.came {
@@ -82,8 +95,10 @@ func (tx *change) beginAhead(c *wire.BeginAhead) (result, error) {
 		}
 		return result{}, nil
 	}
-	var begun []begunRun
-	for _, run := range tx.aheadOf(c.At) {
+	due := tx.aheadOf(c.At)
+	begun := make([]begunRun, 0, len(due))
+	tx.news = slices.Grow(tx.news, len(due))
+	for _, run := range due {
 		st, err := tx.status(run.id)
 		if err != nil {
 			return result{}, err

@@ -118,7 +118,9 @@ func TestWhatHappensToAJobWithdrawsWhatWasRecordedAhead(t *testing.T) {
 			}
 			got, want := records(t, s.kv), records(t, clean.kv)
 			for _, all := range []map[string]string{got, want} {
-				maps.DeleteFunc(all, func(key, _ string) bool { return key[0] == 'y' || key[0] == 'c' || key[0] == 'i' || key[0] == 'Z' || key[0] == 'P' || key[0] == 'R' })
+				maps.DeleteFunc(all, func(key, _ string) bool {
+					return key[0] == 'y' || key[0] == 'c' || key[0] == 'i' || key[0] == 'Z' || key[0] == 'P' || key[0] == 'R'
+				})
 			}
 			differ(t, name, got, want)
 			begun, err := s.BeginAhead(t.Context(), due(1))

@@ -1,12 +1,31 @@
 package wire
 
-import "github.com/musterhq/muster/pkg/job"
+import (
+	"time"
+
+	"github.com/musterhq/muster/pkg/job"
+)
 
 // What is said of many runs at once. Each is a matter of its own.
 
 // Conduct makes a node the master of runs.
 type Conduct struct {
 	Runs []*job.Run `msgpack:"r"`
+}
+
+// Hold tells a node of runs that it is going to conduct when their instant comes,
+// which is in about so long. The Number is the sender's name for them.
+type Hold struct {
+	Number uint64        `msgpack:"n"`
+	For    time.Duration `msgpack:"f"`
+	Runs   []*job.Run    `msgpack:"r"`
+}
+
+// BeginHeld says that the instant of a Hold has come, and which of its runs do not
+// begin.
+type BeginHeld struct {
+	Number uint64      `msgpack:"n"`
+	Except []job.RunID `msgpack:"e,omitempty"`
 }
 
 // Creates records runs.

@@ -21,6 +21,8 @@ const (
 	MethodStage    = "master.stage"    // Staged -> Nothing
 	MethodReports  = "master.reports"  // Reports -> Settled
 	MethodConduct  = "master.conduct"  // Conduct -> Nothing
+	MethodHold     = "master.hold"     // Hold -> Nothing
+	MethodBegin    = "master.begin"    // BeginHeld -> Nothing
 	MethodProgress = "master.progress" // RunRef -> job.Progress
 	MethodCancel   = "master.cancel"   // RunRef -> Nothing
 	MethodConducts = "master.conducts" // Nothing -> []RunRef

@@ -13,14 +13,15 @@ import (
 
 // Many jobs are due at the same instant: at midnight, on the hour. What becomes of
 // their fires is worked out before it, so that they have only to be recorded when
-// it has come. That is kept in memory and binds nobody: the state takes a
-// settlement only if nothing has happened to the job since it was read, so one that
-// is changed, paused or deleted meanwhile is settled at the instant, as are those
-// for which there was no time, and those that more has a say in than their spec.
+// it has come, or a little before it if they are very many; see storms. What is
+// worked out is kept in memory and binds nobody: the state takes a settlement only
+// if nothing has happened to the job since it was read, so one that is changed,
+// paused or deleted meanwhile is settled at the instant, as are those for which
+// there was no time, and those that more has a say in than their spec.
 
 const (
 	// foresight is how long before they are due fires are worked out.
-	foresight = 10 * time.Second
+	foresight = 30 * time.Second
 	// maxEarly bounds how many bytes wait, and aboutEarly is what those of a job
 	// take beyond its fires. One whose fires take more than maxOneEarly, because
 	// its input came with it, is left until it is due.
@@ -39,10 +40,11 @@ type ahead struct {
 	poke bell // rung if there may be more to work out
 
 	mu    sync.Mutex
-	early map[jobRef]early // guarded by mu
-	bytes int              // that those take; guarded by mu
-	after state.Wake       // the last that was looked at; guarded by mu
-	back  []state.Wake     // those that came before it since; guarded by mu
+	early map[jobRef]early          // guarded by mu
+	crowd map[int64]map[jobRef]bool // those of them that may be recorded ahead, by when they are due; guarded by mu
+	bytes int                       // that those take; guarded by mu
+	after state.Wake                // the last that was looked at; guarded by mu
+	back  []state.Wake              // those that came before it since; guarded by mu
 }
 
 // jobRef names a job.
@@ -53,10 +55,11 @@ type early struct {
 	firing    *state.Packed
 	at, until time.Time      // when it is due, and up to when it holds
 	processor wire.Processor // as it was planned for
+	waits     bool           // it can't be recorded ahead
 }
 
 func newAhead(c *clock) *ahead {
-	return &ahead{c: c, poke: newBell(), early: map[jobRef]early{}}
+	return &ahead{c: c, poke: newBell(), early: map[jobRef]early{}, crowd: map[int64]map[jobRef]bool{}}
 }
 
 // run works out what is about to be due, while the node leads.
@@ -89,6 +92,7 @@ func (a *ahead) look() (next time.Duration, err error) {
 			break
 		}
 	}
+	a.c.storms.gather.ring()
 	a.mu.Lock()
 	after, full := a.after, a.bytes >= maxEarly
 	a.mu.Unlock()
@@ -141,13 +145,62 @@ func (a *ahead) keepLocked(of jobRef, e early) {
 	a.dropLocked(of)
 	a.early[of] = e
 	a.bytes += e.firing.Size() + aboutEarly
+	if at := e.at.UnixNano(); !e.waits {
+		if a.crowd[at] == nil {
+			a.crowd[at] = map[jobRef]bool{}
+		}
+		a.crowd[at][of] = true
+	}
 }
 
 func (a *ahead) dropLocked(of jobRef) {
-	if e, ok := a.early[of]; ok {
-		a.bytes -= e.firing.Size() + aboutEarly
-		delete(a.early, of)
+	e, ok := a.early[of]
+	if !ok {
+		return
 	}
+	a.bytes -= e.firing.Size() + aboutEarly
+	delete(a.early, of)
+	at := e.at.UnixNano()
+	if delete(a.crowd[at], of); len(a.crowd[at]) == 0 {
+		delete(a.crowd, at)
+	}
+}
+
+// nextCrowd returns the first instant that so many jobs or more are due at, of
+// those that may be recorded ahead, and how many they are; zero if there is none.
+func (a *ahead) nextCrowd(least int) (at time.Time, jobs int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for instant, of := range a.crowd {
+		if t := time.Unix(0, instant).UTC(); len(of) >= least && (jobs == 0 || t.Before(at)) {
+			at, jobs = t, len(of)
+		}
+	}
+	return at, jobs
+}
+
+// takeCrowd takes what was worked out of some of the jobs that are due at an
+// instant.
+func (a *ahead) takeCrowd(at time.Time, most int) map[jobRef]early {
+	taken := map[jobRef]early{}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for of := range a.crowd[at.UnixNano()] {
+		if len(taken) == most {
+			break
+		}
+		taken[of] = a.early[of]
+		a.dropLocked(of)
+	}
+	return taken
+}
+
+// giveBack keeps what can't be recorded ahead until it is due.
+func (a *ahead) giveBack(of jobRef, e early) {
+	e.waits = true
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keepLocked(of, e)
 }
 
 // workOut settles a job at the time at which it is to be looked at. It reports
@@ -186,7 +239,7 @@ func (a *ahead) workOut(w state.Wake) (e early, ok bool, err error) {
 	if err != nil || packed.Size() > maxOneEarly {
 		return e, false, nil //nolint:nilerr // it is said when it is due
 	}
-	return early{packed, w.At, until, processor}, true, nil
+	return early{firing: packed, at: w.At, until: until, processor: processor}, true, nil
 }
 
 // timeless reports whether the plan of a run, as its spec says by now, is the same

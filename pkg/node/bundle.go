@@ -29,8 +29,12 @@ type parcel struct {
 }
 
 // bundlesAtOnce is how many messages to a master may be under way. Each is
-// answered when what it says is on disk.
-const bundlesAtOnce = 4
+// answered when what it says is on disk. Full ones may be more, so that what is due
+// is not kept from being executed until what was before it has been recorded.
+const (
+	bundlesAtOnce     = 4
+	fullBundlesAtOnce = 128
+)
 
 // bundle returns the one for a master.
 func (h *host) bundle(to string) *bundle {
@@ -59,7 +63,7 @@ func (b *bundle) take(r *worker.Report) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next = append(b.next, p)
-	if b.sending < bundlesAtOnce {
+	if b.sending < bundlesAtOnce || len(b.next) >= maxTogether && b.sending < fullBundlesAtOnce {
 		b.sending++
 		b.h.n.wg.Go(b.send)
 	}

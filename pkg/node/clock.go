@@ -35,11 +35,12 @@ type clock struct {
 	poke   bell // rung if a wake may have come nearer
 	tables *tables
 	ahead  *ahead
+	storms *storms
 }
 
 func newClock(l *leader) *clock {
 	c := &clock{l: l, poke: newBell(), tables: newTables()}
-	c.ahead = newAhead(c)
+	c.ahead, c.storms = newAhead(c), newStorms(c)
 	return c
 }
 
@@ -91,13 +92,7 @@ func (c *clock) settleDue() (next time.Duration, err error) {
 // settleAll settles jobs, many at a time.
 func (c *clock) settleAll(wakes []state.Wake) error {
 	var work, records sync.WaitGroup
-	var once sync.Once
-	var first error
-	failed := func(err error) {
-		if err != nil {
-			once.Do(func() { first = err })
-		}
-	}
+	var failed failure
 	ready, wakes := c.ahead.take(wakes)
 	jobs, settled := make(chan state.Wake), make(chan state.Firing, firesInEntry)
 	for range min(settlers, len(wakes)) {
@@ -107,21 +102,21 @@ func (c *clock) settleAll(wakes []state.Wake) error {
 				if err == nil && due {
 					settled <- f
 				}
-				failed(err)
+				failed.note(err)
 			}
 		})
 	}
 	for range recorders {
 		records.Go(func() {
 			for fs := range together(settled) {
-				failed(c.fireAll(fs))
+				failed.note(c.fireAll(fs))
 			}
 		})
 	}
 	for _, p := range ready {
 		f, err := c.ahead.unpack(p)
 		if err != nil {
-			failed(err) // it is still due, and settled anew
+			failed.note(err) // it is still due, and settled anew
 			continue
 		}
 		settled <- f
@@ -133,7 +128,7 @@ func (c *clock) settleAll(wakes []state.Wake) error {
 	work.Wait()
 	close(settled)
 	records.Wait()
-	return first
+	return failed.err
 }
 
 // settle works out what becomes of the fires of one job up to now, and reports

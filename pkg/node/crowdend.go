@@ -30,8 +30,8 @@ func (c *crowd) reports(ctx context.Context, from string, r wire.Reports) (wire.
 			}
 		}
 		waits = settling.left > 0
-		c.recordLocked()
 		c.placeLocked()
+		c.recordLocked()
 	})
 	var reporting sync.WaitGroup
 	for i, other := range others {
@@ -115,13 +115,32 @@ func plainSuccess(blob []byte) ([]byte, bool) {
 	return blob, ok && n == 1
 }
 
-// recordLocked begins to record how runs ended, unless that is being done.
+const (
+	// manyWaiting is from how many runs on that wait to be executed the record of
+	// those that have ended waits for them, and recordWithin how long it does at most.
+	manyWaiting  = 16 << 10
+	recordWithin = 500 * time.Millisecond
+)
+
+// recordLocked begins to record how runs ended, unless that is being done. Where
+// very many are due that have not been executed yet it is them that are late.
 func (c *crowd) recordLocked() {
 	if c.recording || len(c.ended) == 0 {
 		return
 	}
+	waiting := 0
+	for _, queue := range c.waiting {
+		waiting += len(queue)
+	}
 	c.recording = true
-	c.m.wg.Go(c.record)
+	if waiting < manyWaiting {
+		c.m.wg.Go(c.record)
+		return
+	}
+	c.m.wg.Go(func() {
+		pause(c.m.ctx, recordWithin)
+		c.record()
+	})
 }
 
 // record records how runs ended, all that have accumulated each time, until

@@ -97,13 +97,8 @@ func (c *clock) follow(f *state.Firing, fired *state.Fired, err error) error {
 			c.l.came(run)
 		}
 	}
-	switch {
-	case is(err, state.ErrStale), is(err, state.ErrRevision):
-		return nil // somebody changed the job meanwhile; its wake is still there
-	case is(err, state.ErrNoJob):
-		return nil // deleted meanwhile
-	case err != nil:
-		return err
+	if err != nil {
+		return unsettled(err)
 	}
 	c.count(f, fired)
 	for _, id := range fired.Canceled {
@@ -118,6 +113,15 @@ func (c *clock) follow(f *state.Firing, fired *state.Fired, err error) error {
 		}
 	}
 	return nil
+}
+
+// unsettled returns err unless the settlement that it is about is no matter any
+// more: somebody has changed the job, whose wake is still there, or deleted it.
+func unsettled(err error) error {
+	if is(err, state.ErrStale) || is(err, state.ErrRevision) || is(err, state.ErrNoJob) {
+		return nil
+	}
+	return err
 }
 
 // count counts what became of fires.

@@ -88,6 +88,8 @@ func (l *leader) establish() error {
 	l.wg.Go(l.beginAll)
 	l.wg.Go(l.clock.run)
 	l.wg.Go(l.clock.ahead.run)
+	l.wg.Go(l.clock.storms.run)
+	l.wg.Go(l.clock.storms.beginAll)
 	l.wg.Go(l.clean)
 	l.wg.Go(l.operate)
 	l.wg.Go(l.watchNodes)

@@ -21,7 +21,8 @@ type masters struct {
 	mu   sync.Mutex
 	runs map[job.RunID]*conductor // guarded by mu
 
-	crowd *crowd
+	crowd   *crowd
+	standby *standby
 }
 
 // coded is an error that keeps its meaning on its way to another node.
@@ -43,7 +44,7 @@ var (
 func newMasters(n *Node) *masters {
 	m := &masters{n: n, works: newWorks(), runs: map[job.RunID]*conductor{}}
 	m.ctx, m.cancel = context.WithCancelCause(n.ctx)
-	m.crowd = newCrowd(m)
+	m.crowd, m.standby = newCrowd(m), newStandby(m)
 	return m
 }
 
@@ -194,6 +195,7 @@ func (m *masters) stop() {
 	m.mu.Lock()
 	m.cancel(ErrStopped)
 	m.mu.Unlock()
+	m.standby.stop()
 	m.wg.Wait()
 }
 
@@ -216,6 +218,12 @@ func (m *masters) serve() {
 	})
 	share(m.n, wire.MethodConduct, func(_ context.Context, _ string, c wire.Conduct) (wire.Nothing, error) {
 		return wire.Nothing{}, m.conductAll(c.Runs)
+	})
+	share(m.n, wire.MethodHold, func(_ context.Context, from string, h wire.Hold) (wire.Nothing, error) {
+		return wire.Nothing{}, m.standby.take(from, h)
+	})
+	handle(m.n, wire.MethodBegin, func(_ context.Context, from string, b wire.BeginHeld) (wire.Nothing, error) {
+		return wire.Nothing{}, m.standby.begin(from, b)
 	})
 	share(m.n, wire.MethodReports, m.crowd.reports)
 	handle(m.n, wire.MethodConducts, func(context.Context, string, wire.Nothing) ([]wire.RunRef, error) { return m.list(), nil })

@@ -82,7 +82,7 @@ func (l *leader) tell(master string, runs []*job.Run) {
 		case l.ctx.Err() != nil:
 			return
 		case err == nil:
-			l.dismissEnded(group)
+			l.dismissEnded(idsOf(group))
 		case n == 1:
 			l.wg.Go(func() { l.insist(*group[0]) })
 		default:
@@ -114,7 +114,7 @@ func (l *leader) insist(run job.Run) {
 		}
 		group := []*job.Run{&run}
 		if l.conduct(run.Master, group) == nil {
-			l.dismissEnded(group)
+			l.dismissEnded(idsOf(group))
 			return
 		}
 	}
@@ -122,12 +122,12 @@ func (l *leader) insist(run job.Run) {
 
 // dismissEnded tells the master of runs which of them were ended while it was
 // told to begin them: the word of that may have come first.
-func (l *leader) dismissEnded(runs []*job.Run) {
+func (l *leader) dismissEnded(runs []job.RunID) {
 	l.mu.Lock()
 	var over []job.RunID
-	for _, run := range runs {
-		if _, begun := l.runs[run.ID]; !begun {
-			over = append(over, run.ID)
+	for _, id := range runs {
+		if _, begun := l.runs[id]; !begun {
+			over = append(over, id)
 		}
 	}
 	l.mu.Unlock()
@@ -136,6 +136,14 @@ func (l *leader) dismissEnded(runs []*job.Run) {
 			l.dismiss(&run)
 		}
 	}
+}
+
+func idsOf(runs []*job.Run) []job.RunID {
+	ids := make([]job.RunID, len(runs))
+	for i := range runs {
+		ids[i] = runs[i].ID
+	}
+	return ids
 }
 
 const (
