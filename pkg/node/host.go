@@ -106,7 +106,7 @@ func (h *host) reportAlone(r *worker.Report) {
 	h.n.wg.Go(func() {
 		defer r.Done()
 		for outcomes := r.Outcomes(); len(outcomes) > 0; {
-			var blob []byte
+			blob := make([]byte, 0, min(wire.RoomFor(outcomes), maxReport))
 			n := 0
 			for ; n < len(outcomes) && len(blob) < maxReport; n++ {
 				b, err := wire.AppendOutcome(blob, &outcomes[n])
@@ -118,7 +118,7 @@ func (h *host) reportAlone(r *worker.Report) {
 			}
 			outcomes = outcomes[n:]
 			err := h.deliver(h.n.ctx, r.Run, r.Epoch, wire.MethodReport, func() any {
-				return wire.Report{Run: r.Run, Epoch: r.Epoch, Window: h.n.worker.Window(r.Run), Outcomes: blob}
+				return wire.Report{Run: r.Run, Epoch: r.Epoch, Window: h.n.worker.Window(r.Run), Outcomes: blob, N: n}
 			})
 			if err != nil {
 				h.n.log.Info("outcomes count for nothing", telemetry.Run(r.Run), slog.Int("outcomes", n), telemetry.Err(err))
@@ -174,10 +174,8 @@ func (h *host) over(id job.RunID, epoch uint64) bool {
 // Emit hands over a chunk of subtasks.
 func (h *host) Emit(ctx context.Context, a job.AttemptID, seq int, tasks []job.Subtask) error {
 	var w wire.ChunkWriter
-	for _, t := range tasks {
-		if err := w.Add(t.Name, t.Payload); err != nil {
-			return mapreduce.Permanent(err)
-		}
+	if err := w.AddAll(tasks); err != nil {
+		return mapreduce.Permanent(err)
 	}
 	return h.stage(ctx, a, seq, wire.EntryTasks, w.N, w.Bytes())
 }
