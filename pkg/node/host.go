@@ -1,11 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -253,7 +255,7 @@ func final(o *job.Outcome) bool { return o.Failure == nil || o.Failure.Permanent
 // serveWorker answers the masters of runs.
 func (n *Node) serveWorker(h *host) {
 	share(n, wire.MethodExecute, h.execute)
-	handle(n, wire.MethodDispatch, func(_ context.Context, _ string, d wire.Dispatch) (wire.Dispatched, error) {
+	share(n, wire.MethodDispatch, func(_ context.Context, _ string, d wire.Dispatch) (wire.Dispatched, error) {
 		tasks, err := wire.Tasks(d.N, d.Tasks)
 		if err != nil {
 			return wire.Dispatched{}, err
@@ -263,7 +265,8 @@ func (n *Node) serveWorker(h *host) {
 				t.Shard = job.Shard{Index: t.ID.N, Total: d.Run.Plan.Roots}
 			}
 		}
-		b := job.Batch{Run: &d.Run, Tasks: tasks, Lost: d.Lost, Before: d.Before}
+		d.Run.Extra = maps.Clone(d.Run.Extra) // the user's code gets it, and what is before
+		b := job.Batch{Run: &d.Run, Tasks: tasks, Lost: d.Lost, Before: bytes.Clone(d.Before)}
 		for _, s := range d.Sources {
 			b.Sources = append(b.Sources, job.Source{Node: s.Node, Maps: s.Maps})
 		}

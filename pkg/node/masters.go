@@ -30,6 +30,13 @@ type coded struct{ code, text string }
 func (e *coded) Error() string     { return e.text }
 func (e *coded) ErrorCode() string { return e.code }
 
+// Is reports whether target is of the same code: on this node as on another what
+// is said beside it makes no other error of it.
+func (e *coded) Is(target error) bool {
+	o, ok := target.(*coded)
+	return ok && o.code == e.code
+}
+
 var (
 	// errNoMaster says that this node does not conduct the run, or not yet, or
 	// no longer.
@@ -199,14 +206,14 @@ func (m *masters) stop() {
 
 // serve answers the workers and the leader.
 func (m *masters) serve() {
-	handle(m.n, wire.MethodReport, func(ctx context.Context, from string, r wire.Report) (wire.Nothing, error) {
+	share(m.n, wire.MethodReport, func(ctx context.Context, from string, r wire.Report) (wire.Nothing, error) {
 		c, err := m.find(r.Run)
 		if err != nil {
 			return wire.Nothing{}, err
 		}
 		return wire.Nothing{}, c.report(ctx, from, r)
 	})
-	handle(m.n, wire.MethodStage, func(ctx context.Context, _ string, s wire.Staged) (wire.Nothing, error) {
+	share(m.n, wire.MethodStage, func(ctx context.Context, _ string, s wire.Staged) (wire.Nothing, error) {
 		m.crowd.heard(s.Run)
 		c, err := m.find(s.Run)
 		if err != nil {
