@@ -185,7 +185,7 @@ func (w *Worker) expired(a *attempt, cause error) {
 // stop cancels the attempt's context, and only then raises the flag that cuts
 // off its pairs: what they amount to must not be taken for all.
 func (a *attempt) stop(cause error) {
-	a.cancel(cause)
+	a.life.cancel(cause)
 	a.stopped.Store(true)
 }
 
