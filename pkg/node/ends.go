@@ -28,6 +28,7 @@ type ends struct {
 	mu      sync.Mutex
 	waiting map[job.RunID]*waiter // guarded by mu
 	added   []job.RunID           // since the stream was told; guarded by mu
+	whole   bool                  // added is all that are waited for; guarded by mu
 	running bool                  // guarded by mu
 }
 
@@ -94,6 +95,9 @@ func (e *ends) add(ids []job.RunID) *wait {
 	w := &wait{ends: make([]ended, len(ids)), left: len(ids), done: make(chan struct{})}
 	waiters := make([]waiter, len(ids))
 	e.mu.Lock()
+	if len(e.waiting) == 0 {
+		e.added, e.whole = nil, true
+	}
 	for i, id := range ids {
 		waiters[i] = waiter{of: w, at: i, next: e.waiting[id]}
 		e.waiting[id] = &waiters[i]
@@ -143,10 +147,10 @@ func (e *ends) take(all bool) []job.RunID {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ids := e.added
-	e.added = nil
-	if all {
+	if all && !e.whole {
 		ids = slices.Sorted(maps.Keys(e.waiting)) // the state reads those of a lot together
 	}
+	e.added, e.whole = nil, false
 	return ids
 }
 
@@ -316,16 +320,13 @@ func (s *server) ends(ctx context.Context, fresh <-chan struct{}, take func(all 
 	defer ends.Stop()
 	for all := true; ; all = false {
 		var news wire.Ends
-		for _, id := range take(all) {
-			if err := ends.Add(id); err != nil {
-				if !is(err, state.ErrNoRun) {
-					return err
-				}
-				news.Lost = append(news.Lost, id)
-				news.Unknown = append(news.Unknown, refusal(len(news.Lost)-1, err))
-			}
+		if news.Lost, err = ends.Add(take(all)...); err != nil {
+			return err
 		}
 		if len(news.Lost) > 0 {
+			for i, id := range news.Lost {
+				news.Unknown = append(news.Unknown, refusal(i, fmt.Errorf("%w: %q", state.ErrNoRun, id)))
+			}
 			if err := tell(news); err != nil {
 				return idleIsEnd(err)
 			}
