@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
@@ -24,8 +25,8 @@ type host struct {
 	n *Node
 
 	mu      sync.Mutex
-	masters map[job.RunID]masterRef // of the runs worked on; guarded by mu
-	bundles map[string]*bundle      // by master; guarded by mu
+	masters roll.Of[masterRef] // of the runs worked on; guarded by mu
+	bundles map[string]*bundle // by master; guarded by mu
 }
 
 type masterRef struct {
@@ -35,15 +36,15 @@ type masterRef struct {
 }
 
 func newHost(n *Node) *host {
-	return &host{n: n, masters: map[job.RunID]masterRef{}, bundles: map[string]*bundle{}}
+	return &host{n: n, bundles: map[string]*bundle{}}
 }
 
 // follow notes who conducts a run.
 func (h *host) follow(run *job.Run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if run.Epoch >= h.masters[run.ID].epoch {
-		h.masters[run.ID] = masterRef{run.Master, run.Epoch, false}
+	if run.Epoch >= h.masters.At(run.ID).epoch {
+		h.masters.Put(run.ID, masterRef{run.Master, run.Epoch, false})
 	}
 }
 
@@ -52,8 +53,8 @@ func (h *host) followSmall(runs []*job.Run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, run := range runs {
-		if run.Epoch > h.masters[run.ID].epoch {
-			h.masters[run.ID] = masterRef{run.Master, run.Epoch, true}
+		if run.Epoch > h.masters.At(run.ID).epoch {
+			h.masters.Put(run.ID, masterRef{run.Master, run.Epoch, true})
 		}
 	}
 }
@@ -62,7 +63,7 @@ func (h *host) followSmall(runs []*job.Run) {
 func (h *host) smallOf(run job.RunID, epoch uint64) (string, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.masters[run]
+	m := h.masters.At(run)
 	return m.node, m.small && m.epoch == epoch
 }
 
@@ -72,7 +73,7 @@ func (h *host) forget(runs ...job.RunID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, run := range runs {
-		delete(h.masters, run)
+		h.masters.Delete(run)
 	}
 }
 
@@ -80,7 +81,7 @@ func (h *host) forget(runs ...job.RunID) {
 func (h *host) master(run job.RunID, epoch uint64) (string, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.masters[run]
+	m := h.masters.At(run)
 	return m.node, m.epoch == epoch
 }
 
@@ -88,7 +89,7 @@ func (h *host) master(run job.RunID, epoch uint64) (string, bool) {
 func (h *host) epoch(run job.RunID) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.masters[run].epoch
+	return h.masters.At(run).epoch
 }
 
 // maxReport bounds the outcomes in one message.

@@ -131,11 +131,11 @@ func (m *masters) dismiss(r wire.RunRef) {
 func (m *masters) list() []wire.RunRef {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	refs := make([]wire.RunRef, 0, len(m.runs)+len(m.crowd.runs))
+	refs := make([]wire.RunRef, 0, len(m.runs)+m.crowd.runs.Len())
 	for id, c := range m.runs {
 		refs = append(refs, wire.RunRef{Run: id, Epoch: c.run.Epoch})
 	}
-	for id, s := range m.crowd.runs {
+	for id, s := range m.crowd.runs.All() {
 		refs = append(refs, wire.RunRef{Run: id, Epoch: s.run.Epoch})
 	}
 	return refs
@@ -150,7 +150,7 @@ func (m *masters) find(id job.RunID) (*conductor, error) {
 }
 
 func (m *masters) findLocked(id job.RunID) (*conductor, error) {
-	if s := m.crowd.runs[id]; s != nil {
+	if s := m.crowd.runs.At(id); s != nil {
 		if s.outcome != nil || m.ctx.Err() != nil {
 			return nil, errNoMaster // it is as good as over
 		}
@@ -165,7 +165,7 @@ func (m *masters) findLocked(id job.RunID) (*conductor, error) {
 func (m *masters) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.runs) + len(m.crowd.runs)
+	return len(m.runs) + m.crowd.runs.Len()
 }
 
 // wait returns when nothing that is conducted here is under way any more, or

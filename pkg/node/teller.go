@@ -126,7 +126,7 @@ func (l *leader) dismissEnded(runs []*job.Run) {
 	l.mu.Lock()
 	var over []job.RunID
 	for _, run := range runs {
-		if _, begun := l.runs[run.ID]; !begun {
+		if _, begun := l.runs.Get(run.ID); !begun {
 			over = append(over, run.ID)
 		}
 	}
