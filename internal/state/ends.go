@@ -51,6 +51,9 @@ func (e *Ends) Add(ids ...job.RunID) (unknown []job.RunID, err error) {
 				return nil, err
 			}
 			if ok { // and nothing more becomes of it
+				if over == nil {
+					over = make([]End, 0, len(ids))
+				}
 				over = append(over, end)
 				continue
 			}
@@ -62,7 +65,7 @@ func (e *Ends) Add(ids ...job.RunID) (unknown []job.RunID, err error) {
 			return nil, err
 		}
 	}
-	e.tell(false, over...)
+	e.found(over)
 	return unknown, nil
 }
 
@@ -126,7 +129,7 @@ func (e *Ends) listen(id job.RunID) error {
 	end, ok, err := e.read(v, id)
 	switch {
 	case ok:
-		e.tell(true, end)
+		e.tell(end)
 	case err == nil:
 		if _, err = createdStatus(v, id); errors.Is(err, ErrNoRun) {
 			e.drop(id)
@@ -167,23 +170,37 @@ func (e *Ends) drop(id job.RunID) {
 	delete(e.await, id)
 }
 
-// tell notes that runs have ended, if listened only those that are listened to.
-func (e *Ends) tell(listened bool, ends ...End) {
+// found notes runs that had ended before they were listened to. The list is e's.
+func (e *Ends) found(over []End) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.stopped {
+	if e.stopped || len(over) == 0 {
 		return
 	}
-	for i := range ends {
-		if listened && !e.await[ends[i].ID] {
-			continue
-		}
-		delete(e.await, ends[i].ID)
-		e.ended = append(e.ended, ends[i])
+	for i := 0; i < len(over) && len(e.await) > 0; i++ { // it may have been added twice
+		delete(e.await, over[i].ID)
 	}
 	if len(e.ended) == 0 {
+		e.ended = over
+	} else {
+		e.ended = append(e.ended, over...)
+	}
+	e.ring()
+}
+
+// tell notes that a run has ended, if it is listened to.
+func (e *Ends) tell(end End) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.await[end.ID] || e.stopped {
 		return
 	}
+	delete(e.await, end.ID)
+	e.ended = append(e.ended, end)
+	e.ring()
+}
+
+func (e *Ends) ring() {
 	select {
 	case e.ready <- struct{}{}:
 	default:

@@ -131,7 +131,7 @@ func (h *hub) tell(end End) (watched bool) {
 func (h *hub) tellLocked(end End) {
 	if all, ok := h.ends[end.ID]; ok {
 		for _, e := range all {
-			e.tell(true, end)
+			e.tell(end)
 		}
 		delete(h.ends, end.ID)
 	}
