@@ -40,6 +40,7 @@ var rooms = []room{
 
 	{"mapreduce", "internal/codec", "what users write has no runtime in sight"},
 	{"pkg/job", "trigger", "it is words and their rules, and nothing that acts"},
+	{"internal/roll", "pkg/job", "it keeps things by the IDs of runs, and knows nothing else of either"},
 	{"internal/access", "pkg/job", "who may do what is a matter of rules: who keeps and carries them is not its business"},
 	{"internal/simnet", "internal/transport", "it is a network in memory, and no more than that"},
 	{"internal/wire", "pkg/job internal/codec", "it is messages: who sends them is not its business"},
@@ -47,11 +48,11 @@ var rooms = []room{
 	// The story. These do not know each other: the node carries events and
 	// effects between them. Only a worker has a shuffle.
 	{"internal/state", "pkg/job internal/store internal/transport internal/wire internal/telemetry", "the replicated truth records; it does not act"},
-	{"internal/scheduler", "pkg/job trigger", "it says what is due; the node sees to it"},
+	{"internal/scheduler", "pkg/job trigger internal/roll", "it says what is due; the node sees to it"},
 	{"internal/master", "pkg/job sharding trigger", "it is a pure machine: the node brings its events and carries out its effects"},
 	{"internal/shuffle", "pkg/job internal/store internal/transport internal/wire internal/telemetry", "it moves pairs and does not know who maps or reduces"},
 	{"internal/runlog", "pkg/job internal/store internal/wire internal/telemetry", "it keeps lines and does not know who writes, carries or reads them"},
-	{"internal/worker", "pkg/job mapreduce sharding internal/shuffle internal/telemetry", "it executes attempts; the node brings them and takes the reports away"},
+	{"internal/worker", "pkg/job mapreduce sharding internal/roll internal/shuffle internal/telemetry", "it executes attempts; the node brings them and takes the reports away"},
 
 	{"pkg/node", "*", "it wires what is above it"},
 

@@ -58,7 +58,7 @@ func (m *Master) free(id string) int     { return m.members[id].credit(m.now) }
 func (m *Master) assign(t *table, k *member, n int) {
 	// What an earlier master had in slots was lost with it, and nobody knows
 	// which that was: as many tasks go ahead as a member gets at first.
-	a := Assign{Member: k.ID, Lost: m.wary && !k.served}
+	a := Assign{Member: k.ID, Lost: m.wary && !k.served, Tasks: make([]Placed, 0, n)}
 	var skipped []int
 	for len(t.retry) > 0 && len(a.Tasks) < n {
 		i := t.retry[0]

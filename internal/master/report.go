@@ -24,10 +24,13 @@ func (m *Master) reported(e Reported) {
 		m.settleCalledOff(k, e.Outcomes)
 		return
 	}
-	at := len(m.effects)
-	var counted []job.Outcome
+	at, counted := len(m.effects), e.Outcomes[:0:0]
 	for i := range e.Outcomes {
-		if o := &e.Outcomes[i]; !m.done && m.outcome(k, o) {
+		o := &e.Outcomes[i]
+		switch counts := !m.done && m.outcome(k, o); {
+		case counts && len(counted) == i: // as mostly all do
+			counted = e.Outcomes[: i+1 : i+1]
+		case counts:
 			counted = append(counted, *o)
 		}
 	}

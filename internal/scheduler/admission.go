@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/pkg/job"
 )
 
@@ -19,7 +20,7 @@ import (
 // may. It is not safe for use by several goroutines at once.
 type Admission struct {
 	max     int
-	begun   map[job.RunID]Claim
+	begun   roll.Of[Claim]
 	counts  map[Among]int
 	windows map[rated]*Window
 	spent   map[rated]bool // the windows that changed since they were written
@@ -35,26 +36,26 @@ type rated struct {
 // on at a time. Zero means any number.
 func NewAdmission(max int) *Admission {
 	return &Admission{
-		max: max, begun: map[job.RunID]Claim{}, counts: map[Among]int{}, windows: map[rated]*Window{}, spent: map[rated]bool{},
+		max: max, counts: map[Among]int{}, windows: map[rated]*Window{}, spent: map[rated]bool{},
 	}
 }
 
 // Room reports whether a run of some job may begin.
-func (a *Admission) Room() bool { return a.max <= 0 || len(a.begun) < a.max }
+func (a *Admission) Room() bool { return a.max <= 0 || a.begun.Len() < a.max }
 
 // Left returns how many more runs may begin at once, of any job.
 func (a *Admission) Left() int {
 	if a.max <= 0 {
 		return math.MaxInt
 	}
-	return a.max - len(a.begun)
+	return a.max - a.begun.Len()
 }
 
 // Wait returns what a run with a claim waits for: if several, what blocks most
 // others.
 func (a *Admission) Wait(c Claim, now time.Time) Wait {
 	if !a.Room() {
-		return Wait{Blocks: BlocksAll, text: fmt.Sprintf("waits: %d runs go on, and Config.MaxRuns is %d", len(a.begun), a.max)}
+		return Wait{Blocks: BlocksAll, text: fmt.Sprintf("waits: %d runs go on, and Config.MaxRuns is %d", a.begun.Len(), a.max)}
 	}
 	var worst Wait
 	for i := range c.bounds {
@@ -100,7 +101,7 @@ func (a *Admission) Begin(id job.RunID, c Claim, now time.Time) {
 // Resume counts a run that began earlier.
 func (a *Admission) Resume(id job.RunID, c Claim) {
 	a.End(id)
-	a.begun[id] = c
+	a.begun.Put(id, c)
 	for _, among := range c.among {
 		a.counts[among]++
 	}
@@ -109,11 +110,11 @@ func (a *Admission) Resume(id job.RunID, c Claim) {
 // End counts a run that has ended, and returns what it had claimed. One that
 // was not counted is none.
 func (a *Admission) End(id job.RunID) Claim {
-	c, ok := a.begun[id]
+	c, ok := a.begun.Get(id)
 	if !ok {
 		return c
 	}
-	delete(a.begun, id)
+	a.begun.Delete(id)
 	for _, among := range c.among {
 		if a.counts[among]--; a.counts[among] == 0 {
 			delete(a.counts, among)
@@ -124,7 +125,7 @@ func (a *Admission) End(id job.RunID) Claim {
 
 // Running returns how many runs of a job go on, and how many of all jobs do.
 func (a *Admission) Running(namespace, name string) (ofJob, total int) {
-	return a.counts[Among{namespace: namespace, job: name}], len(a.begun)
+	return a.counts[Among{namespace: namespace, job: name}], a.begun.Len()
 }
 
 // Spent is a Window as it is kept for the leader after this one.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/musterhq/muster/pkg/job"
@@ -208,11 +209,12 @@ func TestTheEndsOfManyRunsAreToldWithTheirOutcomes(t *testing.T) {
 	finish(all[:n/2])
 	ends := s.Ends()
 	defer ends.Stop()
+	ids := []job.RunID{"d/nobody@1"}
 	for i := range all {
-		must(t, ends.Add(all[i].Run))
+		ids = append(ids, all[i].Run)
 	}
-	if err := ends.Add("d/nobody@1"); !errors.Is(err, ErrNoRun) {
-		t.Errorf("got %v, want %v", err, ErrNoRun)
+	if unknown, err := ends.Add(ids...); !slices.Equal(unknown, ids[:1]) || err != nil {
+		t.Errorf("got %v unknown, %v, want %v", unknown, err, ids[:1])
 	}
 	finish(all[n/2:])
 	<-ends.Ready()

@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/musterhq/muster/internal/store"
@@ -11,8 +10,8 @@ import (
 )
 
 // Ends collects which of some runs have ended, for somebody who waits for many:
-// each costs a place in a map, and those that have ended come together. It is
-// made by State.Ends.
+// each that goes on costs a place in a map, and those that have ended come
+// together. It is made by State.Ends.
 type Ends struct {
 	s     *State
 	ready chan struct{} // holds one if there is something to take
@@ -23,13 +22,15 @@ type Ends struct {
 	stopped bool               // guarded by mu
 
 	reading sync.Mutex
-	lot     openLot // that of the last run that had ended before; guarded by reading
+	lot     endedLot // that of the last run that had ended before; guarded by reading
 }
 
 // End is a run that has ended.
 type End struct {
 	ID     job.RunID
 	status *wire.RunStatus // of a plain run, for which nothing is read; see Outcome
+	inLot  *endsInLot      // the same of one that has ended in its lot,
+	last   []byte          // whose journal ends with this
 }
 
 // Ends returns an Ends that waits for no run yet. It must be stopped.
@@ -37,9 +38,79 @@ func (s *State) Ends() *Ends {
 	return &Ends{s: s, ready: make(chan struct{}, 1), await: map[job.RunID]bool{}}
 }
 
-// Add waits for a run. One that has ended already is among the next to be
-// taken. ErrNoRun says that there is none of that ID.
-func (e *Ends) Add(id job.RunID) error {
+// Add waits for runs. Those that have ended already are among the next to be
+// taken. Those that are not there are unknown.
+func (e *Ends) Add(ids ...job.RunID) (unknown []job.RunID, err error) {
+	var over []End
+	view := lastView{s: e.s}
+	defer view.close()
+	for _, id := range ids {
+		if !e.s.fsm.goesOn(id) {
+			end, ok, err := e.find(&view, id)
+			if err != nil {
+				return nil, err
+			}
+			if ok { // and nothing more becomes of it
+				if over == nil {
+					over = make([]End, 0, len(ids))
+				}
+				over = append(over, end)
+				continue
+			}
+		}
+		switch err := e.listen(id); {
+		case errors.Is(err, ErrNoRun):
+			unknown = append(unknown, id)
+		case err != nil:
+			return nil, err
+		}
+	}
+	e.found(over)
+	return unknown, nil
+}
+
+// find returns how a run that does not go on has ended, or false if that is not
+// why. What was looked at before may be older than its end.
+func (e *Ends) find(view *lastView, id job.RunID) (end End, ok bool, err error) {
+	for _, anew := range []bool{false, true} {
+		v, err := view.open(anew)
+		if err != nil {
+			return end, false, err
+		}
+		if end, ok, err = e.read(v, id); ok || err != nil {
+			return end, ok, err
+		}
+	}
+	return end, false, nil
+}
+
+// lastView is a view that is used for as long as it will do.
+type lastView struct {
+	s *State
+	v *store.Snapshot
+}
+
+func (l *lastView) open(anew bool) (*store.Snapshot, error) {
+	if l.v != nil && !anew {
+		return l.v, nil
+	}
+	l.close()
+	v, err := l.s.view()
+	if err == nil {
+		l.v = v
+	}
+	return v, err
+}
+
+func (l *lastView) close() {
+	if l.v != nil {
+		l.v.Close()
+		l.v = nil
+	}
+}
+
+// listen has the end of a run told, unless there is none.
+func (e *Ends) listen(id job.RunID) error {
 	e.mu.Lock()
 	again := e.await[id]
 	e.await[id] = true
@@ -55,35 +126,41 @@ func (e *Ends) Add(id job.RunID) error {
 		return err
 	}
 	defer v.Close()
-	st, err := e.read(v, id)
+	end, ok, err := e.read(v, id)
 	switch {
-	case err == nil && st.State.Done():
-		e.tell(id, st)
-	case errors.Is(err, ErrNoRun):
-		e.drop(id)
+	case ok:
+		e.tell(end)
+	case err == nil:
+		if _, err = createdStatus(v, id); errors.Is(err, ErrNoRun) {
+			e.drop(id)
+		}
 	}
 	return err
 }
 
-// read is createdStatus for runs of which many in a row are of one lot.
-func (e *Ends) read(v *store.Snapshot, id job.RunID) (*wire.RunStatus, error) {
-	lot, i, ok := lotOf(id)
-	if !ok {
-		return createdStatus(v, id)
+// read returns how a run has ended, or false if it has not. Of those of a lot many
+// in a row are read at once.
+func (e *Ends) read(v *store.Snapshot, id job.RunID) (End, bool, error) {
+	if lot, i, ok := lotOf(id); ok {
+		e.reading.Lock()
+		defer e.reading.Unlock()
+		if end, ok, err := e.lot.end(v, lot, id, i); ok || err != nil {
+			return end, ok, err
+		}
 	}
-	e.reading.Lock()
-	defer e.reading.Unlock()
-	if st := e.lot.ended[i]; st != nil && e.lot.id == lot {
-		return st, nil // nothing more becomes of it
+	st, err := readStatus(v, id)
+	if err != nil || !isRun(st) || !st.State.Done() {
+		return End{}, false, err
 	}
-	if ok, err := e.lot.at(v, lot); err != nil || !ok || i >= e.lot.status.Lot {
-		return createdStatus(v, id)
+	return plainEnd(id, st), true, nil
+}
+
+// plainEnd is the end of a run that has a status of its own.
+func plainEnd(id job.RunID, st *wire.RunStatus) End {
+	if !st.Plain || len(st.Journal) == 0 { // it takes more than a status, which may be large
+		st = nil
 	}
-	st, err := e.lot.statusOf(id, i)
-	if err == nil && !isRun(st) {
-		err = fmt.Errorf("%w: %q", ErrNoRun, id)
-	}
-	return st, err
+	return End{ID: id, status: st}
 }
 
 func (e *Ends) drop(id job.RunID) {
@@ -93,18 +170,37 @@ func (e *Ends) drop(id job.RunID) {
 	delete(e.await, id)
 }
 
-// tell notes that a run has ended, as st says.
-func (e *Ends) tell(id job.RunID, st *wire.RunStatus) {
-	if !st.Plain || len(st.Journal) == 0 { // it takes more than a status, which may be large
-		st = nil
-	}
+// found notes runs that had ended before they were listened to. The list is e's.
+func (e *Ends) found(over []End) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.await[id] || e.stopped {
+	if e.stopped || len(over) == 0 {
 		return
 	}
-	delete(e.await, id)
-	e.ended = append(e.ended, End{id, st})
+	for i := 0; i < len(over) && len(e.await) > 0; i++ { // it may have been added twice
+		delete(e.await, over[i].ID)
+	}
+	if len(e.ended) == 0 {
+		e.ended = over
+	} else {
+		e.ended = append(e.ended, over...)
+	}
+	e.ring()
+}
+
+// tell notes that a run has ended, if it is listened to.
+func (e *Ends) tell(end End) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.await[end.ID] || e.stopped {
+		return
+	}
+	delete(e.await, end.ID)
+	e.ended = append(e.ended, end)
+	e.ring()
+}
+
+func (e *Ends) ring() {
 	select {
 	case e.ready <- struct{}{}:
 	default:
@@ -139,7 +235,11 @@ func (e *Ends) Stop() {
 // more entries than few, those. Of a plain run, which had a single task, it is what
 // its end says, without a plan.
 func (s *State) Outcome(end End, few uint64) (over wire.Over, entries []Entry, err error) {
-	if end.status != nil {
+	switch {
+	case end.inLot != nil:
+		over, entries = end.inLot.outcome(&end)
+		return over, entries, nil
+	case end.status != nil:
 		return plainOutcome(end)
 	}
 	v, err := s.view()

@@ -275,20 +275,6 @@ func (o *openLot) read(id job.RunID, st *wire.RunStatus) (run job.Run, err error
 	return run, err
 }
 
-// at makes o that of a run that may be of another lot, or of the same as it is now,
-// as g has it. It reports false if there is no lot that it was in.
-func (o *openLot) at(g getter, lot job.RunID) (bool, error) {
-	l, err := readOwnStatus(g, lot)
-	if err != nil || !isLot(l) {
-		return false, err
-	}
-	if o.id != lot || o.status.Born != l.Born || o.status.Next != l.Next {
-		*o = openLot{id: lot}
-	}
-	o.g, o.status = g, l
-	return true, nil
-}
-
 // readAll adds those runs of the lot that are wanted to runs, up to a limit.
 func (o *openLot) readAll(runs []job.Run, limit int, wanted func(*listedRun) bool) ([]job.Run, error) {
 	for at, err := range o.runs(false) {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"math/rand/v2"
@@ -325,9 +326,12 @@ func TestTheEndOfARunOfALotIsTold(t *testing.T) {
 	ends := s.Ends()
 	defer ends.Stop()
 	for i := range 3 {
-		must(t, ends.Add(job.InLot(lot.Run.ID, i)))
+		_, err := ends.Add(job.InLot(lot.Run.ID, i))
+		must(t, err)
 	}
-	refused(t, ends.Add(job.InLot(lot.Run.ID, 3)), ErrNoRun)
+	if unknown, err := ends.Add(job.InLot(lot.Run.ID, 3)); len(unknown) != 1 || err != nil {
+		t.Errorf("got %v unknown, %v, want the one", unknown, err)
+	}
 	if _, err := s.Run(lot.Run.ID); err == nil {
 		t.Error("the lot is a run")
 	}
@@ -364,6 +368,70 @@ func TestTheEndOfARunOfALotIsTold(t *testing.T) {
 		t.Errorf("told: %+v", told)
 	}
 	checkLaw(t, s.fsm)
+}
+
+// TestWhoWaitsForALotIsToldWhateverHasEnded asks twice for all runs of a lot of which
+// some have ended, one was forgotten, and the others end while they are waited for.
+func TestWhoWaitsForALotIsToldWhateverHasEnded(t *testing.T) {
+	s, ctx := open(t, t.TempDir()), t.Context()
+	lot := Lot{Run: newRun("default/nightly@1-lot"), Params: []string{"a", "b", "c", "d"}, Chunks: blobs("task")}
+	lot.Run.Master = "m1"
+	must(t, s.CreateLots(ctx, []Lot{lot})[0])
+	ids := make([]job.RunID, len(lot.Params)+1)
+	for i := range ids {
+		ids[i] = job.InLot(lot.Run.ID, i)
+	}
+	end := func(some ...int) {
+		t.Helper()
+		var all []Ending
+		for _, i := range some {
+			all = append(all, Ending{
+				Run: ids[i], Epoch: 1, State: job.Succeeded, Progress: job.Progress{Done: 1, Members: map[string]int{"m1": 1}}, First: 1, Last: []byte{byte(i)}, Plain: true,
+			})
+		}
+		for _, err := range s.FinishAll(ctx, all) {
+			must(t, err)
+		}
+	}
+	ends := s.Ends()
+	defer ends.Stop()
+	check := func(want ...int) {
+		t.Helper()
+		told := ends.Take()
+		slices.SortFunc(told, func(a, b End) int { return cmp.Compare(a.ID, b.ID) })
+		if len(told) != len(want) {
+			t.Fatalf("%d ends were told, want those of %v", len(told), want)
+		}
+		for k, i := range want {
+			over, entries, err := s.Outcome(told[k], 8)
+			must(t, err)
+			if over.ID != ids[i] || over.State != job.Succeeded || over.Epoch != 1 || over.Progress.Members["m1"] != 1 {
+				t.Errorf("got %+v, want the end of %s", over, ids[i])
+			}
+			if len(entries) != 2 || string(entries[0].Data) != "task" || entries[1].Seq != 1 || !bytes.Equal(entries[1].Data, []byte{byte(i)}) {
+				t.Errorf("got the journal %+v of %s", entries, ids[i])
+			}
+		}
+	}
+
+	end(0)
+	end(1)
+	must(t, s.ForgetAll(ctx, ids[1:2]))
+	unknown, err := ends.Add(ids...)
+	must(t, err)
+	if want := []job.RunID{ids[1], ids[4]}; !slices.Equal(unknown, want) {
+		t.Errorf("got %v unknown, want %v", unknown, want)
+	}
+	check(0)
+	end(3, 2)
+	<-ends.Ready()
+	check(2, 3)
+	again, err := ends.Add(ids...)
+	must(t, err)
+	if !slices.Equal(again, unknown) {
+		t.Errorf("got %v unknown when asked again, want %v", again, unknown)
+	}
+	check(0, 2, 3)
 }
 
 // TestALotSurvives opens a state again that has a lot of which one run has ended

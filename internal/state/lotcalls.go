@@ -51,7 +51,11 @@ func (s *State) lotCreation(l *Lot) (*wire.CreateLot, error) {
 	if err != nil {
 		return nil, err
 	}
-	var params []byte
+	room := 0
+	for _, text := range l.Params {
+		room += aroundItem + len(text)
+	}
+	params := make([]byte, 0, room)
 	for i, text := range l.Params {
 		params = addItem(params, uint64(i), text)
 	}
@@ -77,6 +81,10 @@ func RunsOf(l *Lot) []*job.Run {
 	return runs
 }
 
+// aroundItem is what is around a short item of a list of a lot: its number, and its
+// length.
+const aroundItem = 4
+
 // addItem is appendItem for who owns the list.
 func addItem[T []byte | string](list []byte, n uint64, data T) []byte {
 	list = binary.AppendUvarint(list, n)
@@ -92,6 +100,7 @@ func (s *State) endsInLots(ctx context.Context, all []Ending, errs []error) (alo
 	}
 	var groups []*group
 	of := map[job.RunID][]*group{}
+	var again wire.Again[job.Progress] // it is that of each, mostly
 	for i := range all {
 		e := &all[i]
 		lot, _, ok := lotOf(e.Run)
@@ -99,7 +108,7 @@ func (s *State) endsInLots(ctx context.Context, all []Ending, errs []error) (alo
 			alone = append(alone, i)
 			continue
 		}
-		progress, err := wire.EncodeRecord(e.Progress)
+		progress, err := again.EncodeRecord(&e.Progress)
 		if err != nil {
 			errs[i] = fmt.Errorf("%w: %w", ErrInvalid, err)
 			continue
@@ -117,6 +126,11 @@ func (s *State) endsInLots(ctx context.Context, all []Ending, errs []error) (alo
 	s.groups(ctx, len(groups), func(k int) ([]wire.Command, error) {
 		g := groups[k]
 		slices.SortFunc(g.at, func(a, b int) int { return cmp.Compare(all[a].Run, all[b].Run) })
+		room := 0
+		for _, i := range g.at {
+			room += aroundItem + len(all[i].Last)
+		}
+		g.command.Last = make([]byte, 0, room)
 		for _, i := range g.at {
 			_, n, _ := lotOf(all[i].Run)
 			g.command.Last = addItem(g.command.Last, n, all[i].Last)

@@ -35,19 +35,33 @@ func (tx *change) publishLots() error {
 		}
 	}
 	for _, over := range tx.inLots {
-		for it, err := range items(over.end.last) {
-			if err != nil {
-				return err
-			}
-			id := job.InLot(over.lot, int(it.n))
-			if !tx.f.hub.awaits(id) {
-				continue
-			}
-			st := begunInLot(over.status, it.n)
-			over.end.conclude(st, it.data)
-			if err := tx.f.hub.publish(id, st, loadRun(kv, id, st)); err != nil {
-				return err
-			}
+		if err := tx.publishInLot(&over); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *change) publishInLot(over *overInLot) error {
+	if tx.f.hub.isIdle() {
+		return nil
+	}
+	told, err := over.end.told(over.status)
+	if err != nil {
+		return err
+	}
+	for it, err := range items(over.end.last) {
+		if err != nil {
+			return err
+		}
+		id := job.InLot(over.lot, int(it.n))
+		if watched := tx.f.hub.tell(End{ID: id, inLot: told, last: it.data}); !watched {
+			continue
+		}
+		st := begunInLot(over.status, it.n)
+		over.end.conclude(st, it.data)
+		if err := tx.f.hub.publish(id, st, loadRun(tx.f.kv, id, st)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -80,10 +80,7 @@ func (h *hub) forget(id job.RunID, e *Ends) {
 func (h *hub) publish(id job.RunID, st *wire.RunStatus, load func() (job.Run, error)) error {
 	h.mu.Lock()
 	if st.State.Done() {
-		for _, e := range h.ends[id] {
-			e.tell(id, st)
-		}
-		delete(h.ends, id)
+		h.tellLocked(plainEnd(id, st))
 	}
 	ws := make([]*watcher, 0, len(h.watching[id]))
 	for w := range h.watching[id] {
@@ -115,11 +112,29 @@ func (h *hub) watchedIn(lot job.RunID) (ids []job.RunID) {
 	return ids
 }
 
-// awaits reports whether anybody watches a run, or waits for its end.
-func (h *hub) awaits(id job.RunID) bool {
+// isIdle reports whether nobody watches any run, or waits for its end.
+func (h *hub) isIdle() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.watching[id]) > 0 || len(h.ends[id]) > 0
+	return len(h.watching)+len(h.ends) == 0
+}
+
+// tell tells those who wait for the end of a run, and reports whether somebody
+// watches it beside.
+func (h *hub) tell(end End) (watched bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tellLocked(end)
+	return len(h.watching[end.ID]) > 0
+}
+
+func (h *hub) tellLocked(end End) {
+	if all, ok := h.ends[end.ID]; ok {
+		for _, e := range all {
+			e.tell(end)
+		}
+		delete(h.ends, end.ID)
+	}
 }
 
 // watched returns the runs that somebody watches.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -39,6 +40,21 @@ func (w *ChunkWriter) Add(name string, payload []byte) error {
 	}
 	w.blob = appendBytes(w.blob, payload)
 	w.N++
+	return nil
+}
+
+// AddAll packs more tasks, up to one that Add refuses.
+func (w *ChunkWriter) AddAll(tasks []job.Subtask) error {
+	room := 0
+	for i := range tasks {
+		room += 2 + len(tasks[i].Payload) // most have the name of the one before them
+	}
+	w.blob = slices.Grow(w.blob, room)
+	for i := range tasks {
+		if err := w.Add(tasks[i].Name, tasks[i].Payload); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

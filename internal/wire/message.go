@@ -266,6 +266,8 @@ type Report struct {
 	Epoch    uint64    `msgpack:"e"`
 	Window   int       `msgpack:"w"`
 	Outcomes []byte    `msgpack:"o"`
+	// N is how many Outcomes there are, if the worker says so.
+	N int `msgpack:"n,omitempty"`
 }
 
 // Staged is a blob that an attempt hands over before it ends: subtasks or

@@ -65,6 +65,16 @@ func AppendOutcome(dst []byte, o *job.Outcome) ([]byte, error) {
 	return dst, nil
 }
 
+// RoomFor returns about how many bytes AppendOutcome takes for all outcomes, so
+// that a blob of them is not copied as it grows.
+func RoomFor(all []job.Outcome) (bytes int) {
+	const most = 16 // around a result, or nearly so
+	for i := range all {
+		bytes += most + len(all[i].Result)
+	}
+	return bytes
+}
+
 func appendDetail(dst []byte, v any) ([]byte, error) {
 	b, err := codec.Marshal(v)
 	if err != nil {
@@ -92,6 +102,20 @@ func Outcomes(blob []byte) iter.Seq2[job.Outcome, error] {
 			}
 		}
 	}
+}
+
+// AllOutcomes returns the outcomes in blob, as Outcomes yields them. There is room
+// for about n of them from the beginning, which may be wrong.
+func AllOutcomes(n int, blob []byte) ([]job.Outcome, error) {
+	const least = 6 // bytes that every outcome takes
+	all := make([]job.Outcome, 0, min(max(n, 0), len(blob)/least))
+	for o, err := range Outcomes(blob) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
 }
 
 func outcome(r *reader) (o job.Outcome) {

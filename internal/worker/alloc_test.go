@@ -12,7 +12,7 @@ import (
 )
 
 // TestAnAttemptAllocatesLittle counts what an attempt at nothing takes, in a
-// program that traces nothing: itself, its contexts and the name of its task.
+// program that traces nothing: itself, its context and the name of its task.
 func TestAnAttemptAllocatesLittle(t *testing.T) {
 	spans := telemetry.NewSpans(nil)
 	w, _ := start(t, Config{Processors: processors(noop), Spans: &spans}, nil)
@@ -20,7 +20,7 @@ func TestAnAttemptAllocatesLittle(t *testing.T) {
 	r := newRun(of.ID, of.Epoch, of.Created)
 	b := &batch{Batch: job.Batch{Run: of}, processor: w.processors["p"]}
 	task := job.Task{ID: job.TaskID{Kind: job.KindMap, N: 7}, Attempt: 1}
-	const most = 7
+	const most = 3
 	got := testing.AllocsPerRun(640, func() {
 		a := newAttempt(w)
 		a.run, a.batch, a.what = r, b, &task
@@ -35,7 +35,7 @@ func TestAnAttemptAllocatesLittle(t *testing.T) {
 // each, a thousand at a time, from Take to Forget: what it keeps of the run, its
 // task and its report, and the attempt. The list of tasks is made here.
 func TestARunOfOneTaskAllocatesLittle(t *testing.T) {
-	const n, most = 1000, 14
+	const n, most = 1000, 12
 	spans := telemetry.NewSpans(nil)
 	all := make(reports, n)
 	w, _ := start(t, Config{Processors: processors(noop), Spans: &spans}, nil)

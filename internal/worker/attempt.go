@@ -28,12 +28,11 @@ type attempt struct {
 	grace     *time.Timer // guarded by w.mu: set once it was stopped
 	abandoned bool        // guarded by w.mu
 
-	// base is cancelled when the worker stops the attempt; ctx, which follows
+	// life is cancelled when the worker stops the attempt; ctx, which follows
 	// from it, also when its time is over.
-	base    context.Context
-	cancel  context.CancelCauseFunc
+	life    lifetime
 	ctx     context.Context
-	stopped atomic.Bool // whether base was cancelled; cheaper than to ask it
+	stopped atomic.Bool // whether life was cancelled before the attempt had ended
 	free    func()      // lets go of what guards the deadline
 	span    trace.Span
 
@@ -55,12 +54,7 @@ type attempt struct {
 
 // newAttempt returns an attempt that has nothing to do yet, but can already be
 // cancelled.
-func newAttempt(w *Worker) *attempt {
-	a := &attempt{w: w, at: -1}
-	// Nothing above it ends an attempt but the worker itself, by name.
-	a.base, a.cancel = context.WithCancelCause(context.Background())
-	return a
-}
+func newAttempt(w *Worker) *attempt { return &attempt{w: w, at: -1} }
 
 func (a *attempt) id() job.AttemptID {
 	return job.AttemptID{Run: a.run.id, Task: a.what.ID, Epoch: a.run.epoch, N: a.what.Attempt}
@@ -112,7 +106,7 @@ func (a *attempt) begin() {
 		a.task.Before = a.batch.Before
 	}
 
-	ctx := a.base
+	ctx := context.Context(&a.life)
 	if d := r.Spec.AttemptTimeout; d > 0 {
 		cause := timeoutError(d)
 		timed, cancel := context.WithTimeoutCause(ctx, d, cause)
@@ -157,8 +151,9 @@ func (a *attempt) finish(result []byte, err error) {
 	if err == nil && a.ctx.Err() == nil {
 		files, err = a.files.commit()
 	}
-	cause := context.Cause(a.ctx)
-	if cause != nil {
+	var cause error
+	if a.ctx.Err() != nil {
+		cause = context.Cause(a.ctx)
 		a.ending, err = ended(cause), cause
 	} else if err != nil {
 		a.ending = telemetry.Failed
@@ -198,7 +193,7 @@ func (a *attempt) close() {
 	if a.free != nil {
 		a.free()
 	}
-	a.cancel(nil)
+	a.life.cancel(nil)
 	a.files.release()
 	if a.span != nil {
 		var err error

@@ -25,7 +25,7 @@ func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause er
 		cause = fmt.Errorf("%w: %w", mapreduce.ErrCanceled, cause)
 	}
 	w.mu.Lock()
-	r := w.runs[id]
+	r := w.runs.At(id)
 	var stopped stopped
 	var report *Report
 	switch {
@@ -33,7 +33,7 @@ func (w *Worker) Cancel(id job.RunID, epoch uint64, tasks []job.TaskID, cause er
 	case epoch > r.epoch:
 		now := newRun(id, epoch, r.created)
 		now.limit, now.pace, now.total = r.limit, r.pace, r.total
-		w.runs[id] = now
+		w.runs.Put(id, now)
 		cause = errReplaced
 		stopped = w.endLocked(r, cause)
 	default:
@@ -63,8 +63,8 @@ func (w *Worker) Fence(cause error) {
 	}
 	w.mu.Lock()
 	var stopped stopped
-	reports := make([]*Report, 0, len(w.runs))
-	for _, r := range w.runs {
+	reports := make([]*Report, 0, w.runs.Len())
+	for _, r := range w.runs.All() {
 		reports = append(reports, w.recallLocked(r, nil, cause))
 		for _, a := range r.active {
 			stopped = w.stopLocked(stopped, a, cause)
@@ -85,8 +85,8 @@ func (w *Worker) Forget(ids ...job.RunID) {
 	w.mu.Lock()
 	var stopped stopped
 	for _, id := range ids {
-		if r := w.runs[id]; r != nil {
-			delete(w.runs, id)
+		if r := w.runs.At(id); r != nil {
+			w.runs.Delete(id)
 			w.over.add(id, r.created)
 			stopped = append(stopped, w.endLocked(r, mapreduce.ErrCanceled)...)
 		}
@@ -185,7 +185,7 @@ func (w *Worker) expired(a *attempt, cause error) {
 // stop cancels the attempt's context, and only then raises the flag that cuts
 // off its pairs: what they amount to must not be taken for all.
 func (a *attempt) stop(cause error) {
-	a.cancel(cause)
+	a.life.cancel(cause)
 	a.stopped.Store(true)
 }
 

@@ -29,8 +29,8 @@ func (w *Worker) Drain(ctx context.Context) error {
 func (w *Worker) drain(ctx context.Context) error {
 	w.mu.Lock()
 	w.stopping = true
-	reports := make([]*Report, 0, len(w.runs))
-	for _, r := range w.runs {
+	reports := make([]*Report, 0, w.runs.Len())
+	for _, r := range w.runs.All() {
 		reports = append(reports, w.recallLocked(r, nil, mapreduce.ErrStopping))
 	}
 	w.quietLocked()
@@ -50,7 +50,7 @@ func (w *Worker) drain(ctx context.Context) error {
 func (w *Worker) stopAll() {
 	w.mu.Lock()
 	var s stopped
-	for _, r := range w.runs {
+	for _, r := range w.runs.All() {
 		for _, a := range r.active {
 			s = w.stopLocked(s, a, mapreduce.ErrStopping)
 		}
@@ -74,7 +74,7 @@ func (w *Worker) wait() {
 func (w *Worker) release() error {
 	w.mu.Lock()
 	strays, unreported := len(w.strays), 0
-	for _, r := range w.runs {
+	for _, r := range w.runs.All() {
 		unreported += r.taken.n
 	}
 	w.mu.Unlock()

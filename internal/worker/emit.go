@@ -39,7 +39,7 @@ func (a *attempt) Emit(name string, payload []byte) error {
 		return mapreduce.Permanent(fmt.Errorf("worker: name of a task emitted by %s has %d bytes and may have %d: put what is long into the payload", a.task.ID, len(name), maxName))
 	}
 	if a.stopped.Load() {
-		return context.Cause(a.base)
+		return context.Cause(&a.life)
 	}
 	e := &a.emits
 	e.mu.Lock()

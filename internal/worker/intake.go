@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/mapreduce"
 	"github.com/musterhq/muster/pkg/job"
 )
@@ -90,7 +91,7 @@ func (w *Worker) registered() string {
 // admitLocked returns what the worker has of r, made anew if need be, and what
 // it had of an older epoch; or why it takes no tasks of it.
 func (w *Worker) admitLocked(r *job.Run) (now, old *run, why string) {
-	switch old = w.runs[r.ID]; {
+	switch old = w.runs.At(r.ID); {
 	case w.stopping:
 		return nil, nil, mapreduce.ErrStopping.Error()
 	case w.resting != nil:
@@ -107,7 +108,7 @@ func (w *Worker) admitLocked(r *job.Run) (now, old *run, why string) {
 	if old != nil {
 		now.pace, now.total = old.pace, old.total
 	}
-	w.runs[r.ID] = now
+	w.runs.Put(r.ID, now)
 	return now, old, ""
 }
 
@@ -170,7 +171,7 @@ func refusal(t *job.Task, why string) job.Outcome {
 // its way when its run ended does not start it again. A later run of the same
 // ID differs in when it was created.
 type memory struct {
-	created map[job.RunID]time.Time
+	created roll.Of[time.Time]
 	order   []job.RunID
 }
 
@@ -178,20 +179,17 @@ type memory struct {
 const maxMemory = 4096
 
 func (m *memory) add(id job.RunID, created time.Time) {
-	if m.created == nil {
-		m.created = make(map[job.RunID]time.Time)
-	}
-	if _, ok := m.created[id]; !ok {
+	if _, ok := m.created.Get(id); !ok {
 		m.order = append(m.order, id)
 	}
-	m.created[id] = created
+	m.created.Put(id, created)
 	if len(m.order) > maxMemory {
-		delete(m.created, m.order[0])
+		m.created.Delete(m.order[0])
 		m.order = m.order[1:]
 	}
 }
 
 func (m *memory) has(id job.RunID, created time.Time) bool {
-	at, ok := m.created[id]
+	at, ok := m.created.Get(id)
 	return ok && at.Equal(created)
 }

@@ -75,7 +75,7 @@ func (a *attempt) mapPairs() error {
 // alive returns why the attempt was stopped, if it was.
 func (a *attempt) alive() error {
 	if a.stopped.Load() {
-		return context.Cause(a.base)
+		return context.Cause(&a.life)
 	}
 	return nil
 }

@@ -121,10 +121,7 @@ func TestPairsThatPassAsTheyAreEndWithTheirAttempt(t *testing.T) {
 	if err := a.passPairs(&fakeReader{p: &fakePairs{}}, &fullSink{err: full}); !errors.Is(err, full) {
 		t.Errorf("got %v, want %v", err, full)
 	}
-	base, cancel := context.WithCancelCause(t.Context())
-	cancel(mapreduce.ErrCanceled)
-	a.base = base
-	a.stopped.Store(true)
+	a.stop(mapreduce.ErrCanceled)
 	sink := &fullSink{err: full}
 	if err := a.passPairs(&fakeReader{p: &fakePairs{}}, sink); !errors.Is(err, mapreduce.ErrCanceled) || sink.taken > 0 {
 		t.Errorf("got %v after %d pairs, want none and %v", err, sink.taken, mapreduce.ErrCanceled)

@@ -26,7 +26,7 @@ func (w *Worker) Rest(ctx context.Context) error {
 	w.mu.Lock()
 	if w.resting == nil {
 		w.resting = &rest{quiet: make(chan struct{})}
-		for _, r := range w.runs {
+		for _, r := range w.runs.All() {
 			reports = append(reports, w.recallLocked(r, nil, ErrResting))
 		}
 		w.quietLocked()

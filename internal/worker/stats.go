@@ -54,12 +54,12 @@ func (w *Worker) Stats() Stats {
 	defer w.mu.Unlock()
 	s := Stats{
 		Slots: w.cfg.Slots, Running: w.running, Queued: w.queued, Abandoned: len(w.strays), Totals: w.total,
-		Runs: make(map[job.RunID]RunStats, len(w.runs)),
+		Runs: make(map[job.RunID]RunStats, w.runs.Len()),
 	}
 	for a := range w.strays {
 		s.Strays = append(s.Strays, a.id())
 	}
-	for id, r := range w.runs {
+	for id, r := range w.runs.All() {
 		rs := RunStats{Epoch: r.epoch, Queued: r.queued, Unreported: len(r.unreported), Window: w.windowLocked(r), Totals: r.total}
 		for _, a := range r.active {
 			rs.Running = append(rs.Running, AttemptStats{

@@ -27,7 +27,7 @@ const (
 func (w *Worker) Window(id job.RunID) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.windowLocked(w.runs[id])
+	return w.windowLocked(w.runs.At(id))
 }
 
 func (w *Worker) windowLocked(r *run) int {

@@ -31,6 +31,7 @@ import (
 
 	"github.com/panjf2000/ants/v2"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/internal/shuffle"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/mapreduce"
@@ -147,9 +148,9 @@ type Worker struct {
 	untraced   atomic.Uint32 // see telemetry.Heed
 
 	mu    sync.Mutex
-	runs  map[job.RunID]*run // guarded by mu
-	over  memory             // guarded by mu: runs that were forgotten
-	ready ring               // guarded by mu: runs that could start an attempt now
+	runs  roll.Of[*run] // guarded by mu
+	over  memory        // guarded by mu: runs that were forgotten
+	ready ring          // guarded by mu: runs that could start an attempt now
 
 	// Runners hold the slots; errands are reports that are not Done, and
 	// goroutines that clear away what an abandoned attempt left. Drain waits for
@@ -198,7 +199,6 @@ func newWorker(cfg Config, p pairs) (*Worker, error) {
 		host:       cfg.Host,
 		pairs:      p,
 		processors: make(map[string]*processor, len(cfg.Processors)),
-		runs:       make(map[job.RunID]*run),
 		strays:     make(map[*attempt]struct{}),
 		quiet:      make(chan struct{}),
 	}

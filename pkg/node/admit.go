@@ -136,8 +136,9 @@ func (l *leader) admitLots(lots []wire.Lot) (all []admitted) {
 			}
 			n = 0
 		}
+		all = slices.Grow(all, len(begun[i]))
+		l.note(begun[i][:n]...)
 		for k := range begun[i][:n] {
-			l.note(begun[i][k])
 			all = append(all, admitted{id: begun[i][k].ID})
 		}
 		l.teller.pass(begun[i][:n])
@@ -150,14 +151,17 @@ func (l *leader) admitLots(lots []wire.Lot) (all []admitted) {
 	return all
 }
 
-// reserveFirst counts those of some runs of a job as begun that may begin at once,
-// and returns how many they are: the first ones.
+// reserveFirst counts those of the runs of a lot as begun that may begin at once, and
+// returns how many they are: the first ones.
 func (l *leader) reserveFirst(runs []*job.Run) (n int) {
 	first := runs[0]
 	if first.NotBefore.After(l.n.wall()) || l.state.IsPaused(first.Spec.Namespace, first.Spec.Name) || l.behind(first) {
 		return 0
 	}
-	for n < len(runs) && l.reserve(runs[n]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	claim := l.claimLocked(first) // that of each
+	for n < len(runs) && l.reservedLocked(runs[n].ID, claim) {
 		n++
 	}
 	return n

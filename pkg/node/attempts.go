@@ -44,7 +44,7 @@ func (r *Run) Attempts(ctx context.Context, q job.AttemptQuery) (page job.Attemp
 			return page, nil
 		}
 		entries++
-		all, err := outcomesOf(&e)
+		all, err := wire.AllOutcomes(e.N, e.Blob)
 		if err != nil {
 			return page, fmt.Errorf("node: journal entry %d of %s: %w", e.Seq, r.id, err)
 		}
@@ -117,16 +117,6 @@ func (p point) edge(seq uint64) string {
 		return job.AttemptPlace(seq+1, 0)
 	}
 	return job.AttemptPlace(seq, 0)
-}
-
-func outcomesOf(e *entry) (all []job.Outcome, err error) {
-	for o, err := range wire.Outcomes(e.Blob) {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, o)
-	}
-	return all, nil
 }
 
 // attempted returns the outcome of an entry that comes at a place in it, from 1.

@@ -24,6 +24,7 @@ func (b *batch) empty() bool { return len(b.entries)+len(b.acks)+len(b.effects) 
 // record puts outcomes into the next batch.
 func (c *conductor) record(r master.Record) {
 	e := wire.Entry{Kind: wire.EntryOutcomes, Epoch: c.run.Epoch, N: len(r.Outcomes), Members: []wire.MemberCount{{Member: r.Member, N: len(r.Outcomes)}}}
+	e.Blob = make([]byte, 0, wire.RoomFor(r.Outcomes))
 	var err error
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]

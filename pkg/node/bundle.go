@@ -19,6 +19,7 @@ type bundle struct {
 
 	mu      sync.Mutex
 	next    []parcel // guarded by mu
+	size    int      // how many the last message had; guarded by mu
 	sending int      // messages under way; guarded by mu
 }
 
@@ -62,6 +63,9 @@ func (b *bundle) take(r *worker.Report) bool {
 	p := parcel{r, wire.Report{Run: r.Run, Epoch: r.Epoch, Window: r.Window, Outcomes: blob}}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make([]parcel, 0, max(b.size, 1))
+	}
 	b.next = append(b.next, p)
 	if b.sending < bundlesAtOnce || len(b.next) >= maxTogether && b.sending < fullBundlesAtOnce {
 		b.sending++
@@ -100,11 +104,11 @@ func (b *bundle) group() []parcel {
 		}
 	}
 	group := b.next[:n:n]
+	if b.size = max(n, b.size/2); n == 0 {
+		b.sending--
+	}
 	if b.next = b.next[n:]; len(b.next) == 0 {
 		b.next = nil
-	}
-	if n == 0 {
-		b.sending--
 	}
 	return group
 }

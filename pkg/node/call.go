@@ -65,9 +65,9 @@ func handle[Req, Resp any](n *Node, method string, f func(ctx context.Context, f
 	})
 }
 
-// share is handle for what may be said of thousands of runs at a time. A call
-// by this node itself is not made into bytes: both ends share what is passed,
-// so neither writes to it once it has passed it on.
+// share is handle for what may be said of thousands of runs or tasks at a time. A
+// call by this node itself is not made into bytes: both ends share what is
+// passed, so neither writes to it once it has passed it on.
 func share[Req, Resp any](n *Node, method string, f func(ctx context.Context, from string, req Req) (Resp, error)) {
 	handle(n, method, f)
 	n.shared[method] = func(ctx context.Context, req any) (any, error) {

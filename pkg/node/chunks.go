@@ -34,26 +34,30 @@ func newChunks(c *conductor) *chunks {
 	return &chunks{c: c, bySeq: map[uint64]*list.Element{}, order: list.New()}
 }
 
-// task returns a task of a chunk.
-func (cs *chunks) task(ctx context.Context, seq uint64, at int) (job.Subtask, error) {
-	k := cs.get(seq)
-	if k == nil {
-		b, err := lead[[]byte](ctx, cs.c.n, wire.MethodEntry, wire.EntryRef{Run: cs.c.run.ID, Seq: seq})
-		if err != nil {
-			return job.Subtask{}, err
-		}
-		e, err := wire.DecodeEntry(b)
-		if err != nil {
-			return job.Subtask{}, err
-		}
-		tasks, err := unpack(e.N, e.Blob)
-		if err != nil {
-			return job.Subtask{}, fmt.Errorf("node: journal entry %d of %s: %w", seq, cs.c.run.ID, err)
-		}
-		k = cs.add(seq, tasks, len(e.Blob))
+// chunk returns the chunk that is in an entry of the journal.
+func (cs *chunks) chunk(ctx context.Context, seq uint64) (*chunk, error) {
+	if k := cs.get(seq); k != nil {
+		return k, nil
 	}
+	b, err := lead[[]byte](ctx, cs.c.n, wire.MethodEntry, wire.EntryRef{Run: cs.c.run.ID, Seq: seq})
+	if err != nil {
+		return nil, err
+	}
+	e, err := wire.DecodeEntry(b)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := unpack(e.N, e.Blob)
+	if err != nil {
+		return nil, fmt.Errorf("node: journal entry %d of %s: %w", seq, cs.c.run.ID, err)
+	}
+	return cs.add(seq, tasks, len(e.Blob)), nil
+}
+
+// task returns a task of the chunk, of which run it is.
+func (k *chunk) task(run job.RunID, at int) (job.Subtask, error) {
 	if at < 0 || at >= len(k.tasks) {
-		return job.Subtask{}, fmt.Errorf("node: journal entry %d of %s has no task %d", seq, cs.c.run.ID, at)
+		return job.Subtask{}, fmt.Errorf("node: journal entry %d of %s has no task %d", k.seq, run, at)
 	}
 	return k.tasks[at], nil
 }

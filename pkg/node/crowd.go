@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/pkg/job"
@@ -27,11 +28,12 @@ import (
 // All of it is guarded by the mu of masters.
 type crowd struct {
 	m       *masters
-	runs    map[job.RunID]*small
+	runs    roll.Of[*small]
 	waiting map[code][]*small // not placed yet, in order; some may have left
 	places  map[string]*place // by member
 
-	ended     []*small // to be recorded
+	ended     []*small   // to be recorded
+	entry     wire.Entry // the one that is made of an end
 	recording bool
 	watching  bool
 
@@ -76,7 +78,7 @@ type place struct {
 func (p *place) id() string { return p.peer.member.ID }
 
 func newCrowd(m *masters) *crowd {
-	return &crowd{m: m, runs: map[job.RunID]*small{}, waiting: map[code][]*small{}, places: map[string]*place{}}
+	return &crowd{m: m, waiting: map[code][]*small{}, places: map[string]*place{}}
 }
 
 // isSmall reports whether a run is one for the crowd: a single task without a
@@ -100,11 +102,11 @@ func isUsual(r *job.Run) bool {
 // takeLocked makes a run one of the crowd, if it is one for it. It may be told
 // of a run twice.
 func (c *crowd) takeLocked(run *job.Run) bool {
-	if c.runs[run.ID] != nil && run.Epoch == 1 {
+	if c.runs.At(run.ID) != nil && run.Epoch == 1 {
 		return true
 	}
 	if !isSmall(run) || c.m.runs[run.ID] != nil {
-		if s := c.runs[run.ID]; s != nil && s.outcome == nil { // it has another epoch now
+		if s := c.runs.At(run.ID); s != nil && s.outcome == nil { // it has another epoch now
 			c.removeLocked(s)
 		}
 		return false
@@ -116,7 +118,7 @@ func (c *crowd) takeLocked(run *job.Run) bool {
 		run.Trace = trace
 	}
 	s := &small{run: run, span: span, began: time.Now()}
-	c.runs[run.ID] = s
+	c.runs.Put(run.ID, s)
 	k := code{run.Spec.Processor, run.Plan.Version}
 	c.waiting[k] = append(c.waiting[k], s)
 	return true
@@ -150,7 +152,7 @@ func (c *crowd) removeLocked(s *small) {
 	if s.outcome != nil {
 		c.restLocked()
 	}
-	delete(c.runs, s.run.ID)
+	c.runs.Delete(s.run.ID)
 }
 
 // giveUpLocked notes that nothing more is expected of the worker that a run's
@@ -205,7 +207,7 @@ func (c *crowd) leaveLocked(s *small) *conductor {
 // leftLocked has the runs leave that are at a member which is gone.
 func (c *crowd) leftLocked(member string) {
 	delete(c.places, member)
-	for _, s := range c.runs {
+	for _, s := range c.runs.All() {
 		if s.at != nil && s.at.id() == member {
 			c.leaveLocked(s)
 		}
@@ -216,7 +218,7 @@ func (c *crowd) leftLocked(member string) {
 // is at one comes to its end, or back, by itself.
 func (c *crowd) giveAwayLocked() {
 	var refs []wire.RunRef
-	for id, s := range c.runs {
+	for id, s := range c.runs.All() {
 		if s.at == nil && s.outcome == nil {
 			refs = append(refs, wire.RunRef{Run: id, Epoch: s.run.Epoch, Reason: errHandedOver.Error()})
 			telemetry.End(s.span, errHandedOver)
@@ -266,7 +268,7 @@ func (c *crowd) placeLocked() {
 		}
 		for len(queue) > 0 {
 			s := queue[0]
-			if c.runs[s.run.ID] != s || s.at != nil {
+			if c.runs.At(s.run.ID) != s || s.at != nil {
 				queue = queue[1:]
 				continue
 			}
@@ -401,7 +403,7 @@ func (c *crowd) sent(p *place, group []*small, answer wire.Executing, err error)
 // said something of it.
 func (c *crowd) heard(id job.RunID) {
 	c.with(func() {
-		if s := c.runs[id]; s != nil {
+		if s := c.runs.At(id); s != nil {
 			s.there = s.at != nil
 		}
 	})
@@ -411,7 +413,7 @@ func (c *crowd) heard(id job.RunID) {
 func (c *crowd) progress(id job.RunID) (p job.Progress, ok bool) {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
-	s := c.runs[id]
+	s := c.runs.At(id)
 	if s == nil {
 		return p, false
 	}

@@ -71,7 +71,7 @@ func fateOf(err error) wire.Fate {
 // reportedLocked takes in one report: it is the end of a run, or a matter for
 // its conductor, or neither.
 func (c *crowd) reportedLocked(from string, r *wire.Report) (*small, *conductor, wire.Fate) {
-	s := c.runs[r.Run]
+	s := c.runs.At(r.Run)
 	switch {
 	case s == nil:
 		return nil, c.m.runs[r.Run], wire.FateUnknown
@@ -85,10 +85,10 @@ func (c *crowd) reportedLocked(from string, r *wire.Report) (*small, *conductor,
 	s.there = true
 	outcome, ok := plainSuccess(r.Outcomes)
 	if ok {
-		e := wire.Entry{
-			Kind: wire.EntryOutcomes, Epoch: s.run.Epoch, N: 1, Members: []wire.MemberCount{{Member: from, N: 1}}, Blob: outcome,
+		c.entry = wire.Entry{
+			Kind: wire.EntryOutcomes, Epoch: s.run.Epoch, N: 1, Members: append(c.entry.Members[:0], wire.MemberCount{Member: from, N: 1}), Blob: outcome,
 		}
-		b, err := wire.EncodeEntry(&e)
+		b, err := wire.EncodeEntry(&c.entry)
 		if ok = err == nil; ok {
 			s.outcome, s.by = b, from
 		}

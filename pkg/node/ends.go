@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/transport"
@@ -26,9 +26,10 @@ type ends struct {
 	fresh bell // rung if runs were added
 
 	mu      sync.Mutex
-	waiting map[job.RunID]*waiter // guarded by mu
-	added   []job.RunID           // since the stream was told; guarded by mu
-	running bool                  // guarded by mu
+	waiting roll.Of[*waiter] // guarded by mu
+	added   []job.RunID      // since the stream was told; guarded by mu
+	whole   bool             // added is all that are waited for; guarded by mu
+	running bool             // guarded by mu
 }
 
 // ended is how a run has ended, or why that is not known.
@@ -56,7 +57,7 @@ type waiter struct {
 }
 
 func newEnds(n *Node) *ends {
-	return &ends{n: n, fresh: newBell(), waiting: map[job.RunID]*waiter{}}
+	return &ends{n: n, fresh: newBell()}
 }
 
 // await returns how a run has ended once it has, whoever leads meanwhile.
@@ -94,9 +95,12 @@ func (e *ends) add(ids []job.RunID) *wait {
 	w := &wait{ends: make([]ended, len(ids)), left: len(ids), done: make(chan struct{})}
 	waiters := make([]waiter, len(ids))
 	e.mu.Lock()
+	if e.waiting.Len() == 0 {
+		e.added, e.whole = nil, true
+	}
 	for i, id := range ids {
-		waiters[i] = waiter{of: w, at: i, next: e.waiting[id]}
-		e.waiting[id] = &waiters[i]
+		waiters[i] = waiter{of: w, at: i, next: e.waiting.At(id)}
+		e.waiting.Put(id, &waiters[i])
 	}
 	e.added = append(e.added, ids...)
 	if !e.running && e.n.ctx.Err() == nil {
@@ -125,15 +129,17 @@ func (e *ends) leave(ids []job.RunID, w *wait) {
 	defer e.mu.Unlock()
 	for _, id := range ids {
 		var rest *waiter
-		for p := e.waiting[id]; p != nil; {
+		for p := e.waiting.At(id); p != nil; {
 			next := p.next
 			if p.of != w {
 				p.next, rest = rest, p
 			}
 			p = next
 		}
-		if e.waiting[id] = rest; rest == nil {
-			delete(e.waiting, id)
+		if rest == nil {
+			e.waiting.Delete(id)
+		} else {
+			e.waiting.Put(id, rest)
 		}
 	}
 }
@@ -143,10 +149,14 @@ func (e *ends) take(all bool) []job.RunID {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ids := e.added
-	e.added = nil
-	if all {
-		ids = slices.Sorted(maps.Keys(e.waiting)) // the state reads those of a lot together
+	if all && !e.whole {
+		ids = nil
+		for id := range e.waiting.All() {
+			ids = append(ids, id)
+		}
+		slices.Sort(ids) // the state reads those of a lot together
 	}
+	e.added, e.whole = nil, false
 	return ids
 }
 
@@ -154,7 +164,7 @@ func (e *ends) take(all bool) []job.RunID {
 func (e *ends) isIdle() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.running = len(e.waiting) > 0
+	e.running = e.waiting.Len() > 0
 	return !e.running
 }
 
@@ -175,14 +185,14 @@ func (e *ends) tell(news wire.Ends) {
 }
 
 func (e *ends) tellLocked(id job.RunID, end ended) {
-	for p := e.waiting[id]; p != nil; p = p.next {
+	for p := e.waiting.At(id); p != nil; p = p.next {
 		w := p.of
 		w.ends[p.at] = end
 		if w.left--; w.left == 0 {
 			close(w.done)
 		}
 	}
-	delete(e.waiting, id)
+	e.waiting.Delete(id)
 }
 
 // listen hears the leader, and the next one if it goes away, for as long as
@@ -260,7 +270,7 @@ func (e *ends) tellUntilIdle(news wire.Ends) error {
 	e.tell(news)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.waiting) == 0 {
+	if e.waiting.Len() == 0 {
 		return errIdle
 	}
 	return nil
@@ -316,16 +326,13 @@ func (s *server) ends(ctx context.Context, fresh <-chan struct{}, take func(all 
 	defer ends.Stop()
 	for all := true; ; all = false {
 		var news wire.Ends
-		for _, id := range take(all) {
-			if err := ends.Add(id); err != nil {
-				if !is(err, state.ErrNoRun) {
-					return err
-				}
-				news.Lost = append(news.Lost, id)
-				news.Unknown = append(news.Unknown, refusal(len(news.Lost)-1, err))
-			}
+		if news.Lost, err = ends.Add(take(all)...); err != nil {
+			return err
 		}
 		if len(news.Lost) > 0 {
+			for i, id := range news.Lost {
+				news.Unknown = append(news.Unknown, refusal(i, fmt.Errorf("%w: %q", state.ErrNoRun, id)))
+			}
 			if err := tell(news); err != nil {
 				return idleIsEnd(err)
 			}

@@ -47,8 +47,8 @@ func TestAllWhoWaitAreToldWhoeverLeaves(t *testing.T) {
 			}
 		}
 	}
-	if len(e.waiting) > 0 {
-		t.Errorf("%d runs are waited for when all are told", len(e.waiting))
+	if e.waiting.Len() > 0 {
+		t.Errorf("%d runs are waited for when all are told", e.waiting.Len())
 	}
 }
 

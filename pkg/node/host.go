@@ -1,14 +1,17 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
@@ -22,8 +25,8 @@ type host struct {
 	n *Node
 
 	mu      sync.Mutex
-	masters map[job.RunID]masterRef // of the runs worked on; guarded by mu
-	bundles map[string]*bundle      // by master; guarded by mu
+	masters roll.Of[masterRef] // of the runs worked on; guarded by mu
+	bundles map[string]*bundle // by master; guarded by mu
 }
 
 type masterRef struct {
@@ -33,15 +36,15 @@ type masterRef struct {
 }
 
 func newHost(n *Node) *host {
-	return &host{n: n, masters: map[job.RunID]masterRef{}, bundles: map[string]*bundle{}}
+	return &host{n: n, bundles: map[string]*bundle{}}
 }
 
 // follow notes who conducts a run.
 func (h *host) follow(run *job.Run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if run.Epoch >= h.masters[run.ID].epoch {
-		h.masters[run.ID] = masterRef{run.Master, run.Epoch, false}
+	if run.Epoch >= h.masters.At(run.ID).epoch {
+		h.masters.Put(run.ID, masterRef{run.Master, run.Epoch, false})
 	}
 }
 
@@ -50,8 +53,8 @@ func (h *host) followSmall(runs []*job.Run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, run := range runs {
-		if run.Epoch > h.masters[run.ID].epoch {
-			h.masters[run.ID] = masterRef{run.Master, run.Epoch, true}
+		if run.Epoch > h.masters.At(run.ID).epoch {
+			h.masters.Put(run.ID, masterRef{run.Master, run.Epoch, true})
 		}
 	}
 }
@@ -60,7 +63,7 @@ func (h *host) followSmall(runs []*job.Run) {
 func (h *host) smallOf(run job.RunID, epoch uint64) (string, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.masters[run]
+	m := h.masters.At(run)
 	return m.node, m.small && m.epoch == epoch
 }
 
@@ -70,7 +73,7 @@ func (h *host) forget(runs ...job.RunID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, run := range runs {
-		delete(h.masters, run)
+		h.masters.Delete(run)
 	}
 }
 
@@ -78,7 +81,7 @@ func (h *host) forget(runs ...job.RunID) {
 func (h *host) master(run job.RunID, epoch uint64) (string, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.masters[run]
+	m := h.masters.At(run)
 	return m.node, m.epoch == epoch
 }
 
@@ -86,7 +89,7 @@ func (h *host) master(run job.RunID, epoch uint64) (string, bool) {
 func (h *host) epoch(run job.RunID) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.masters[run].epoch
+	return h.masters.At(run).epoch
 }
 
 // maxReport bounds the outcomes in one message.
@@ -106,7 +109,7 @@ func (h *host) reportAlone(r *worker.Report) {
 	h.n.wg.Go(func() {
 		defer r.Done()
 		for outcomes := r.Outcomes(); len(outcomes) > 0; {
-			var blob []byte
+			blob := make([]byte, 0, min(wire.RoomFor(outcomes), maxReport))
 			n := 0
 			for ; n < len(outcomes) && len(blob) < maxReport; n++ {
 				b, err := wire.AppendOutcome(blob, &outcomes[n])
@@ -118,7 +121,7 @@ func (h *host) reportAlone(r *worker.Report) {
 			}
 			outcomes = outcomes[n:]
 			err := h.deliver(h.n.ctx, r.Run, r.Epoch, wire.MethodReport, func() any {
-				return wire.Report{Run: r.Run, Epoch: r.Epoch, Window: h.n.worker.Window(r.Run), Outcomes: blob}
+				return wire.Report{Run: r.Run, Epoch: r.Epoch, Window: h.n.worker.Window(r.Run), Outcomes: blob, N: n}
 			})
 			if err != nil {
 				h.n.log.Info("outcomes count for nothing", telemetry.Run(r.Run), slog.Int("outcomes", n), telemetry.Err(err))
@@ -174,10 +177,8 @@ func (h *host) over(id job.RunID, epoch uint64) bool {
 // Emit hands over a chunk of subtasks.
 func (h *host) Emit(ctx context.Context, a job.AttemptID, seq int, tasks []job.Subtask) error {
 	var w wire.ChunkWriter
-	for _, t := range tasks {
-		if err := w.Add(t.Name, t.Payload); err != nil {
-			return mapreduce.Permanent(err)
-		}
+	if err := w.AddAll(tasks); err != nil {
+		return mapreduce.Permanent(err)
 	}
 	return h.stage(ctx, a, seq, wire.EntryTasks, w.N, w.Bytes())
 }
@@ -255,7 +256,7 @@ func final(o *job.Outcome) bool { return o.Failure == nil || o.Failure.Permanent
 // serveWorker answers the masters of runs.
 func (n *Node) serveWorker(h *host) {
 	share(n, wire.MethodExecute, h.execute)
-	handle(n, wire.MethodDispatch, func(_ context.Context, _ string, d wire.Dispatch) (wire.Dispatched, error) {
+	share(n, wire.MethodDispatch, func(_ context.Context, _ string, d wire.Dispatch) (wire.Dispatched, error) {
 		tasks, err := wire.Tasks(d.N, d.Tasks)
 		if err != nil {
 			return wire.Dispatched{}, err
@@ -265,7 +266,8 @@ func (n *Node) serveWorker(h *host) {
 				t.Shard = job.Shard{Index: t.ID.N, Total: d.Run.Plan.Roots}
 			}
 		}
-		b := job.Batch{Run: &d.Run, Tasks: tasks, Lost: d.Lost, Before: d.Before}
+		d.Run.Extra = maps.Clone(d.Run.Extra) // the user's code gets it, and what is before
+		b := job.Batch{Run: &d.Run, Tasks: tasks, Lost: d.Lost, Before: bytes.Clone(d.Before)}
 		for _, s := range d.Sources {
 			b.Sources = append(b.Sources, job.Source{Node: s.Node, Maps: s.Maps})
 		}

@@ -114,7 +114,7 @@ func (s *storms) note(h *held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range h.begin {
-		if _, ok := l.runs[id]; ok { // and has not ended meanwhile
+		if _, ok := l.runs.Get(id); ok { // and has not ended meanwhile
 			l.masterLocked(id, h.master)
 		}
 	}

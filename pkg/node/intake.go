@@ -17,12 +17,9 @@ func (c *conductor) report(ctx context.Context, from string, r wire.Report) erro
 	if r.Epoch != c.run.Epoch {
 		return state.ErrFenced
 	}
-	var outcomes []job.Outcome
-	for o, err := range wire.Outcomes(r.Outcomes) {
-		if err != nil {
-			return err
-		}
-		outcomes = append(outcomes, o)
+	outcomes, err := wire.AllOutcomes(r.N, r.Outcomes)
+	if err != nil {
+		return err
 	}
 	return c.ask(ctx, func(ack func(error)) {
 		c.step(master.Window{Member: from, Tasks: r.Window})

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/internal/scheduler"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
@@ -36,7 +37,7 @@ type leader struct {
 	operations operations
 
 	mu      sync.Mutex
-	runs    map[job.RunID]string          // who conducts what has begun, by ID, or "" between two; guarded by mu
+	runs    roll.Of[string]               // who conducts what has begun, by ID, or "" between two; guarded by mu
 	loads   map[string]int                // how many runs each conducts; guarded by mu
 	admit   *scheduler.Admission          // of what has begun; guarded by mu
 	crowded bool                          // runs may wait for those of other jobs to end; guarded by mu
@@ -54,7 +55,7 @@ type leader struct {
 func newLeader(ctx context.Context, s *server) *leader {
 	l := &leader{
 		n: s.n, state: s.state, ctx: ctx, leases: newLeases(), began: time.Now(), poke: newBell(), litter: newBell(),
-		runs: map[job.RunID]string{}, loads: map[string]int{}, paces: map[string]*pace{},
+		loads: map[string]int{}, paces: map[string]*pace{},
 		admit: scheduler.NewAdmission(s.n.cfg.MaxRuns), turns: scheduler.NewTurns(), waiters: scheduler.NewWaiters(), limits: map[string][]job.Limit{},
 	}
 	l.clock, l.teller, l.operations = newClock(l), newTeller(l), newOperations()
@@ -220,23 +221,25 @@ func (l *leader) begun(run *job.Run) {
 }
 
 // note remembers who conducts a run that has begun and not ended meanwhile.
-func (l *leader) note(run *job.Run) {
+func (l *leader) note(runs ...*job.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.runs[run.ID]; ok {
-		l.masterLocked(run.ID, run.Master)
+	for _, run := range runs {
+		if _, ok := l.runs.Get(run.ID); ok {
+			l.masterLocked(run.ID, run.Master)
+		}
 	}
 }
 
 // masterLocked remembers who conducts a run: nobody, for now, if master is "".
 func (l *leader) masterLocked(id job.RunID, master string) {
 	l.unloadLocked(id)
-	l.runs[id] = master
+	l.runs.Put(id, master)
 	l.loads[master]++
 }
 
 func (l *leader) unloadLocked(id job.RunID) {
-	if old, begun := l.runs[id]; begun {
+	if old, begun := l.runs.Get(id); begun {
 		if l.loads[old]--; l.loads[old] == 0 {
 			delete(l.loads, old)
 		}
@@ -256,7 +259,7 @@ func (l *leader) left(id string, life uint64) {
 	l.leases.giveUp(id, life)
 	l.mu.Lock()
 	var orphans []job.RunID
-	for run, master := range l.runs {
+	for run, master := range l.runs.All() {
 		if master == id {
 			orphans = append(orphans, run)
 			l.masterLocked(run, "") // until it has another

@@ -31,6 +31,13 @@ type coded struct{ code, text string }
 func (e *coded) Error() string     { return e.text }
 func (e *coded) ErrorCode() string { return e.code }
 
+// Is reports whether target is of the same code: on this node as on another what
+// is said beside it makes no other error of it.
+func (e *coded) Is(target error) bool {
+	o, ok := target.(*coded)
+	return ok && o.code == e.code
+}
+
 var (
 	// errNoMaster says that this node does not conduct the run, or not yet, or
 	// no longer.
@@ -125,11 +132,11 @@ func (m *masters) dismiss(r wire.RunRef) {
 func (m *masters) list() []wire.RunRef {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	refs := make([]wire.RunRef, 0, len(m.runs)+len(m.crowd.runs))
+	refs := make([]wire.RunRef, 0, len(m.runs)+m.crowd.runs.Len())
 	for id, c := range m.runs {
 		refs = append(refs, wire.RunRef{Run: id, Epoch: c.run.Epoch})
 	}
-	for id, s := range m.crowd.runs {
+	for id, s := range m.crowd.runs.All() {
 		refs = append(refs, wire.RunRef{Run: id, Epoch: s.run.Epoch})
 	}
 	return refs
@@ -144,7 +151,7 @@ func (m *masters) find(id job.RunID) (*conductor, error) {
 }
 
 func (m *masters) findLocked(id job.RunID) (*conductor, error) {
-	if s := m.crowd.runs[id]; s != nil {
+	if s := m.crowd.runs.At(id); s != nil {
 		if s.outcome != nil || m.ctx.Err() != nil {
 			return nil, errNoMaster // it is as good as over
 		}
@@ -159,7 +166,7 @@ func (m *masters) findLocked(id job.RunID) (*conductor, error) {
 func (m *masters) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.runs) + len(m.crowd.runs)
+	return len(m.runs) + m.crowd.runs.Len()
 }
 
 // wait returns when nothing that is conducted here is under way any more, or
@@ -201,14 +208,14 @@ func (m *masters) stop() {
 
 // serve answers the workers and the leader.
 func (m *masters) serve() {
-	handle(m.n, wire.MethodReport, func(ctx context.Context, from string, r wire.Report) (wire.Nothing, error) {
+	share(m.n, wire.MethodReport, func(ctx context.Context, from string, r wire.Report) (wire.Nothing, error) {
 		c, err := m.find(r.Run)
 		if err != nil {
 			return wire.Nothing{}, err
 		}
 		return wire.Nothing{}, c.report(ctx, from, r)
 	})
-	handle(m.n, wire.MethodStage, func(ctx context.Context, _ string, s wire.Staged) (wire.Nothing, error) {
+	share(m.n, wire.MethodStage, func(ctx context.Context, _ string, s wire.Staged) (wire.Nothing, error) {
 		m.crowd.heard(s.Run)
 		c, err := m.find(s.Run)
 		if err != nil {

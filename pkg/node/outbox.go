@@ -26,7 +26,10 @@ type outbox struct {
 	cancel context.CancelCauseFunc
 	ready  bell // rung if there is something
 
-	misses int // messages in a row that did not arrive; the sender's alone
+	// The sender's alone.
+	misses int    // messages in a row that did not arrive
+	each   int    // bytes that a task took in the last message
+	chunk  *chunk // that the last task was in
 
 	mu    sync.Mutex
 	queue []master.Effect // Assign and Recall; guarded by mu
@@ -134,7 +137,7 @@ func (o *outbox) send(ctx context.Context, a master.Assign) (missed, rest []mast
 		d.Sources = append(d.Sources, wire.Source{Node: s.Node, Maps: s.Maps})
 	}
 	for at := 0; at < len(a.Tasks); {
-		d.N, d.Tasks = 0, nil
+		d.N, d.Tasks = 0, make([]byte, 0, min(o.each*(len(a.Tasks)-at), maxDispatch))
 		from := at
 		for ; at < len(a.Tasks) && len(d.Tasks) < maxDispatch; at++ {
 			t, err := o.task(ctx, a.Tasks[at])
@@ -144,6 +147,7 @@ func (o *outbox) send(ctx context.Context, a master.Assign) (missed, rest []mast
 			d.Tasks = wire.AppendTask(d.Tasks, &t)
 			d.N++
 		}
+		o.each = len(d.Tasks)/d.N + 1
 		answer, err := o.dispatch(ctx, a.Tasks[from].ID, d)
 		if err != nil {
 			return a.Tasks[from:at], a.Tasks[at:], err
@@ -180,7 +184,13 @@ func (o *outbox) task(ctx context.Context, p master.Placed) (job.Task, error) {
 		}
 		return t, nil
 	}
-	sub, err := o.c.chunks.task(ctx, p.Seq, p.At)
+	if o.chunk == nil || o.chunk.seq != p.Seq {
+		var err error
+		if o.chunk, err = o.c.chunks.chunk(ctx, p.Seq); err != nil {
+			return t, err
+		}
+	}
+	sub, err := o.chunk.task(o.c.run.ID, p.At)
 	t.Name, t.Payload = sub.Name, sub.Payload
 	return t, err
 }

@@ -44,14 +44,19 @@ func (l *leader) behind(run *job.Run) bool {
 func (l *leader) reserve(run *job.Run) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wait, begun := l.reserveLocked(run.ID, l.claimLocked(run))
+	return l.reservedLocked(run.ID, l.claimLocked(run))
+}
+
+// reservedLocked reports whether a run that had not begun counts as begun now.
+func (l *leader) reservedLocked(id job.RunID, claim scheduler.Claim) bool {
+	wait, begun := l.reserveLocked(id, claim)
 	return !begun && wait.Blocks == scheduler.BlocksNothing
 }
 
 // reserveLocked counts a run as begun unless it has to wait, or has begun.
 func (l *leader) reserveLocked(id job.RunID, claim scheduler.Claim) (wait scheduler.Wait, begun bool) {
 	l.crowded = l.crowded || !l.admit.Room()
-	if _, begun := l.runs[id]; begun {
+	if _, begun := l.runs.Get(id); begun {
 		return wait, true
 	}
 	now := l.n.wall()
@@ -67,7 +72,7 @@ func (l *leader) release(ids ...job.RunID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range ids {
-		if _, begun := l.runs[id]; begun {
+		if _, begun := l.runs.Get(id); begun {
 			l.releaseLocked(id)
 		}
 	}
@@ -75,7 +80,7 @@ func (l *leader) release(ids ...job.RunID) {
 
 func (l *leader) releaseLocked(id job.RunID) {
 	l.unloadLocked(id)
-	delete(l.runs, id)
+	l.runs.Delete(id)
 	full := !l.admit.Room()
 	l.waiters.Ended(l.admit.End(id))
 	if len(l.wanted) > 0 {

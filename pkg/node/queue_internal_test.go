@@ -208,8 +208,8 @@ func TestARunWhoseRecordIsAskedForAgainIsCountedOnce(t *testing.T) {
 	create()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ofJob, all := l.admit.Running("default", "a"); ofJob != 0 || all != 0 || len(l.runs) > 0 {
-		t.Errorf("%d runs of the job and %d in all are said to go on: %v", ofJob, all, l.runs)
+	if ofJob, all := l.admit.Running("default", "a"); ofJob != 0 || all != 0 || l.runs.Len() > 0 {
+		t.Errorf("%d runs of the job and %d in all are said to go on, %d of them begun", ofJob, all, l.runs.Len())
 	}
 }
 

@@ -35,5 +35,5 @@ func (n *Node) reading() telemetry.Reading {
 func (l *leader) running() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.runs)
+	return l.runs.Len()
 }

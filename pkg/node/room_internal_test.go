@@ -12,7 +12,7 @@ import (
 // full returns a leader of whose runs as many go on as may.
 func full(t *testing.T, max int) *leader {
 	l := &leader{
-		n: &Node{cfg: Config{MaxRuns: max}}, ctx: t.Context(), poke: newBell(), runs: map[job.RunID]string{}, loads: map[string]int{},
+		n: &Node{cfg: Config{MaxRuns: max}}, ctx: t.Context(), poke: newBell(), loads: map[string]int{},
 		admit: scheduler.NewAdmission(max), waiters: scheduler.NewWaiters(),
 	}
 	for i := range max {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"time"
 
 	"github.com/musterhq/muster/internal/state"
@@ -143,7 +144,9 @@ func (r *Run) Watch(ctx context.Context, every time.Duration) iter.Seq[job.Progr
 		over := make(chan job.Progress, 1)
 		r.n.wg.Go(func() {
 			if end, err := r.n.ends.await(ctx, r.id); err == nil {
-				over <- end.Run.Progress
+				p := end.Run.Progress
+				p.Members = maps.Clone(p.Members) // others are told the same
+				over <- p
 			}
 		})
 		defer cancel()

@@ -248,7 +248,7 @@ func (s *server) serve() {
 	shareAnswer(s, wire.MethodCreates, (*leader).createAll)
 	shareAnswer(s, wire.MethodEndings, (*leader).endAll)
 	answer(s, wire.MethodInput, (*leader).input)
-	answer(s, wire.MethodAppend, (*leader).append)
+	shareAnswer(s, wire.MethodAppend, (*leader).append)
 	answer(s, wire.MethodFinish, (*leader).finish)
 	answer(s, wire.MethodEnd, (*leader).cancelRun)
 	answer(s, wire.MethodResign, (*leader).resign)

@@ -126,7 +126,7 @@ func (l *leader) dismissEnded(runs []job.RunID) {
 	l.mu.Lock()
 	var over []job.RunID
 	for _, id := range runs {
-		if _, begun := l.runs[id]; !begun {
+		if _, begun := l.runs.Get(id); !begun {
 			over = append(over, id)
 		}
 	}

@@ -17,7 +17,7 @@ var musterTasks = []Side{
 	},
 	{
 		Kind: Tasks, Name: "muster-runs", Label: "muster, runs in bulk",
-		About: "SubmitAll of a run for each task, WaitAll of them, and the result of each",
+		About: fmt.Sprintf("SubmitAll of a run for each task, %d at a time, WaitAll of them, and the result of each", musterBatch),
 		Do:    musterRuns,
 	},
 	{
@@ -35,6 +35,10 @@ var musterTasks = []Side{
 		},
 	},
 }
+
+// musterBatch is how many runs are submitted at a time. Making them is part of what
+// is measured, as it is for the others.
+const musterBatch = 4096
 
 // fan emits tasks, and is them.
 type fan struct {
@@ -95,15 +99,19 @@ func musterSubtasks(ctx context.Context, w Work) (m Measure, err error) {
 func musterRuns(ctx context.Context, w Work) (m Measure, err error) {
 	l := newLedger(w.Tasks, w.Payload)
 	one := mapreduce.ProcessorFunc(func(_ context.Context, t *mapreduce.Task) (any, error) { return l.tick(t.Params) })
-	specs := make([]job.Spec, w.Tasks)
-	for i := range specs {
-		specs[i] = job.Spec{Processor: "one", Params: string(l.payload(nil, i)), Retry: job.Retry{Attempts: 1}, Retain: job.Retention{Runs: w.Tasks}}
-	}
 	err = withPool(ctx, w, mapreduce.Registry{"one": one}, func(pool []*node.Node) error {
 		m, err = timed(func() error {
-			runs, err := pool[0].SubmitAll(ctx, specs)
-			if err != nil {
-				return err
+			runs, specs := make([]*node.Run, 0, w.Tasks), make([]job.Spec, 0, musterBatch)
+			for from := 0; from < w.Tasks; from += musterBatch {
+				specs = specs[:0]
+				for i := from; i < min(from+musterBatch, w.Tasks); i++ {
+					specs = append(specs, job.Spec{Processor: "one", Params: string(l.payload(nil, i)), Retry: job.Retry{Attempts: 1}, Retain: job.Retention{Runs: w.Tasks}})
+				}
+				made, err := pool[0].SubmitAll(ctx, specs)
+				if err != nil {
+					return err
+				}
+				runs = append(runs, made...)
 			}
 			outs, err := pool[0].WaitAll(ctx, runs)
 			if err != nil {
