@@ -26,15 +26,16 @@ func (p *keyed[In, K, V, Out]) Words() *Words {
 	if p.combiner == nil || !p.values.IsWord() {
 		return nil
 	}
+	values, combiner := p.values, p.combiner // at hand for each word
 	return &Words{
 		MapShard: func(ctx context.Context, t *Task, emit EmitWords) error {
 			return p.mapShard(ctx, t, &mapping[In, K, V, Out]{words: &wordBatch{emit: emit}})
 		},
 		Combine: func(a, b uint64) uint64 {
-			return p.values.Word(p.combiner.Combine(p.values.OfWord(a), p.values.OfWord(b)))
+			return values.Word(combiner.Combine(values.OfWord(a), values.OfWord(b)))
 		},
 		Append: func(dst []byte, word uint64) []byte {
-			dst, _ = p.values.Append(dst, p.values.OfWord(word)) // which fails for no word
+			dst, _ = values.Append(dst, values.OfWord(word)) // which fails for no word
 			return dst
 		},
 	}
@@ -44,18 +45,18 @@ func (p *keyed[In, K, V, Out]) Words() *Words {
 // kinds of key it is one that was compiled for them.
 func (a *mapping[In, K, V, Out]) wordPair() func(K, V) {
 	var emit any
-	words := a.words
+	words, values := a.words, a.values // at hand for each word
 	switch any(*new(K)).(type) {
 	case []byte:
 		emit = func(k []byte, v V) {
-			if !words.add(k, a.values.Word(v)) {
-				a.moreWords(k, a.values.Word(v))
+			if !words.add(k, values.Word(v)) {
+				a.moreWords(k, values.Word(v))
 			}
 		}
 	case string:
 		emit = func(k string, v V) {
-			if k := bytesOf(k); !words.add(k, a.values.Word(v)) {
-				a.moreWords(k, a.values.Word(v))
+			if k := bytesOf(k); !words.add(k, values.Word(v)) {
+				a.moreWords(k, values.Word(v))
 			}
 		}
 	}
@@ -69,7 +70,7 @@ func (a *mapping[In, K, V, Out]) wordPair() func(K, V) {
 				a.fail(err)
 				return
 			}
-			a.moreWords(key, a.values.Word(v))
+			a.moreWords(key, values.Word(v))
 		}
 	}
 }
