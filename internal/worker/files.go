@@ -23,6 +23,11 @@ const (
 
 const fileBuffer = 64 << 10
 
+// writebackBytes is how much of a file is written before the disk is told to
+// begin with it. An attempt that leaves all of that to Close waits there with
+// nothing else to do.
+const writebackBytes = 8 << 20
+
 // files is what an attempt creates.
 type files struct {
 	mu    sync.Mutex
@@ -213,6 +218,9 @@ type file struct {
 	out *os.File      // guarded by mu: nil once it is closed
 	buf *bufio.Writer // guarded by mu
 	err error         // guarded by mu: why it is not as it should be
+
+	written int64 // guarded by mu
+	begun   int64 // guarded by mu: of that the disk has been told to begin with
 }
 
 // Write appends p.
@@ -225,6 +233,11 @@ func (f *file) Write(p []byte) (int, error) {
 	n, err := f.buf.Write(p)
 	if err != nil {
 		f.err = err
+	}
+	f.written += int64(n)
+	if n := f.written - fileBuffer - f.begun; n >= writebackBytes {
+		startWriteback(f.out, f.begun, n)
+		f.begun += n
 	}
 	return n, err
 }
