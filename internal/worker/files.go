@@ -23,10 +23,10 @@ const (
 
 const fileBuffer = 64 << 10
 
-// writebackBytes is how much of a file is written before the disk is told to
-// begin with it. An attempt that leaves all of that to Close waits there with
-// nothing else to do.
-const writebackBytes = 8 << 20
+// advanceBytes is how much of a file is written before the disk is told to begin
+// with it. An attempt that leaves all of that to Close waits there with nothing
+// else to do.
+const advanceBytes = 8 << 20
 
 // files is what an attempt creates.
 type files struct {
@@ -235,9 +235,9 @@ func (f *file) Write(p []byte) (int, error) {
 		f.err = err
 	}
 	f.written += int64(n)
-	if n := f.written - fileBuffer - f.begun; n >= writebackBytes {
-		startWriteback(f.out, f.begun, n)
-		f.begun += n
+	for f.written-fileBuffer >= f.begun+advanceBytes { // but for what buf may still have
+		advance(f.out, f.begun, advanceBytes)
+		f.begun += advanceBytes
 	}
 	return n, err
 }
@@ -250,6 +250,9 @@ func (f *file) Close() error {
 		return f.err
 	}
 	err := f.buf.Flush()
+	if err == nil && f.begun > 0 {
+		err = f.out.Truncate(f.written) // gives back the room that was not needed
+	}
 	if err == nil {
 		err = f.out.Sync()
 	}

@@ -120,7 +120,7 @@ func TestALargeFileIsWhole(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		for i := range 2*writebackBytes/fileBuffer + 1 {
+		for i := range 2*advanceBytes/fileBuffer + 1 {
 			piece := bytes.Repeat([]byte{byte(i)}, fileBuffer-i)
 			want = append(want, piece...)
 			if _, err := f.Write(piece); err != nil {
