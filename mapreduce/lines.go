@@ -1,14 +1,11 @@
 package mapreduce
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"sync"
 )
 
 // Lines returns the lines that belong to s, in order: those whose first byte
@@ -34,30 +31,6 @@ func (s Split) Lines(ctx context.Context) iter.Seq2[Line, error] {
 	}
 }
 
-const lineBuffer = 128 << 10
-
-// buffers are those of line readers that are done: a task that reads one
-// small split should not pay for a large buffer.
-var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, lineBuffer) }}
-
-// A lineReader reads the lines of one range after the other.
-type lineReader struct {
-	in    *bufio.Reader
-	long  []byte // a line that is longer than the buffer of in
-	meter *meter
-	limit int
-}
-
-func newLineReader(ctx context.Context) *lineReader {
-	return &lineReader{in: buffers.Get().(*bufio.Reader), meter: newMeter(ctx), limit: MaxLine}
-}
-
-func (l *lineReader) close() {
-	l.meter.flush()
-	l.in.Reset(nil)
-	buffers.Put(l.in)
-}
-
 // each yields the lines of r, and reports whether more are wanted.
 func (l *lineReader) each(ctx context.Context, r Range, yield func(Line, error) bool) (more bool, err error) {
 	// The byte before the range says whether a line begins with it: if it is
@@ -68,7 +41,7 @@ func (l *lineReader) each(ctx context.Context, r Range, yield func(Line, error) 
 		return false, err
 	}
 	defer src.close()
-	l.in.Reset(src)
+	l.begin(src)
 	if r.Offset > 0 {
 		n, err := l.skip()
 		pos += n
@@ -78,13 +51,8 @@ func (l *lineReader) each(ctx context.Context, r Range, yield func(Line, error) 
 	}
 	for end := r.end(); pos < end; {
 		line, err := l.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return true, nil
-		case errors.Is(err, errTooLong):
-			return false, Permanent(fmt.Errorf("mapreduce: the line of %s that begins at byte %d has more than %d bytes: map the file as a whole, or cut its lines", r.Path, pos, l.limit))
-		case err != nil:
-			return false, fmt.Errorf("mapreduce: input %s, byte %d: %w", r.Path, pos, err)
+		if err != nil {
+			return true, l.ended(r, pos, err)
 		}
 		if !r.compressed() {
 			l.meter.add(len(line))
@@ -97,52 +65,13 @@ func (l *lineReader) each(ctx context.Context, r Range, yield func(Line, error) 
 	return true, nil
 }
 
-var errTooLong = errors.New("line is too long")
-
-// next returns the next line with its end, valid until the next call.
-func (l *lineReader) next() ([]byte, error) {
-	line, err := l.in.ReadSlice('\n')
-	if err == nil {
-		return line, nil
-	}
-	l.long = l.long[:0]
-	for errors.Is(err, bufio.ErrBufferFull) {
-		l.long = append(l.long, line...)
-		if len(l.long) > l.limit+len("\r\n") {
-			return nil, errTooLong
-		}
-		line, err = l.in.ReadSlice('\n')
-	}
-	if len(l.long) > 0 {
-		l.long = append(l.long, line...)
-		line = l.long
-	}
+// ended returns what is wrong if there is no line at pos for the given reason.
+func (l *lineReader) ended(r Range, pos int64, err error) error {
 	switch {
-	case err != nil && !errors.Is(err, io.EOF):
-		return nil, err
-	case err != nil && len(line) == 0:
-		return nil, io.EOF
-	case len(chomp(line)) > l.limit:
-		return nil, errTooLong
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.Is(err, errTooLong):
+		return Permanent(fmt.Errorf("mapreduce: the line of %s that begins at byte %d has more than %d bytes: map the file as a whole, or cut its lines", r.Path, pos, l.limit))
 	}
-	return line, nil
-}
-
-// skip passes over the next end of line and returns how many bytes that were.
-func (l *lineReader) skip() (n int64, err error) {
-	for {
-		part, err := l.in.ReadSlice('\n')
-		n += int64(len(part))
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return n, err
-		}
-	}
-}
-
-func chomp(line []byte) []byte {
-	text, ended := bytes.CutSuffix(line, []byte("\n"))
-	if ended {
-		text = bytes.TrimSuffix(text, []byte("\r"))
-	}
-	return text
+	return fmt.Errorf("mapreduce: input %s, byte %d: %w", r.Path, pos, err)
 }

@@ -23,7 +23,10 @@ func (p *keyed[In, K, V, Out]) mapShard(ctx context.Context, t *Task, a *mapping
 		a.pair = a.wordPair()
 	}
 	defer a.locatePanic()
-	return a.run(t.Payload)
+	if err := a.run(t.Payload); err != nil || a.words == nil {
+		return err
+	}
+	return a.words.flush()
 }
 
 // A mapping is one attempt to map the input of a task. Its buffer and its
@@ -32,9 +35,9 @@ type mapping[In, K, V, Out any] struct {
 	*keyed[In, K, V, Out]
 	ctx    context.Context // of the attempt, which is the mapping's life
 	cancel context.CancelCauseFunc
-	emit   func(key, value []byte) error       // where pairs go, or
-	words  func(key []byte, word uint64) error // where those with words as values do
-	pair   func(K, V)                          // add or wordPair, as a value that can be passed on
+	emit   func(key, value []byte) error // where pairs go, or
+	words  *wordBatch                    // where those with words as values do
+	pair   func(K, V)                    // add or wordPair, as a value that can be passed on
 
 	at     place // the record that is being mapped
 	inMap  bool  // whether the user's Map is on the stack

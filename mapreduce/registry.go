@@ -100,7 +100,7 @@ type Keyed interface {
 	CanCombine() bool
 	// Words returns a second form of MapShard and Combine, which is much
 	// quicker, for values that are combined and are bools or numbers. Nil
-	// means that there is none. Its emit has to refuse keys over MaxKey.
+	// means that there is none.
 	Words() *Words
 	// AppendText appends one line of output, with its end, in the given
 	// format to dst; see TSV and JSON.

@@ -6,28 +6,36 @@ import "context"
 // combined: each travels to its Combine as a machine word, and becomes bytes
 // only once it is combined with all others that it meets.
 type Words struct {
-	// MapShard is Keyed.MapShard for pairs whose values are words.
-	MapShard func(ctx context.Context, t *Task, emit func(key []byte, word uint64) error) error
+	// MapShard is Keyed.MapShard for pairs whose values are words, which it
+	// hands on many at a time.
+	MapShard func(ctx context.Context, t *Task, emit EmitWords) error
 	// Combine is the user's Combine, of words.
 	Combine func(a, b uint64) uint64
 	// Append appends the encoded value that a word stands for to dst.
 	Append func(dst []byte, word uint64) []byte
 }
 
+// EmitWords takes pairs whose values are words. They are valid during the call
+// only. The key of words[i] is in keys[i]: its bytes, then zeros, and in the
+// last byte its length. If it is longer than that leaves room for, the last
+// byte is 255, and the key is the next one in long.
+type EmitWords = func(keys [][16]byte, long [][]byte, words []uint64) error
+
 // Words returns the form in words, if the values have one. See Keyed.
 func (p *keyed[In, K, V, Out]) Words() *Words {
 	if p.combiner == nil || !p.values.IsWord() {
 		return nil
 	}
+	values, combiner := p.values, p.combiner // at hand for each word
 	return &Words{
-		MapShard: func(ctx context.Context, t *Task, emit func(key []byte, word uint64) error) error {
-			return p.mapShard(ctx, t, &mapping[In, K, V, Out]{words: emit})
+		MapShard: func(ctx context.Context, t *Task, emit EmitWords) error {
+			return p.mapShard(ctx, t, &mapping[In, K, V, Out]{words: &wordBatch{emit: emit}})
 		},
 		Combine: func(a, b uint64) uint64 {
-			return p.values.Word(p.combiner.Combine(p.values.OfWord(a), p.values.OfWord(b)))
+			return values.Word(combiner.Combine(values.OfWord(a), values.OfWord(b)))
 		},
 		Append: func(dst []byte, word uint64) []byte {
-			dst, _ = p.values.Append(dst, p.values.OfWord(word)) // which fails for no word
+			dst, _ = values.Append(dst, values.OfWord(word)) // which fails for no word
 			return dst
 		},
 	}
@@ -37,11 +45,20 @@ func (p *keyed[In, K, V, Out]) Words() *Words {
 // kinds of key it is one that was compiled for them.
 func (a *mapping[In, K, V, Out]) wordPair() func(K, V) {
 	var emit any
+	words, values := a.words, a.values // at hand for each word
 	switch any(*new(K)).(type) {
 	case []byte:
-		emit = func(k []byte, v V) { a.addWord(k, a.values.Word(v)) }
+		emit = func(k []byte, v V) {
+			if !words.add(k, values.Word(v)) {
+				a.moreWords(k, values.Word(v))
+			}
+		}
 	case string:
-		emit = func(k string, v V) { a.addWord(bytesOf(k), a.values.Word(v)) }
+		emit = func(k string, v V) {
+			if k := bytesOf(k); !words.add(k, values.Word(v)) {
+				a.moreWords(k, values.Word(v))
+			}
+		}
 	}
 	if emit, ok := emit.(func(K, V)); ok {
 		return emit
@@ -53,22 +70,21 @@ func (a *mapping[In, K, V, Out]) wordPair() func(K, V) {
 				a.fail(err)
 				return
 			}
-			a.addWord(key, a.values.Word(v))
+			a.moreWords(key, values.Word(v))
 		}
 	}
 }
 
-func (a *mapping[In, K, V, Out]) addWord(key []byte, word uint64) {
-	if a.failed == nil {
-		if err := a.words(key, word); err != nil {
-			a.failWord(key, err)
-		}
+// moreWords adds a word whatever there is room for.
+func (a *mapping[In, K, V, Out]) moreWords(key []byte, word uint64) {
+	if a.failed != nil {
+		return
 	}
-}
-
-func (a *mapping[In, K, V, Out]) failWord(key []byte, err error) {
 	if len(key) > MaxKey {
-		err = a.tooLong(key)
+		a.fail(a.tooLong(key))
+		return
 	}
-	a.fail(err)
+	if err := a.words.addAny(key, word); err != nil {
+		a.fail(err)
+	}
 }

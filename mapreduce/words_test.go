@@ -55,7 +55,7 @@ func sameInWords[K any, V int | float64 | int8](t *testing.T, key func(string) K
 		},
 		func(context.Context, K, iter.Seq[V]) (int, error) { return 0, nil },
 	}, add[V]}))
-	task := valuesTask(t, "a bb ccc", "to be or not to be", "dddddddd")
+	task := valuesTask(t, "a bb ccc", "to be or not to be", "dddddddd", "fifteen-letters sixteen--letters "+strings.Repeat("x", 2*batchBytes), strings.Repeat("again sixteen--letters ", batchWords))
 	want, got := map[string][]byte{}, map[string]uint64{}
 	err := k.MapShard(t.Context(), task, func(key, value []byte) (err error) {
 		if had, ok := want[string(key)]; ok {
@@ -68,13 +68,13 @@ func sameInWords[K any, V int | float64 | int8](t *testing.T, key func(string) K
 		t.Fatal(err)
 	}
 	words := k.Words()
-	err = words.MapShard(t.Context(), task, func(key []byte, word uint64) error {
+	err = words.MapShard(t.Context(), task, eachWord(func(key []byte, word uint64) error {
 		if had, ok := got[string(key)]; ok {
 			word = words.Combine(had, word)
 		}
 		got[string(key)] = word
 		return nil
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,15 +87,33 @@ func sameInWords[K any, V int | float64 | int8](t *testing.T, key func(string) K
 	}
 }
 
+// eachWord takes the words one by one.
+func eachWord(each func(key []byte, word uint64) error) EmitWords {
+	return func(keys [][16]byte, long [][]byte, words []uint64) error {
+		for i, word := range words {
+			key := keys[i][:]
+			if n := key[15]; n <= 15 {
+				key = key[:n]
+			} else {
+				key, long = long[0], long[1:]
+			}
+			if err := each(key, word); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 func TestAWordThatIsNotTakenEndsTheMapping(t *testing.T) {
 	words := keyedOf(t, Of(tally[string, string, int, int]{counting(), add[int]})).Words()
 	full := errors.New("full")
 	calls := 0
-	err := words.MapShard(t.Context(), valuesTask(t, "a b", "c"), func([]byte, uint64) error { calls++; return full })
+	err := words.MapShard(t.Context(), valuesTask(t, "a b", "c"), eachWord(func([]byte, uint64) error { calls++; return full }))
 	if !errors.Is(err, full) || calls != 1 {
 		t.Errorf("got %v after %d calls, want %v after one", err, calls, full)
 	}
-	err = words.MapShard(t.Context(), valuesTask(t, strings.Repeat("x", MaxKey+1)), func([]byte, uint64) error { return full })
+	err = words.MapShard(t.Context(), valuesTask(t, strings.Repeat("x", MaxKey+1)), eachWord(func([]byte, uint64) error { return full }))
 	if !IsPermanent(err) || !strings.Contains(err.Error(), "hash of it") {
 		t.Errorf("got %v, want a permanent error that says what to do", err)
 	}
@@ -119,7 +137,7 @@ func TestPairsDoNotAllocate(t *testing.T) {
 	for name, shard := range map[string]func() error{
 		"bytes": func() error { return k.MapShard(t.Context(), task, ignore) },
 		"words": func() error {
-			return k.Words().MapShard(t.Context(), task, func([]byte, uint64) error { return nil })
+			return k.Words().MapShard(t.Context(), task, func([][16]byte, [][]byte, []uint64) error { return nil })
 		},
 	} {
 		if got := testing.AllocsPerRun(10, func() {

@@ -102,7 +102,7 @@ func TestWhatIsInterruptedLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	dir, out := t.TempDir(), t.TempDir()
 	stop := writer(func() { cancel() }) // with the first line of progress
-	args := append([]string{"-dir", dir, "-out", out, "-only", "sort/go,groupby/go-maps"}, tiny...)
+	args := append([]string{"-dir", dir, "-out", out, "-only", "sort/go,groupby/go-plain-maps"}, tiny...)
 	if err := command(ctx, args, nil, io.Discard, stop); err == nil {
 		t.Error("got no error, want that it was interrupted")
 	}

@@ -62,7 +62,7 @@ func (w watched) Words() *mapreduce.Words {
 		return nil
 	}
 	timed := *words
-	timed.MapShard = func(ctx context.Context, t *mapreduce.Task, emit func(key []byte, word uint64) error) error {
+	timed.MapShard = func(ctx context.Context, t *mapreduce.Task, emit mapreduce.EmitWords) error {
 		defer w.took.since(time.Now())
 		return words.MapShard(ctx, t, emit)
 	}

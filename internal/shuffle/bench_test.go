@@ -94,11 +94,14 @@ func BenchmarkWords(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				var batch words
 				key := make([]byte, 12)
 				for i := range uint32(records) {
 					binary.BigEndian.PutUint32(key[4:], i%uint32(keys)*2654435761)
-					if err := w.AddWord(key, 1); err != nil {
-						b.Fatal(err)
+					if batch.add(key, 1); len(batch.words) == maxBatch || i == records-1 {
+						if err := batch.addTo(w); err != nil {
+							b.Fatal(err)
+						}
 					}
 				}
 				st, err := w.Commit()

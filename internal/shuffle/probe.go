@@ -30,6 +30,15 @@ func probeOf(key []byte) probe {
 	return probe{binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:]) | long}
 }
 
+// probeOfCell returns the probe of a key that AddWords gets, unless it is long.
+func probeOfCell(cell *[16]byte) probe {
+	p := probe{binary.BigEndian.Uint64(cell[:]), binary.BigEndian.Uint64(cell[8:])}
+	if !p.long() {
+		p.tail++
+	}
+	return p
+}
+
 func (p probe) long() bool { return byte(p.tail) == long }
 
 // key returns the key of a probe that is not long. It uses buf.
@@ -50,12 +59,18 @@ func newHasher() hasher {
 	return hasher{maphash.MakeSeed(), rand.Uint64(), rand.Uint64()}
 }
 
-// hash returns the hash of a key whose probe is p. For a short one that is a
-// multiplication.
+// hash returns the hash of a key whose probe is p.
 func (h *hasher) hash(p probe, key []byte) uint32 {
 	if p.long() {
-		return uint32(maphash.Bytes(h.seed, key))
+		return h.long(key)
 	}
+	return h.short(p)
+}
+
+func (h *hasher) long(key []byte) uint32 { return uint32(maphash.Bytes(h.seed, key)) }
+
+// short is a multiplication.
+func (h *hasher) short(p probe) uint32 {
 	hi, lo := bits.Mul64(p.head^h.a, p.tail^h.b)
 	return uint32(hi ^ lo)
 }

@@ -15,7 +15,7 @@ type Words struct {
 	// Append appends the value that a word stands for to dst.
 	Append func(dst []byte, word uint64) []byte
 	// Alive is asked every now and then whether to go on. Its error is that of
-	// AddWord.
+	// AddWords.
 	Alive func() error
 }
 
@@ -25,80 +25,91 @@ const (
 	maxBatch = 64
 )
 
-// batch is words that are yet to be looked up. That is done for many at once:
-// the processor then waits for memory once for several, and not for each, and
-// what there is to check is checked once.
+// batch is words that are being looked up. That is done for many at once: the
+// processor then waits for memory once for several, and not for each, and what
+// there is to check is checked once.
 type batch struct {
-	n     int
-	slots [maxBatch]slot // ref is where in keys a long key is
-	keys  []byte         // long keys, each after its length
+	slots [maxBatch]slot // ref is which of long a long key is
+	long  [][]byte       // lent by the caller of AddWords
 	key   [16]byte       // a key that is not long
 }
 
 // noWord is the value of a record whose word is in the table.
 var noWord [wordSize]byte
 
-// AddWord takes a pair whose value is a word; see Words. It copies key. What is
-// wrong with a pair may be told by a later AddWord or by Commit. After an error
-// the Writer is of no more use, and Commit returns the same error.
-func (w *Writer) AddWord(key []byte, word uint64) error {
-	b := w.batch
-	if b == nil || b.n == maxBatch {
-		if w.err == nil {
-			w.err = w.nextBatch()
-		}
-		if w.err != nil {
-			return w.err
-		}
-		b = w.batch
+// AddWords takes pairs whose values are words; see Words. The key of words[i] is
+// in keys[i]: its bytes, then zeros, and in the last byte its length. If it is
+// longer than that leaves room for, the last byte is 255, and the key is the next
+// one in long. AddWords keeps none of its arguments. After an error the Writer is
+// of no more use, and Commit returns the same error.
+func (w *Writer) AddWords(keys [][16]byte, long [][]byte, words []uint64) error {
+	if w.err == nil {
+		w.err = w.addWords(keys, long, words)
 	}
-	s := &b.slots[b.n&(maxBatch-1)]
-	s.probe = probeOf(key)
-	s.word = word
-	s.hash = w.table.hasher.hash(s.probe, key)
-	if s.long() {
-		if len(key) > maxKey {
-			w.err = w.takes(key)
-			return w.err
-		}
-		s.ref = uint32(len(b.keys))
-		b.keys = binary.LittleEndian.AppendUint32(w.acct.room(b.keys, 4+len(key)), uint32(len(key)))
-		b.keys = append(b.keys, key...)
-	}
-	b.n++
-	w.stats.Bytes += int64(len(key) + wordSize)
-	return nil
+	return w.err
 }
 
-// nextBatch adds the words of the batch, and begins another.
-func (w *Writer) nextBatch() error {
+func (w *Writer) addWords(keys [][16]byte, long [][]byte, words []uint64) error {
 	if err := w.takes(nil); err != nil {
 		return err
 	}
 	if w.cfg.Words == nil {
-		return errors.New("shuffle: AddWord to a Writer without Words")
+		return errors.New("shuffle: AddWords to a Writer without Words")
 	}
 	if err := w.cfg.Words.Alive(); err != nil {
 		return err
+	}
+	for _, key := range long {
+		if err := w.takes(key); err != nil {
+			return err
+		}
+		w.stats.Bytes += int64(len(key))
 	}
 	if w.batch == nil {
 		w.acct.force(int64(unsafe.Sizeof(batch{})))
 		w.batch = new(batch)
 	}
-	return w.addBatch()
+	w.stats.Records += int64(len(words))
+	for len(words) > 0 {
+		n := min(len(words), maxBatch)
+		long = w.load(keys[:n], long, words)
+		if err := w.addBatch(n); err != nil {
+			return err
+		}
+		keys, words = keys[n:], words[n:]
+	}
+	w.batch.long = nil
+	return nil
 }
 
-// addBatch adds the words of the batch and empties it.
-func (w *Writer) addBatch() error {
-	b := w.batch
-	if b == nil {
-		return nil
+// load makes a batch of words that have the given keys, and returns the long ones
+// that are left.
+func (w *Writer) load(keys [][16]byte, long [][]byte, words []uint64) [][]byte {
+	b, bytes, longs := w.batch, 0, 0
+	h := &w.table.hasher
+	for i := range keys {
+		s := &b.slots[i&(maxBatch-1)]
+		s.word = words[i]
+		if p := probeOfCell(&keys[i]); !p.long() {
+			s.probe, s.hash = p, h.short(p)
+			bytes += int(keys[i][whole])
+			continue
+		}
+		s.ref = uint32(longs)
+		s.probe, s.hash = probeOf(long[longs]), h.long(long[longs])
+		longs++
 	}
-	batch := b.slots[:b.n]
-	w.stats.Records += int64(len(batch))
-	if w.table.judge(len(batch)) {
+	w.stats.Bytes += int64(bytes + wordSize*len(keys))
+	b.long = long[:longs]
+	return long[longs:]
+}
+
+// addBatch adds the n words of the batch.
+func (w *Writer) addBatch(n int) error {
+	if w.table.judge(n) {
 		w.giveUp()
 	}
+	batch := w.batch.slots[:n]
 	if !w.table.off {
 		if err := w.ready(); err != nil {
 			return err
@@ -106,12 +117,13 @@ func (w *Writer) addBatch() error {
 		w.touchSlots(batch)
 	}
 	for i := range batch {
-		if err := w.addSlot(&batch[i]); err != nil {
+		b := &batch[i]
+		if s := w.table.known(b); s != nil {
+			s.word = w.cfg.Words.Combine(s.word, b.word)
+		} else if err := w.addSlot(b); err != nil {
 			return err
 		}
 	}
-	b.n = 0
-	b.keys = w.acct.trim(b.keys, 64<<10)
 	return nil
 }
 
@@ -126,44 +138,33 @@ func (w *Writer) touchSlots(batch []slot) {
 	w.touched = byte(sum)
 }
 
-// addSlot adds a word of the batch.
+// addSlot adds a word of the batch, whatever its key is.
 func (w *Writer) addSlot(b *slot) error {
+	key := w.batchKey(b)
 	if w.table.off {
-		if err := w.insertWord(w.batchKey(b), b.word); err != nil || w.table.off {
+		if err := w.insertWord(key, b.word); err != nil || w.table.off {
 			return err
 		}
 		return w.ready() // there was a spill, and the next word may find a table worth its while
 	}
-	slots := w.table.slots
-	mask := uint32(len(slots) - 1)
-	for i := b.hash & mask; ; i = (i + 1) & mask {
-		s := &slots[i]
-		if s.probe == b.probe && (!b.long() || bytes.Equal(w.arena.key(w.refs[s.ref-1].at), w.batchKey(b))) {
-			s.word = w.cfg.Words.Combine(s.word, b.word)
-			return nil
-		}
-		if s.ref == 0 {
-			return w.enterWord(s, b)
-		}
+	s := w.find(b.probe, b.hash, key)
+	if s.ref != 0 {
+		s.word = w.cfg.Words.Combine(s.word, b.word)
+		return nil
 	}
+	if err := w.enter(s, b.probe, b.hash, key, noWord[:], b.word); err != nil {
+		return err
+	}
+	return w.ready() // for the next
 }
 
 // batchKey returns the key of a word of the batch. It is valid until the next
 // call.
 func (w *Writer) batchKey(b *slot) []byte {
-	if !b.long() {
-		return b.probe.key(&w.batch.key)
+	if b.long() {
+		return w.batch.long[b.ref]
 	}
-	keys := w.batch.keys[b.ref:]
-	return keys[4:][:binary.LittleEndian.Uint32(keys)]
-}
-
-// enterWord adds a record and lets the free slot s stand for it.
-func (w *Writer) enterWord(s, b *slot) error {
-	if err := w.enter(s, b.probe, b.hash, w.batchKey(b), noWord[:], b.word); err != nil {
-		return err
-	}
-	return w.ready() // for the next
+	return b.probe.key(&w.batch.key)
 }
 
 // insertWord adds a record to the buffer that no slot stands for.

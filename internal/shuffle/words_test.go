@@ -30,6 +30,42 @@ func wordWriter(t testing.TB, s *Shuffle, task, parts int, words *Words) *Writer
 	return w
 }
 
+// addWord adds one word.
+func addWord(w *Writer, key []byte, word uint64) error {
+	var b words
+	b.add(key, word)
+	return b.addTo(w)
+}
+
+// words are words on their way to a Writer.
+type words struct {
+	keys  [][16]byte
+	long  [][]byte
+	words []uint64
+}
+
+func (b *words) add(key []byte, word uint64) {
+	k := [16]byte{15: byte(len(key))}
+	if len(key) <= whole {
+		copy(k[:], key)
+	} else {
+		k[15] = long
+		b.long = append(b.long, bytes.Clone(key))
+	}
+	b.keys, b.words = append(b.keys, k), append(b.words, word)
+}
+
+// addTo adds the words to w, and forgets them.
+func (b *words) addTo(w *Writer) error {
+	err := w.AddWords(b.keys, b.long, b.words)
+	clear(b.keys) // which are not AddWords' to keep
+	for _, key := range b.long {
+		clear(key)
+	}
+	b.keys, b.long, b.words = b.keys[:0], b.long[:0], b.words[:0]
+	return err
+}
+
 // likeKey makes keys of all lengths around those that matter, many of which
 // begin alike.
 func likeKey(rng *rand.Rand) []byte {
@@ -87,13 +123,15 @@ func TestWordsComeToTheSameSumsWhateverTheMemory(t *testing.T) {
 		for task := range 1 + rng.IntN(6) {
 			w := wordWriter(t, p.nodes[sources[task%2].Node], task, parts, adding)
 			n := rng.IntN(8000)
-			for range n {
+			var b words
+			for i := range n {
 				key, word := likeKey(rng), rng.Uint64N(1000)
 				want[string(key)] += word
-				if err := w.AddWord(key, word); err != nil {
-					t.Fatal(err)
+				if b.add(key, word); i == n-1 || rng.IntN(100) == 0 {
+					if err := b.addTo(w); err != nil {
+						t.Fatal(err)
+					}
 				}
-				clear(key) // which is not AddWord's to keep
 			}
 			st, err := w.Commit()
 			if err != nil || st.Records != int64(n) || st.Kept > st.Records {
@@ -117,7 +155,7 @@ func TestWordsWhateverTheShareOfRepeats(t *testing.T) {
 			for i := range 200_000 {
 				key := fmt.Sprint(i%keys, strings.Repeat(" key", i%keys%5))
 				want[key] += uint64(i)
-				if err := w.AddWord([]byte(key), uint64(i)); err != nil {
+				if err := addWord(w, []byte(key), uint64(i)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -180,8 +218,8 @@ func TestWordsThatCannotBeAddedFailTheWriter(t *testing.T) {
 	} {
 		w := wordWriter(t, s, task, 1, c.words)
 		var err error
-		for range 2 * maxBatch {
-			err = w.AddWord(make([]byte, c.key), 1)
+		for range 2 {
+			err = addWord(w, make([]byte, c.key), 1)
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want an error about %q", err, c.want)
@@ -194,28 +232,29 @@ func TestWordsThatCannotBeAddedFailTheWriter(t *testing.T) {
 	if _, err := w.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.AddWord([]byte("k"), 1); err == nil {
-		t.Error("AddWord after Commit: got no error")
+	if err := addWord(w, []byte("k"), 1); err == nil {
+		t.Error("AddWords after Commit: got no error")
 	}
 }
 
 // A word of a key that is known costs no memory at all.
-func TestAddWordDoesNotAllocate(t *testing.T) {
+func TestAddWordsDoesNotAllocate(t *testing.T) {
 	s := newPool(t, 64<<20, "a").nodes["a"]
 	w := wordWriter(t, s, 0, 4, adding)
-	keys := [][]byte{[]byte("the"), []byte("a key of more than a few bytes"), nil, []byte("of")}
+	var b words
+	for range maxBatch {
+		for _, key := range []string{"the", "a key of more than a few bytes", "", "of"} {
+			b.add([]byte(key), 1)
+		}
+	}
 	add := func() {
-		for range maxBatch {
-			for _, key := range keys {
-				if err := w.AddWord(key, 1); err != nil {
-					t.Fatal(err)
-				}
-			}
+		if err := w.AddWords(b.keys, b.long, b.words); err != nil {
+			t.Fatal(err)
 		}
 	}
 	add()
 	if got := testing.AllocsPerRun(100, add); got != 0 {
-		t.Errorf("%v allocations for %d words, want none", got, maxBatch*len(keys))
+		t.Errorf("%v allocations for %d words, want none", got, len(b.words))
 	}
 }
 

@@ -26,7 +26,7 @@ type WriterConfig struct {
 	// that all pairs are kept.
 	Combine CombineFunc
 	// Words is how Combine works on values that are machine words. If it is
-	// set, so is Combine, and all pairs are added by AddWord.
+	// set, so is Combine, and all pairs are added by AddWords.
 	Words *Words
 }
 
@@ -42,7 +42,7 @@ type Writer struct {
 	refs    []ref // the records in the arena
 	table   table
 	made    []byte // what Combine made last
-	batch   *batch // words that are yet to be added
+	batch   *batch // words that are being added
 	touched byte   // of what touch has read
 	count   []uint32
 	out     fold
@@ -126,7 +126,7 @@ func (w *Writer) add(key, value []byte) error {
 		return fmt.Errorf("shuffle: value of key %.64q has %d bytes: the limit is %d", key, len(value), maxValue)
 	}
 	if w.cfg.Words != nil {
-		return errors.New("shuffle: Add to a Writer of words: use AddWord")
+		return errors.New("shuffle: Add to a Writer of words: use AddWords")
 	}
 	w.stats.Records++
 	w.stats.Bytes += int64(len(key) + len(value))
@@ -362,9 +362,6 @@ func (w *Writer) Commit() (Stats, error) {
 }
 
 func (w *Writer) commit() error {
-	if err := w.addBatch(); err != nil {
-		return err
-	}
 	if len(w.refs) > 0 || len(w.runs) == 0 {
 		if err := w.write(); err != nil {
 			return err

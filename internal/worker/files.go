@@ -23,6 +23,11 @@ const (
 
 const fileBuffer = 64 << 10
 
+// advanceBytes is how much of a file is written before the disk is told to begin
+// with it. An attempt that leaves all of that to Close waits there with nothing
+// else to do.
+const advanceBytes = 8 << 20
+
 // files is what an attempt creates.
 type files struct {
 	mu    sync.Mutex
@@ -213,6 +218,9 @@ type file struct {
 	out *os.File      // guarded by mu: nil once it is closed
 	buf *bufio.Writer // guarded by mu
 	err error         // guarded by mu: why it is not as it should be
+
+	written int64 // guarded by mu
+	begun   int64 // guarded by mu: of that the disk has been told to begin with
 }
 
 // Write appends p.
@@ -226,6 +234,11 @@ func (f *file) Write(p []byte) (int, error) {
 	if err != nil {
 		f.err = err
 	}
+	f.written += int64(n)
+	for f.written-fileBuffer >= f.begun+advanceBytes { // but for what buf may still have
+		advance(f.out, f.begun, advanceBytes)
+		f.begun += advanceBytes
+	}
 	return n, err
 }
 
@@ -237,6 +250,9 @@ func (f *file) Close() error {
 		return f.err
 	}
 	err := f.buf.Flush()
+	if err == nil && f.begun > 0 {
+		err = f.out.Truncate(f.written) // gives back the room that was not needed
+	}
 	if err == nil {
 		err = f.out.Sync()
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,6 +107,36 @@ func TestNothingIsLeftOfAnAttemptThatFails(t *testing.T) {
 				t.Errorf("%q is left", got)
 			}
 		})
+	}
+}
+
+// The disk is told to begin with a large file before its end.
+func TestALargeFileIsWhole(t *testing.T) {
+	dir := t.TempDir()
+	a := job.AttemptID{Run: "r", Task: job.TaskID{Kind: job.KindMap}, Epoch: 1, N: 1}
+	var want []byte
+	w, h := start(t, Config{Processors: processors(func(_ context.Context, task *mapreduce.Task) (any, error) {
+		f, err := task.Create("large")
+		if err != nil {
+			return nil, err
+		}
+		for i := range 2*advanceBytes/fileBuffer + 1 {
+			piece := bytes.Repeat([]byte{byte(i)}, fileBuffer-i)
+			want = append(want, piece...)
+			if _, err := f.Write(piece); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})}, nil)
+	r := newTestRun(a.Run, "p")
+	r.Spec.Output.Dir = dir
+	if o := one(t, w, h, r, mapTasks(0, 1)[0]); !slices.Equal(o.Files, []string{"large"}) {
+		t.Fatalf("got %+v, want one file", o)
+	}
+	got, err := os.ReadFile(filepath.Join(AttemptDir(dir, a), "large"))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %d bytes, %v, want %d as they were written", len(got), err, len(want))
 	}
 }
 

@@ -53,7 +53,7 @@ func (a *attempt) mapPairs() error {
 	}
 	defer out.Abort() // which does nothing once it is committed
 	if words != nil {
-		err = words.MapShard(a.ctx, &a.task, out.AddWord)
+		err = words.MapShard(a.ctx, &a.task, out.AddWords)
 	} else {
 		err = k.MapShard(a.ctx, &a.task, func(key, value []byte) error {
 			if err := a.alive(); err != nil {

@@ -18,7 +18,7 @@ type pairs interface {
 // pairWriter takes the pairs of a map attempt.
 type pairWriter interface {
 	Add(key, value []byte) error
-	AddWord(key []byte, word uint64) error
+	AddWords(keys [][16]byte, long [][]byte, words []uint64) error
 	Commit() (shuffle.Stats, error)
 	Abort()
 }

@@ -41,9 +41,9 @@ func (p *fakePairs) Drop(id job.RunID) {
 
 type fakeWriter struct{ p *fakePairs }
 
-func (w *fakeWriter) Add(_, _ []byte) error          { return nil }
-func (w *fakeWriter) AddWord([]byte, uint64) error   { return nil }
-func (w *fakeWriter) Commit() (shuffle.Stats, error) { return shuffle.Stats{}, nil }
+func (w *fakeWriter) Add(_, _ []byte) error                         { return nil }
+func (w *fakeWriter) AddWords([][16]byte, [][]byte, []uint64) error { return nil }
+func (w *fakeWriter) Commit() (shuffle.Stats, error)                { return shuffle.Stats{}, nil }
 func (w *fakeWriter) Abort() {
 	w.p.mu.Lock()
 	defer w.p.mu.Unlock()

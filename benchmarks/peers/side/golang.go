@@ -13,7 +13,8 @@ import (
 // What one would write for the one machine: no run, no record of anything, and
 // all in memory.
 var golangData = []Side{
-	{Kind: WordCount, Name: "go-maps", Label: "Go, plain maps", About: aboutMaps, Do: adder(words, newPlain)},
+	{Kind: WordCount, Name: "go-plain-maps", Label: "Go, plain maps", About: aboutPlain, Do: plainly(countFields)},
+	{Kind: WordCount, Name: "go-tuned-maps", Label: "Go, tuned maps", About: aboutMaps, Do: adder(words, newPointers)},
 	{Kind: WordCount, Name: "go-table", Label: "Go, a tuned hash table", About: aboutTable, Do: adder(words, newTable)},
 	{
 		Kind: Sort, Name: "go", Label: "Go, by hand",
@@ -22,13 +23,15 @@ var golangData = []Side{
 			return timed(func() error { return goSort(ctx, w) })
 		},
 	},
-	{Kind: GroupBy, Name: "go-maps", Label: "Go, plain maps", About: aboutMaps, Do: adder(row, newPlain)},
+	{Kind: GroupBy, Name: "go-plain-maps", Label: "Go, plain maps", About: aboutPlain, Do: plainly(addRow)},
+	{Kind: GroupBy, Name: "go-tuned-maps", Label: "Go, tuned maps", About: aboutMaps, Do: adder(row, newPointers)},
 	{Kind: GroupBy, Name: "go-table", Label: "Go, a tuned hash table", About: aboutTable, Do: adder(row, newTable)},
 }
 
 const (
-	aboutMaps  = "a goroutine per core, each with a map[string]*int64, put together in the end"
-	aboutTable = "a goroutine per core, each with an open-addressing table over an arena of keys, put together in the end"
+	aboutPlain = "a goroutine per core, each with a bufio.Scanner over whole files and a map[string]int64, put together in the end"
+	aboutMaps  = "a goroutine per core, each with a map[string]*int64 and large pieces of files, put together in the end"
+	aboutTable = "a goroutine per core, each with an open-addressing table over an arena of keys and large pieces of files, put together in the end"
 )
 
 // sums adds up numbers by key.
@@ -37,13 +40,13 @@ type sums interface {
 	each(f func(key []byte, sum int64))
 }
 
-// plain is what is at hand. The values are pointers, so that a key is copied
-// only when it is new.
-type plain map[string]*int64
+// pointers is a map of pointers, so that a key that is known takes one look-up,
+// and is copied only when it is new.
+type pointers map[string]*int64
 
-func newPlain() sums { return plain{} }
+func newPointers() sums { return pointers{} }
 
-func (p plain) add(key []byte, n int64) {
+func (p pointers) add(key []byte, n int64) {
 	if sum := p[string(key)]; sum != nil {
 		*sum += n
 		return
@@ -53,7 +56,7 @@ func (p plain) add(key []byte, n int64) {
 	p[string(key)] = sum
 }
 
-func (p plain) each(f func(key []byte, sum int64)) {
+func (p pointers) each(f func(key []byte, sum int64)) {
 	for key, sum := range p {
 		f([]byte(key), *sum)
 	}
@@ -82,15 +85,15 @@ func adder(split func([]byte, func([]byte, int64)) error, empty func() sums) fun
 			for _, part := range parts[1:] {
 				part.each(parts[0].add)
 			}
-			return writeSums(w, parts[0])
+			return writeSums(w, parts[0].each)
 		})
 	}
 }
 
-func writeSums(w Work, all sums) error {
+func writeSums(w Work, each func(f func(key []byte, sum int64))) error {
 	return writeOutput(w, func(out *bufio.Writer) error {
 		var line []byte
-		all.each(func(key []byte, sum int64) {
+		each(func(key []byte, sum int64) {
 			line = append(append(line[:0], key...), '\t')
 			line = append(strconv.AppendInt(line, sum, 10), '\n')
 			_, _ = out.Write(line) // the error is that of Flush too

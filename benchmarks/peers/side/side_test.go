@@ -105,7 +105,7 @@ func TestSpansHaveEachLineOnce(t *testing.T) {
 }
 
 func TestTablesAddUpAlike(t *testing.T) {
-	a, b := newPlain(), newTable()
+	a, b := newPointers(), newTable()
 	rng := rand.New(rand.NewPCG(2, 2))
 	for range 300_000 {
 		key, n := fmt.Appendf(nil, "%x", rng.IntN(100_000)), rng.Int64N(10)
