@@ -29,18 +29,27 @@ func (s *storms) begin() (next time.Duration, err error) {
 		if wait := at.Sub(l.n.wall()); wait > 0 {
 			return wait, nil
 		}
-		begun, err := l.state.BeginAhead(l.ctx, at)
-		for wait := 20 * time.Millisecond; is(err, state.ErrUncertain) && pause(l.ctx, wait); wait = min(2*wait, time.Second) {
-			begun, err = l.state.BeginAhead(l.ctx, at)
-		}
-		if err != nil {
+		if err := s.beginAt(at); err != nil {
 			return 0, err
 		}
-		groups, others := s.take(at, begun)
-		s.tellAll(groups)
-		s.tellOthers(others)
-		s.count(at, len(begun))
 	}
+}
+
+// beginAt has those runs begin that were recorded ahead of an instant.
+func (s *storms) beginAt(at time.Time) error {
+	l := s.c.l
+	begun, err := l.state.BeginAhead(l.ctx, at)
+	for wait := 20 * time.Millisecond; is(err, state.ErrUncertain) && pause(l.ctx, wait); wait = min(2*wait, time.Second) {
+		begun, err = l.state.BeginAhead(l.ctx, at)
+	}
+	if err != nil {
+		return err
+	}
+	groups, others := s.take(at, begun)
+	s.tellAll(groups)
+	s.tellOthers(others)
+	s.count(at, len(begun))
+	return nil
 }
 
 // take returns what masters hold of an instant that has come, with the runs that
