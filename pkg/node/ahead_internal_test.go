@@ -19,8 +19,8 @@ func daily(t *testing.T, n *Node, l *leader, spec job.Spec) job.Declared {
 		t.Fatal(err)
 	}
 	// Whether this settles it or the clock was first, it is settled then.
-	f, _, err := l.clock.settle("default", spec.Name)
-	if err == nil {
+	f, due, err := l.clock.settle("default", spec.Name)
+	if err == nil && due {
 		err = l.clock.fireAll([]state.Firing{f})
 	}
 	if err != nil {

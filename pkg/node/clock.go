@@ -154,7 +154,11 @@ func (c *clock) settle(namespace, name string) (f state.Firing, due bool, err er
 		f, err = c.hear(&d, table)
 		return f, err == nil, err
 	}
-	s := scheduler.Settle(&d, table, c.l.n.wall().UTC())
+	now := c.l.n.wall().UTC()
+	if d.Fires.Wake.After(now) { // it was settled since it was found to be due
+		return f, false, nil
+	}
+	s := scheduler.Settle(&d, table, now)
 	for most := firesTogether(&d.Spec, 0); len(s.Runs) > most; {
 		// The fires stay open until the last part. A leader that begins anew
 		// finds the runs of the parts before made.
