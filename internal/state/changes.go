@@ -17,10 +17,13 @@ import (
 const aboutReason = 256
 
 // show notes that the command that is carried out changed something.
-func (tx *change) show(c job.Change) {
+func (tx *change) show(c job.Change) { tx.showIn(c, 0) }
+
+// showIn is show for a change of a run within the lot that c names.
+func (tx *change) showIn(c job.Change, inLot int) {
 	tx.now.part++
 	c.At, c.Reason = tx.when, strings.Clone(cut(c.Reason, aboutReason))
-	tx.news = append(tx.news, shown{tx.now, c})
+	tx.news = append(tx.news, shown{tx.now, c, inLot})
 }
 
 // showRun notes what became of a run whose status is going to be st, or nil if

@@ -52,6 +52,17 @@ type feed struct {
 type shown struct {
 	place
 	job.Change
+	// inLot is one more than the number of the run within the lot that Run names,
+	// or zero if Run is the run's own ID, which is made when somebody reads.
+	inLot int
+}
+
+// told returns the change as who reads it is told.
+func (s shown) told() shown {
+	if s.inLot > 0 {
+		s.Run, s.inLot = job.InLot(s.Run, s.inLot-1), 0
+	}
+	return s
 }
 
 func (s *shown) size() int {
@@ -141,7 +152,7 @@ func (f *feed) look(q *job.ChangeQuery, after place, limit int) (found []shown, 
 	for end := min(n, i+feedLooks); i < end && len(found) < limit; i++ {
 		t := f.atLocked(i)
 		if to = t.place; q.Matches(&t.Change) {
-			found = append(found, *t)
+			found = append(found, t.told())
 		}
 	}
 	if i < n {

@@ -16,7 +16,7 @@ func shows(chance *rand.Rand, at *place, n int) (all []shown) {
 			*at = place{at.index + 1, 0, 0}
 		}
 		at.part++
-		all = append(all, shown{*at, job.Change{
+		all = append(all, shown{place: *at, Change: job.Change{
 			Of: job.RunChanged, Namespace: fmt.Sprint("n", chance.IntN(3)), Job: fmt.Sprint("j", chance.IntN(3)),
 			Run: job.RunID(fmt.Sprint(at.index, "/", at.part)),
 		}})
@@ -88,7 +88,7 @@ func TestFeedIsBoundedByWhatItsTextsTake(t *testing.T) {
 	var f feed
 	long := string(make([]byte, 64<<10))
 	for i := range uint64(2 * feedKeeps) {
-		f.add([]shown{{place{i, 0, 1}, job.Change{Reason: long}}}, place{i, allDone, 0})
+		f.add([]shown{{place: place{i, 0, 1}, Change: job.Change{Reason: long}}}, place{i, allDone, 0})
 		if f.bytes > feedBytes {
 			t.Fatalf("after %d changes %d bytes are kept, want at most %d", i, f.bytes, feedBytes)
 		}
@@ -219,4 +219,25 @@ func TestChangesWakeThoseWhoWait(t *testing.T) {
 	<-more
 	_, _, err = s.Changes(q)
 	refused(t, err, ErrClosed)
+}
+
+// TestAChangeInALotIsToldOfItsRun has runs of a lot shown by their numbers, and one
+// of none.
+func TestAChangeInALotIsToldOfItsRun(t *testing.T) {
+	var f feed
+	f.add([]shown{
+		{place: place{1, 0, 1}, Change: job.Change{Run: "n/j@1"}, inLot: 1},
+		{place: place{1, 0, 2}, Change: job.Change{Run: "n/j@1"}, inLot: 18},
+		{place: place{1, 0, 3}, Change: job.Change{Run: "n/j@1"}},
+	}, place{1, allDone, 0})
+	for range 2 { // what one was told another is told
+		var got []job.RunID
+		found, _, _, _ := f.look(&job.ChangeQuery{}, place{}, 10)
+		for i := range found {
+			got = append(got, found[i].Run)
+		}
+		if want := []job.RunID{"n/j@1.0000", "n/j@1.0017", "n/j@1"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
 }

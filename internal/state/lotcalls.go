@@ -73,9 +73,14 @@ func (s *State) lotCreation(l *Lot) (*wire.CreateLot, error) {
 // RunsOf returns the runs of a lot as they are when CreateLots has recorded it.
 func RunsOf(l *Lot) []*job.Run {
 	first := composed(l.Run, len(l.Chunks), &wire.RunStatus{Master: l.Run.Master, Epoch: 1, State: job.Running, Created: l.Run.Created.UnixNano()})
-	runs := make([]*job.Run, len(l.Params))
+	const neighbours = 8 // one that lasts keeps no more than those
+	runs, room := make([]*job.Run, len(l.Params)), []job.Run(nil)
 	for i, text := range l.Params {
-		runs[i] = new(first) // apart: one that lasts does not keep the others
+		if len(room) == 0 {
+			room = make([]job.Run, min(neighbours, len(runs)-i))
+		}
+		runs[i], room = &room[0], room[1:]
+		*runs[i] = first
 		runs[i].ID, runs[i].Spec.Params = job.InLot(l.Run.ID, i), text
 	}
 	return runs

@@ -9,7 +9,7 @@ import (
 
 // showInLot notes what became of run i of a lot.
 func (tx *change) showInLot(lot job.RunID, l *wire.RunStatus, i uint64, what string, state job.State) {
-	tx.show(job.Change{Of: job.RunChanged, What: what, Run: job.InLot(lot, int(i)), Namespace: l.Namespace, Job: l.Job, State: state.String()})
+	tx.showIn(job.Change{Of: job.RunChanged, What: what, Run: lot, Namespace: l.Namespace, Job: l.Job, State: state.String()}, int(i)+1)
 }
 
 // overInLot is runs of a lot that have ended together, to be told of.

@@ -268,6 +268,9 @@ type Report struct {
 	Outcomes []byte    `msgpack:"o"`
 	// N is how many Outcomes there are, if the worker says so.
 	N int `msgpack:"n,omitempty"`
+	// Given are the outcomes as they are, in place of Outcomes, from a worker on the
+	// node of the master.
+	Given []job.Outcome `msgpack:"-"`
 }
 
 // Staged is a blob that an attempt hands over before it ends: subtasks or

@@ -35,7 +35,7 @@ func TestAnAttemptAllocatesLittle(t *testing.T) {
 // each, a thousand at a time, from Take to Forget: what it keeps of the run, its
 // task and its report, and the attempt. The list of tasks is made here.
 func TestARunOfOneTaskAllocatesLittle(t *testing.T) {
-	const n, most = 1000, 12
+	const n, most = 1000, 8
 	spans := telemetry.NewSpans(nil)
 	all := make(reports, n)
 	w, _ := start(t, Config{Processors: processors(noop), Spans: &spans}, nil)

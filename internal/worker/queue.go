@@ -41,6 +41,13 @@ type run struct {
 
 	next   [lanes]*run // in the lanes of the ring
 	inLane [lanes]bool
+
+	// What a run of one task needs is part of it.
+	room struct {
+		queue  [1]*batch
+		active [1]*attempt
+		report Report // the first
+	}
 }
 
 // batch is a job.Batch that is being worked off.
@@ -84,7 +91,9 @@ func rankOf(t *job.Task, wasLost bool) rank {
 }
 
 func newRun(id job.RunID, epoch uint64, created time.Time) *run {
-	return &run{id: id, epoch: epoch, created: created}
+	r := &run{id: id, epoch: epoch, created: created}
+	r.queue, r.active = r.room.queue[:0], r.room.active[:0]
+	return r
 }
 
 // maxBacklog is how many bytes of results may wait for the host before a run

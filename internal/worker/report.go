@@ -45,7 +45,10 @@ func (w *Worker) reportLocked(r *run) *Report {
 		return nil
 	}
 	w.errands++
-	r.sent = &Report{Run: r.id, Epoch: r.epoch, Window: w.windowLocked(r), w: w, of: r}
+	if r.sent = &r.room.report; r.sent.of != nil { // there was a first
+		r.sent = new(Report)
+	}
+	*r.sent = Report{Run: r.id, Epoch: r.epoch, Window: w.windowLocked(r), w: w, of: r}
 	return r.sent
 }
 

@@ -10,6 +10,8 @@ type taken struct {
 	pages map[pageKey]*page // nil while there is no page but last
 	key   pageKey           // of last
 	last  *page             // the page that was used last, or nil
+	first page              // the page that is used first, and for nothing else
+	begun bool              // it is in use, or was
 }
 
 // pageKey names the attempts that share a page: the nth at tasks of a kind whose
@@ -47,7 +49,10 @@ func (t *taken) page(id job.TaskID, n int) (*page, pageKey) {
 func (t *taken) add(id job.TaskID, n int) {
 	p, key := t.page(id, n)
 	if p == nil {
-		if p = new(page); t.pages == nil && t.last != nil {
+		if p = &t.first; t.begun {
+			p = new(page)
+		}
+		if t.begun = true; t.pages == nil && t.last != nil {
 			t.pages = map[pageKey]*page{t.key: t.last}
 		}
 		if t.pages != nil {

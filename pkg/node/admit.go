@@ -160,8 +160,8 @@ func (l *leader) reserveFirst(runs []*job.Run) (n int) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	claim := l.claimLocked(first) // that of each
-	for n < len(runs) && l.reservedLocked(runs[n].ID, claim) {
+	claim, now := l.claimLocked(first), l.n.wall() // those of each
+	for n < len(runs) && l.reservedLocked(runs[n].ID, claim, now) {
 		n++
 	}
 	return n

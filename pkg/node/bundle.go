@@ -138,13 +138,14 @@ func (b *bundle) settled(group []parcel, fates []wire.Fate) {
 func (h *host) execute(_ context.Context, _ string, e wire.Execute) (wire.Executing, error) {
 	var answer wire.Executing
 	h.followSmall(e.Runs)
+	tasks := make([]job.Task, len(e.Runs))
 	for i, run := range e.Runs {
 		if len(run.Extra) > 0 { // the user's code gets it
 			run = new(*run)
 			run.Extra = maps.Clone(run.Extra)
 		}
-		task := job.Task{ID: job.TaskID{Kind: job.KindMap}, Attempt: 1, Shard: job.Shard{Total: run.Plan.Roots}}
-		if len(h.n.worker.Take(job.Batch{Run: run, Tasks: []job.Task{task}})) > 0 {
+		tasks[i] = job.Task{ID: job.TaskID{Kind: job.KindMap}, Attempt: 1, Shard: job.Shard{Total: run.Plan.Roots}}
+		if len(h.n.worker.Take(job.Batch{Run: run, Tasks: tasks[i : i+1 : i+1]})) > 0 {
 			answer.Refused = append(answer.Refused, i)
 		}
 	}

@@ -101,7 +101,7 @@ func isUsual(r *job.Run) bool {
 
 // takeLocked makes a run one of the crowd, if it is one for it. It may be told
 // of a run twice.
-func (c *crowd) takeLocked(run *job.Run) bool {
+func (c *crowd) takeLocked(run *job.Run, now time.Time) bool {
 	if c.runs.At(run.ID) != nil && run.Epoch == 1 {
 		return true
 	}
@@ -117,7 +117,7 @@ func (c *crowd) takeLocked(run *job.Run) bool {
 		run = new(*run) // the leader has it too
 		run.Trace = trace
 	}
-	s := &small{run: run, span: span, began: time.Now()}
+	s := &small{run: run, span: span, began: now}
 	c.runs.Put(run.ID, s)
 	k := code{run.Spec.Processor, run.Plan.Version}
 	c.waiting[k] = append(c.waiting[k], s)

@@ -109,26 +109,50 @@ func (h *host) reportAlone(r *worker.Report) {
 	h.n.wg.Go(func() {
 		defer r.Done()
 		for outcomes := r.Outcomes(); len(outcomes) > 0; {
-			blob := make([]byte, 0, min(wire.RoomFor(outcomes), maxReport))
-			n := 0
-			for ; n < len(outcomes) && len(blob) < maxReport; n++ {
-				b, err := wire.AppendOutcome(blob, &outcomes[n])
-				if err != nil {
-					h.n.log.Error("outcome can't be reported", telemetry.Run(r.Run), telemetry.Task(outcomes[n].Task), telemetry.Err(err))
-					continue
+			var n int // in the message
+			err := h.deliver(h.n.ctx, r.Run, r.Epoch, wire.MethodReport, func(to string) any {
+				m := wire.Report{Run: r.Run, Epoch: r.Epoch, Window: h.n.worker.Window(r.Run)}
+				if n = len(outcomes); to == h.n.id && allPlain(outcomes) {
+					m.Given = outcomes
+				} else {
+					m.Outcomes, n = h.pack(r.Run, outcomes)
+					m.N = n
 				}
-				blob = b
-			}
-			outcomes = outcomes[n:]
-			err := h.deliver(h.n.ctx, r.Run, r.Epoch, wire.MethodReport, func() any {
-				return wire.Report{Run: r.Run, Epoch: r.Epoch, Window: h.n.worker.Window(r.Run), Outcomes: blob, N: n}
+				return m
 			})
 			if err != nil {
 				h.n.log.Info("outcomes count for nothing", telemetry.Run(r.Run), slog.Int("outcomes", n), telemetry.Err(err))
 				return
 			}
+			outcomes = outcomes[n:]
 		}
 	})
+}
+
+// allPlain reports whether all outcomes are successes that can be recorded whatever
+// they say, of which nothing changes on the way.
+func allPlain(outcomes []job.Outcome) bool {
+	for i := range outcomes {
+		if o := &outcomes[i]; o.Failure != nil || len(o.Files) > 0 || len(o.Result) > wire.MaxPayload {
+			return false
+		}
+	}
+	return true
+}
+
+// pack returns the first outcomes as bytes, as many as one message is to hold, and
+// how many they are.
+func (h *host) pack(run job.RunID, outcomes []job.Outcome) (blob []byte, n int) {
+	blob = make([]byte, 0, min(wire.RoomFor(outcomes), maxReport))
+	for ; n < len(outcomes) && len(blob) < maxReport; n++ {
+		b, err := wire.AppendOutcome(blob, &outcomes[n])
+		if err != nil {
+			h.n.log.Error("outcome can't be reported", telemetry.Run(run), telemetry.Task(outcomes[n].Task), telemetry.Err(err))
+			continue
+		}
+		blob = b
+	}
+	return blob, n
 }
 
 // unanswered is after how many tries in vain, within about two seconds, a
@@ -138,14 +162,14 @@ const unanswered = 7
 
 // deliver calls a method of the run's master until it is answered or nobody
 // waits for it any more.
-func (h *host) deliver(ctx context.Context, run job.RunID, epoch uint64, method string, message func() any) error {
+func (h *host) deliver(ctx context.Context, run job.RunID, epoch uint64, method string, message func(to string) any) error {
 	wait := 20 * time.Millisecond
 	for tries := 1; ; tries++ {
 		to, ok := h.master(run, epoch)
 		if !ok {
 			return state.ErrFenced
 		}
-		_, err := call[wire.Nothing](ctx, h.n, to, method, message())
+		_, err := call[wire.Nothing](ctx, h.n, to, method, message(to))
 		switch {
 		case err == nil, is(err, errRefused), is(err, state.ErrFenced):
 			return err
@@ -194,7 +218,7 @@ func (h *host) Output(ctx context.Context, a job.AttemptID, seq int, pairs []byt
 const maxOutput = 2 << 20
 
 func (h *host) stage(ctx context.Context, a job.AttemptID, index int, kind wire.EntryKind, n int, blob []byte) error {
-	err := h.deliver(ctx, a.Run, a.Epoch, wire.MethodStage, func() any {
+	err := h.deliver(ctx, a.Run, a.Epoch, wire.MethodStage, func(string) any {
 		return wire.Staged{Run: a.Run, Epoch: a.Epoch, Task: a.Task, Attempt: a.N, Index: index, Kind: kind, N: n, Blob: blob}
 	})
 	if is(err, errRefused) {

@@ -17,9 +17,12 @@ func (c *conductor) report(ctx context.Context, from string, r wire.Report) erro
 	if r.Epoch != c.run.Epoch {
 		return state.ErrFenced
 	}
-	outcomes, err := wire.AllOutcomes(r.N, r.Outcomes)
-	if err != nil {
-		return err
+	outcomes := r.Given
+	if outcomes == nil {
+		var err error
+		if outcomes, err = wire.AllOutcomes(r.N, r.Outcomes); err != nil {
+			return err
+		}
 	}
 	return c.ask(ctx, func(ack func(error)) {
 		c.step(master.Window{Member: from, Tasks: r.Window})

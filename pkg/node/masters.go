@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -65,8 +66,9 @@ func (m *masters) conductAll(runs []*job.Run) error {
 	if m.n.isStopping() || m.n.isDraining() && m.n.othersWork() || m.ctx.Err() != nil {
 		return ErrStopped
 	}
+	now := time.Now()
 	for _, run := range runs {
-		if !m.crowd.takeLocked(run) {
+		if !m.crowd.takeLocked(run, now) {
 			m.conductLocked(*run, nil)
 		}
 	}

@@ -44,22 +44,21 @@ func (l *leader) behind(run *job.Run) bool {
 func (l *leader) reserve(run *job.Run) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.reservedLocked(run.ID, l.claimLocked(run))
+	return l.reservedLocked(run.ID, l.claimLocked(run), l.n.wall())
 }
 
 // reservedLocked reports whether a run that had not begun counts as begun now.
-func (l *leader) reservedLocked(id job.RunID, claim scheduler.Claim) bool {
-	wait, begun := l.reserveLocked(id, claim)
+func (l *leader) reservedLocked(id job.RunID, claim scheduler.Claim, now time.Time) bool {
+	wait, begun := l.reserveLocked(id, claim, now)
 	return !begun && wait.Blocks == scheduler.BlocksNothing
 }
 
 // reserveLocked counts a run as begun unless it has to wait, or has begun.
-func (l *leader) reserveLocked(id job.RunID, claim scheduler.Claim) (wait scheduler.Wait, begun bool) {
+func (l *leader) reserveLocked(id job.RunID, claim scheduler.Claim, now time.Time) (wait scheduler.Wait, begun bool) {
 	l.crowded = l.crowded || !l.admit.Room()
 	if _, begun := l.runs.Get(id); begun {
 		return wait, true
 	}
-	now := l.n.wall()
 	if wait = l.admit.Wait(claim, now); wait.Blocks == scheduler.BlocksNothing {
 		l.admit.Begin(id, claim, now)
 		l.masterLocked(id, "")
@@ -227,7 +226,7 @@ func (p *page) ask(at scheduler.Place) (a scheduler.Answer, err error) {
 		return a, cmp.Or(err, context.Cause(p.l.ctx))
 	}
 	p.l.mu.Lock()
-	wait, begun := p.l.reserveLocked(at.ID, claim)
+	wait, begun := p.l.reserveLocked(at.ID, claim, p.l.n.wall())
 	p.l.headLocked(at, claim, wait)
 	p.l.mu.Unlock()
 	switch {
