@@ -99,7 +99,7 @@ func (t *table) enlarge() (n int, ok bool) {
 
 // known returns the slot of the key of b, if that is short and there is one.
 func (t *table) known(b *slot) *slot {
-	if len(t.slots) == 0 || b.long() {
+	if b.long() {
 		return nil
 	}
 	slots := t.slots

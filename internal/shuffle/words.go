@@ -72,14 +72,44 @@ func (w *Writer) addWords(keys [][16]byte, long [][]byte, words []uint64) error 
 	w.stats.Records += int64(len(words))
 	for len(words) > 0 {
 		n := min(len(words), maxBatch)
-		long = w.load(keys[:n], long, words)
-		if err := w.addBatch(n); err != nil {
+		var err error
+		if w.table.judge(n) {
+			w.giveUp()
+		}
+		if w.table.off {
+			long, err = w.insertWords(keys[:n], long, words)
+		} else {
+			long = w.load(keys[:n], long, words)
+			err = w.addBatch(n)
+		}
+		if err != nil {
 			return err
 		}
 		keys, words = keys[n:], words[n:]
 	}
 	w.batch.long = nil
 	return nil
+}
+
+// insertWords adds words to the buffer that no slots stand for. It returns the
+// long keys that are left.
+func (w *Writer) insertWords(keys [][16]byte, long [][]byte, words []uint64) ([][]byte, error) {
+	var value [wordSize]byte
+	for i := range keys {
+		key := keys[i][:]
+		if n := key[whole]; n <= whole {
+			key = key[:n]
+			w.stats.Bytes += wordSize + int64(n)
+		} else {
+			key, long = long[0], long[1:]
+			w.stats.Bytes += wordSize
+		}
+		binary.LittleEndian.PutUint64(value[:], words[i])
+		if err := w.insert(key, value[:], wordSize); err != nil {
+			return nil, err
+		}
+	}
+	return long, nil
 }
 
 // load makes a batch of words that have the given keys, and returns the long ones
@@ -106,16 +136,11 @@ func (w *Writer) load(keys [][16]byte, long [][]byte, words []uint64) [][]byte {
 
 // addBatch adds the n words of the batch.
 func (w *Writer) addBatch(n int) error {
-	if w.table.judge(n) {
-		w.giveUp()
-	}
 	batch := w.batch.slots[:n]
-	if !w.table.off {
-		if err := w.ready(); err != nil {
-			return err
-		}
-		w.touchSlots(batch)
+	if err := w.ready(); err != nil {
+		return err
 	}
+	w.touchSlots(batch)
 	for i := range batch {
 		b := &batch[i]
 		if s := w.table.known(b); s != nil {
@@ -141,12 +166,6 @@ func (w *Writer) touchSlots(batch []slot) {
 // addSlot adds a word of the batch, whatever its key is.
 func (w *Writer) addSlot(b *slot) error {
 	key := w.batchKey(b)
-	if w.table.off {
-		if err := w.insertWord(key, b.word); err != nil || w.table.off {
-			return err
-		}
-		return w.ready() // there was a spill, and the next word may find a table worth its while
-	}
 	s := w.find(b.probe, b.hash, key)
 	if s.ref != 0 {
 		s.word = w.cfg.Words.Combine(s.word, b.word)
@@ -165,13 +184,6 @@ func (w *Writer) batchKey(b *slot) []byte {
 		return w.batch.long[b.ref]
 	}
 	return b.probe.key(&w.batch.key)
-}
-
-// insertWord adds a record to the buffer that no slot stands for.
-func (w *Writer) insertWord(key []byte, word uint64) error {
-	var value [wordSize]byte
-	binary.LittleEndian.PutUint64(value[:], word)
-	return w.insert(key, value[:], wordSize)
 }
 
 // settle moves the words that are in the table to their records, some at a
