@@ -23,7 +23,7 @@ func (fires) Name() string { return "fires" }
 
 // About says what it does.
 func (fires) About() string {
-	return "declare --tasks jobs (default 10000) that are due once, at the same instant, and wait until each has been executed; latency: how late each began. The time is from that instant on"
+	return "declare --tasks jobs (default 10000) that are due once, at the same instant, and wait until each has been executed; latency: how late each began. The time is from that instant on, without what is done ahead of it"
 }
 
 // declarers is how many jobs are declared at a time: they share the entries of

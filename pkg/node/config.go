@@ -113,7 +113,10 @@ type Config struct {
 	FenceAfter time.Duration
 
 	// MaxRuns bounds how many runs go on in the cluster at a time; those over
-	// it wait their turn, on disk. Zero means 10,000.
+	// it wait their turn, on disk. Of fires that are due together up to half as
+	// many are recorded ahead of their instant; the others are late by as long as
+	// that takes. More takes memory, of the leader and of masters. Zero means
+	// 10,000.
 	MaxRuns int
 
 	// MaxQueued bounds how many runs wait in the cluster; those over it are
