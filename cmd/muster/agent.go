@@ -131,6 +131,8 @@ sleep; to run your own, start a node in your program.`,
 	c.Flags().StringVar(&f.cfg.Dir, "dir", "", "data directory (default: a temporary one, removed at the end)")
 	c.Flags().IntVar(&f.cfg.Servers, "servers", 0, "how many nodes hold the state: 1, 3 or 5, the same on each of them (default: this node alone without --join, else others)")
 	c.Flags().IntVar(&f.cfg.Slots, "slots", 0, "attempts at a time (default: one per core)")
+	c.Flags().IntVar(&f.cfg.MaxRuns, "max-runs", 0, "runs that go on in the cluster at a time, as the one that leads says (default: 10000)")
+	c.Flags().IntVar(&f.cfg.MaxQueued, "max-queued", 0, "runs that may wait in it; those over it are refused (default: 10000000)")
 	c.Flags().StringSliceVar(&f.cfg.Tags, "tag", nil, "tag that jobs may ask for; repeat for more")
 	c.Flags().Int64Var(&f.cfg.LogSpace, "log-space", 0, "bytes on a server's disk for what runs log (default: 1 GiB)")
 	c.Flags().Int64Var(&f.cfg.Memory, "memory", 0, "bytes of pairs to hold in memory (default: 256 MiB)")
