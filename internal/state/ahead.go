@@ -41,13 +41,6 @@ type aheadRun struct {
 	born uint64
 }
 
-// Begun is a run that has begun.
-type Begun struct {
-	Run    job.RunID
-	Master string
-	Epoch  uint64
-}
-
 // NextAhead returns the first instant that runs were recorded ahead of and that
 // has not come, and whether there is one.
 func (s *State) NextAhead() (at time.Time, ok bool) {
@@ -63,14 +56,14 @@ func (s *State) NextAhead() (at time.Time, ok bool) {
 
 // BeginAhead has all runs begin that were recorded ahead of instants up to at, and
 // returns them. It may be repeated for the last instant that it was called for.
-func (s *State) BeginAhead(ctx context.Context, at time.Time) ([]Begun, error) {
+func (s *State) BeginAhead(ctx context.Context, at time.Time) ([]job.RunID, error) {
 	r, err := s.propose(ctx, &wire.BeginAhead{At: nanos(at)})
 	if err != nil {
 		return nil, err
 	}
-	begun := make([]Begun, len(r.begun))
+	begun := make([]job.RunID, len(r.begun))
 	for i, b := range r.begun {
-		begun[i] = Begun{b.id, b.status.Master, b.status.Epoch}
+		begun[i] = b.id
 	}
 	return begun, nil
 }

@@ -129,6 +129,30 @@ func BenchmarkFiresTogether(b *testing.B) {
 	}
 }
 
+// BenchmarkFiresAhead has fires recorded ahead of their instant, and shows what each
+// takes when it comes.
+func BenchmarkFiresAhead(b *testing.B) {
+	s := open(b, b.TempDir())
+	for some := range slices.Chunk(declareMany(b, s), 512) {
+		fires := make([]Firing, len(some))
+		for i := range some {
+			fires[i] = firing(some[i], due(2), 1)
+			fires[i].Ahead, fires[i].Runs[0].Run.Master = due(1), "m"
+		}
+		_, errs := s.FireAll(b.Context(), fires)
+		if err := errors.Join(errs...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	begun, err := s.BeginAhead(b.Context(), due(1))
+	b.StopTimer()
+	if err != nil || len(begun) != b.N {
+		b.Fatalf("%d runs have begun, %v, want %d", len(begun), err, b.N)
+	}
+}
+
 func declareMany(b *testing.B, s *State) []job.Declared {
 	jobs := make([]job.Declared, b.N)
 	each(512, b.N, func(i int) {

@@ -54,7 +54,7 @@ func (s *storms) beginAt(at time.Time) error {
 
 // take returns what masters hold of an instant that has come, with the runs that
 // begin, and the runs that begin and that none does.
-func (s *storms) take(at time.Time, begun []state.Begun) (groups []*held, others []job.RunID) {
+func (s *storms) take(at time.Time, begun []job.RunID) (groups []*held, others []job.RunID) {
 	var due []*storm // of instants before it there are some if all of their runs were withdrawn
 	s.mu.Lock()
 	s.came = at
@@ -66,14 +66,14 @@ func (s *storms) take(at time.Time, begun []state.Begun) (groups []*held, others
 		}
 	}
 	s.mu.Unlock()
-	for _, b := range begun {
-		i := slices.IndexFunc(due, func(one *storm) bool { return one.of[b.Run] != nil })
+	for _, id := range begun {
+		i := slices.IndexFunc(due, func(one *storm) bool { return one.of[id] != nil })
 		if i < 0 {
-			others = append(others, b.Run)
+			others = append(others, id)
 			continue
 		}
-		h := due[i].of[b.Run]
-		h.begin = append(h.begin, b.Run)
+		h := due[i].of[id]
+		h.begin = append(h.begin, id)
 	}
 	return groups, others
 }
