@@ -53,7 +53,7 @@ func (tx *change) create(c *wire.CreateRun) (result, error) {
 		Key: c.Key, Of: c.Of, Attempt: c.Attempt, Fired: c.Fired, Line: c.Line,
 		Tags: c.Tags, Size: len(c.Record), Keeps: c.Keeps, KeepFor: c.KeepFor, KeepRuns: c.KeepRuns,
 	}
-	if c.Master != "" && c.Ahead > tx.came {
+	if c.Master != "" && c.Fired {
 		st.Ahead = c.Ahead
 	}
 	if err := errors.Join(

@@ -26,8 +26,9 @@ type Firing struct {
 	Runs          []FiringRun
 	Skipped       []job.Skipped
 	// Ahead is the instant that its one run begins at, of what is recorded before
-	// it; see BeginAhead. It must be of that revision, have a master and no key, and
-	// what its journal begins with must be short.
+	// it; see BeginAhead and MayFireAhead. The run has a master. ErrStale says that
+	// more than the job has a say in what becomes of it, or that the instant has
+	// come, too.
 	Ahead time.Time
 	// Heard is what becomes of the letters in the job's inbox, or nil.
 	Heard *Heard
@@ -64,9 +65,6 @@ type Fired struct {
 	// Canceled are runs that were asked to end, and Killed those that were
 	// ended.
 	Canceled, Killed []job.RunID
-
-	// Early says that what has begun does so only when its instant has come.
-	Early bool
 
 	// Made is how many runs it made, and Overlapped how many fires make none
 	// because of the policy for overlap.
@@ -244,7 +242,7 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		return refuse(ErrRevision, "%s/%s is at %d, not at %d", c.Namespace, c.Name, js.Revision, c.Revision)
 	case js.Seq != c.Seq:
 		return refuse(ErrStale, "%s/%s was settled %d times, not %d", c.Namespace, c.Name, js.Seq, c.Seq)
-	case js.Ahead > tx.came, c.Ahead() > tx.came && !mayBeAhead(js, c):
+	case js.Ahead > tx.came, c.Ahead() != 0 && !tx.mayBeAhead(js, c):
 		return refuse(ErrStale, "%s/%s can't be settled before %s", c.Namespace, c.Name, timeOf(max(js.Ahead, c.Ahead())).Format(time.RFC3339Nano))
 	}
 	stays(js)
@@ -273,17 +271,16 @@ func (tx *change) fire(c *wire.FireJob) (result, error) {
 		js.Ended, wake = false, max(c.At, 1)
 	}
 	fired.Made = js.Runs - before
-	if fired.Made == 1 && fired.begun != nil && tx.early(fired.begun[0].status) {
-		fired.Early = true
+	if c.Ahead() != 0 && fired.begun != nil {
 		tx.isAhead(js, &was, fired.begun[0])
 	}
 	return result{fired: &fired}, tx.wakeAt(c.Namespace, c.Name, js, wake)
 }
 
-// mayBeAhead reports whether a fire may be recorded ahead of its instant: nothing
-// but that the job stays as it is has a say in what becomes of it.
-func mayBeAhead(js *wire.JobStatus, c *wire.FireJob) bool {
-	return len(js.Active) == 0 && !js.Again && len(js.Listens) == 0 && !c.Hears && len(c.Skipped) == 0 && c.Runs[0].Key == "" && js.Wake != 0
+// mayBeAhead reports whether a fire may be recorded ahead of its instant, which has
+// not come: nothing but that the job stays as it is has a say in what becomes of it.
+func (tx *change) mayBeAhead(js *wire.JobStatus, c *wire.FireJob) bool {
+	return c.Ahead() > tx.came && c.Runs[0].Master != "" && len(js.Active) == 0 && !js.Again && len(js.Listens) == 0 && !c.Hears && len(c.Skipped) == 0 && c.Runs[0].Key == "" && js.Wake != 0
 }
 
 // over notes that a run which a trigger made has ended.

@@ -118,27 +118,20 @@ func (s *storms) record(at time.Time, taken map[jobRef]early) (err error) {
 	}
 	spans := s.c.trace(runs)
 	fired, errs := s.c.record(firings)
-	early, late := map[string][]*job.Run{}, []*job.Run(nil) // the early ones by master
+	of := map[string][]*job.Run{} // by master
 	for i := range fired {
 		for _, run := range fired[i].Begun {
 			delete(waits, run.ID)
-			if fired[i].Early {
-				early[run.Master] = append(early[run.Master], run)
-				continue
-			}
-			s.c.l.note(run)
-			late = append(late, run)
-			s.c.count(&firings[i], &fired[i])
+			of[run.Master] = append(of[run.Master], run)
 		}
 		telemetry.End(spans[i], errs[i])
 		if is(errs[i], state.ErrStale) { // its run before goes on, perhaps
-			of := jobRef{firings[i].Namespace, firings[i].Name}
-			s.c.ahead.giveBack(of, taken[of])
+			ref := jobRef{firings[i].Namespace, firings[i].Name}
+			s.c.ahead.giveBack(ref, taken[ref])
 		}
 		err = cmp.Or(err, unsettled(errs[i]))
 	}
-	s.c.l.teller.pass(late)
-	for master, runs := range early {
+	for master, runs := range of {
 		s.hold(at, master, runs)
 	}
 	s.c.release(waits)
