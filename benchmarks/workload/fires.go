@@ -47,6 +47,10 @@ type executions struct {
 	done  chan struct{}  // closed when none is left
 }
 
+// Configure lets all of them go on at once: as much as half of what may is recorded
+// ahead of the instants that it is due at.
+func (t *executions) Configure(cfg *node.Config) { cfg.MaxRuns = max(10_000, 2*t.n) }
+
 // Size returns the number of jobs.
 func (t *firesTrial) Size() (items, bytes int64) { return int64(t.n), 0 }
 
@@ -67,9 +71,6 @@ func (t *firesTrial) Processors() mapreduce.Registry {
 	})}
 }
 
-// Configure lets all of them go on at once: of what is due at one instant as much is
-// recorded ahead of it as half of what may.
-func (t *firesTrial) Configure(cfg *node.Config) { cfg.MaxRuns = max(10_000, 2*t.n) }
 
 // Ready declares the jobs, well before they are due, and waits for that instant.
 func (t *firesTrial) Ready(ctx context.Context, pool []*node.Node) error {
