@@ -491,3 +491,38 @@ func TestWhatIsNoLotIsRefused(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// TestTheEndsOfALotAllocateLittle counts what it takes to find out how the runs of a
+// lot ended that has: of each a copy of its last entry, and the list that has it.
+func TestTheEndsOfALotAllocateLittle(t *testing.T) {
+	const n, most = 1000, 3
+	s, ctx := open(t, t.TempDir()), t.Context()
+	lot := Lot{Run: newRun("default/nightly@1-lot"), Params: make([]string, n), Chunks: blobs("task")}
+	lot.Run.Master = "m1"
+	must(t, s.CreateLots(ctx, []Lot{lot})[0])
+	ids, all := make([]job.RunID, n), make([]Ending, n)
+	for i := range ids {
+		ids[i] = job.InLot(lot.Run.ID, i)
+		all[i] = Ending{Run: ids[i], Epoch: 1, State: job.Succeeded, First: 1, Last: []byte("last"), Plain: true}
+	}
+	for _, err := range s.FinishAll(ctx, all) {
+		must(t, err)
+	}
+	got := testing.AllocsPerRun(5, func() {
+		ends := s.Ends()
+		defer ends.Stop()
+		_, err := ends.Add(ids...)
+		must(t, err)
+		told := ends.Take()
+		if len(told) != n {
+			t.Fatalf("%d ends were told, want %d", len(told), n)
+		}
+		for _, end := range told {
+			_, _, err := s.Outcome(end, 8)
+			must(t, err)
+		}
+	})
+	if got /= n; got > most {
+		t.Errorf("the end of a run takes %v allocations, want at most %d", got, most)
+	}
+}

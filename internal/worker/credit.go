@@ -15,6 +15,6 @@ func (w *Worker) Credit() int {
 		return min(least, maxWindow)
 	}
 	n := int64(w.cfg.Slots) * int64(horizon) / int64(w.pace)
-	n = min(n, maxWindow, int64(least)+w.total.Done+w.total.Failed)
+	n = min(n, maxWindow, int64(least)+growth*(w.total.Done+w.total.Failed))
 	return min(max(int(n), least), maxWindow)
 }

@@ -30,11 +30,10 @@ var endedUnasked = func() context.Context {
 // ended nothing changes.
 func (l *lifetime) cancel(cause error) {
 	l.mu.Lock()
-	l.over.Store(true)
-	if l.real == nil && cause == nil {
-		l.real = endedUnasked
+	if cause != nil {
+		l.askedLocked()
 	}
-	l.madeLocked()
+	l.over.Store(true)
 	end := l.end
 	l.mu.Unlock()
 	if end != nil {
@@ -46,13 +45,17 @@ func (l *lifetime) cancel(cause error) {
 func (l *lifetime) asked() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.madeLocked()
+	return l.askedLocked()
 }
 
-func (l *lifetime) madeLocked() context.Context {
-	if l.real == nil {
-		l.real, l.end = context.WithCancelCause(context.Background())
+func (l *lifetime) askedLocked() context.Context {
+	switch {
+	case l.real != nil:
+		return l.real
+	case l.over.Load():
+		return endedUnasked
 	}
+	l.real, l.end = context.WithCancelCause(context.Background())
 	return l.real
 }
 

@@ -34,10 +34,10 @@ func TestTheWindowFollowsThePace(t *testing.T) {
 			{"slow", 0, 8, 8},
 			{"slow", 2, 8, 4},
 			{"slow", 99, 8, 8},
-			{"brisk", 0, 8, 16},     // each that ended makes room for one more
+			{"brisk", 0, 8, 40},     // each that ended makes room for four more
 			{"brisk", 0, 2000, 800}, // 200 ms at 4 a millisecond
 			{"brisk", 2, 2000, 400},
-			{"quick", 0, 100, 108},
+			{"quick", 0, 100, 408},
 			{"quick", 0, 10000, maxWindow},
 		} {
 			r := newTestRun("r", test.processor)
