@@ -21,6 +21,7 @@ type bundle struct {
 	next    []parcel // guarded by mu
 	size    int      // how many the last message had; guarded by mu
 	sending int      // messages under way; guarded by mu
+	bytes   int      // of outcomes in those; guarded by mu
 }
 
 // parcel is a report of the worker, and what is sent of it.
@@ -30,11 +31,13 @@ type parcel struct {
 }
 
 // bundlesAtOnce is how many messages to a master may be under way. Each is
-// answered when what it says is on disk. Full ones may be more, so that what is due
-// is not kept from being executed until what was before it has been recorded.
+// answered when what it says is on disk. Full ones may be more, as long as all have
+// less than bundledBytes, so that what is due is not kept from being executed until
+// what was before it has been recorded.
 const (
 	bundlesAtOnce     = 4
 	fullBundlesAtOnce = 128
+	bundledBytes      = 16 << 20
 )
 
 // bundle returns the one for a master.
@@ -67,7 +70,8 @@ func (b *bundle) take(r *worker.Report) bool {
 		b.next = make([]parcel, 0, max(b.size, 1))
 	}
 	b.next = append(b.next, p)
-	if b.sending < bundlesAtOnce || len(b.next) >= maxTogether && b.sending < fullBundlesAtOnce {
+	full := len(b.next) >= maxTogether && b.sending < fullBundlesAtOnce && b.bytes < bundledBytes
+	if b.sending < bundlesAtOnce || full {
 		b.sending++
 		b.h.n.wg.Go(b.send)
 	}
@@ -77,7 +81,7 @@ func (b *bundle) take(r *worker.Report) bool {
 // send sends what there is, as long as there is any.
 func (b *bundle) send() {
 	for {
-		group := b.group()
+		group, bytes := b.group()
 		if len(group) == 0 {
 			return
 		}
@@ -90,27 +94,34 @@ func (b *bundle) send() {
 			b.h.n.log.Debug("the master of small runs does not answer", telemetry.Member(b.to), telemetry.Err(err))
 		}
 		b.settled(group, settled.Fates)
+		b.mu.Lock()
+		b.bytes -= bytes
+		b.mu.Unlock()
 	}
 }
 
-// group takes off what the next message is to hold.
-func (b *bundle) group() []parcel {
+// group takes off what the next message is to hold, and returns how many bytes its
+// outcomes have.
+func (b *bundle) group() (group []parcel, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := 0
-	for size := 0; n < min(len(b.next), maxTogether); n++ {
-		if size += aboutRun + len(b.next[n].report.Outcomes); n > 0 && size > maxReport {
+	for ; n < min(len(b.next), maxTogether); n++ {
+		more := len(b.next[n].report.Outcomes)
+		if n > 0 && n*aboutRun+bytes+more > maxReport {
 			break
 		}
+		bytes += more
 	}
-	group := b.next[:n:n]
+	b.bytes += bytes
+	group = b.next[:n:n]
 	if b.size = max(n, b.size/2); n == 0 {
 		b.sending--
 	}
 	if b.next = b.next[n:]; len(b.next) == 0 {
 		b.next = nil
 	}
-	return group
+	return group, bytes
 }
 
 // settled does what the fates of reports want. One that the master did not tell
