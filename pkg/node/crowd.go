@@ -35,6 +35,7 @@ type crowd struct {
 	ended     []*small   // to be recorded
 	entry     wire.Entry // the one that is made of an end
 	recording bool
+	patience  *time.Timer // until they are, if that waits
 	watching  bool
 
 	busy  int           // runs that are at a worker, or about to be recorded

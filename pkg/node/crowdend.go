@@ -116,10 +116,10 @@ func plainSuccess(blob []byte) ([]byte, bool) {
 }
 
 const (
-	// manyWaiting is from how many runs on that wait to be executed the record of
-	// those that have ended waits for them, and recordWithin how long it does at most.
-	manyWaiting  = 16 << 10
-	recordWithin = 500 * time.Millisecond
+	// manyDue is from how many runs on that have not been executed the record of
+	// those that have waits for all of them, and recordWithin how long at most.
+	manyDue      = 16 << 10
+	recordWithin = time.Second
 )
 
 // recordLocked begins to record how runs ended, unless that is being done. Where
@@ -128,19 +128,30 @@ func (c *crowd) recordLocked() {
 	if c.recording || len(c.ended) == 0 {
 		return
 	}
-	waiting := 0
+	due := 0
 	for _, queue := range c.waiting {
-		waiting += len(queue)
+		due += len(queue)
 	}
-	c.recording = true
-	if waiting < manyWaiting {
+	for _, p := range c.places {
+		due += p.out
+	}
+	switch {
+	case due == 0, due < manyDue && c.patience == nil:
+		c.recordNowLocked()
+	case c.patience == nil:
+		c.patience = time.AfterFunc(recordWithin, func() { c.with(c.recordNowLocked) })
+	}
+}
+
+func (c *crowd) recordNowLocked() {
+	if c.patience != nil {
+		c.patience.Stop()
+		c.patience = nil
+	}
+	if !c.recording {
+		c.recording = true
 		c.m.wg.Go(c.record)
-		return
 	}
-	c.m.wg.Go(func() {
-		pause(c.m.ctx, recordWithin)
-		c.record()
-	})
 }
 
 // record records how runs ended, all that have accumulated each time, until
