@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/musterhq/muster/internal/store"
@@ -70,15 +71,16 @@ func (e *Ends) Add(ids ...job.RunID) (unknown []job.RunID, err error) {
 }
 
 // find returns how a run that does not go on has ended, or false if that is not
-// why. What was looked at before may be older than its end.
+// why. By what was looked at before it may go on yet.
 func (e *Ends) find(view *lastView, id job.RunID) (end End, ok bool, err error) {
 	for _, anew := range []bool{false, true} {
 		v, err := view.open(anew)
 		if err != nil {
 			return end, false, err
 		}
-		if end, ok, err = e.read(v, id); ok || err != nil {
-			return end, ok, err
+		end, state, _, err := e.read(v, id)
+		if err != nil || state != job.Running {
+			return end, state.Done(), err
 		}
 	}
 	return end, false, nil
@@ -126,33 +128,37 @@ func (e *Ends) listen(id job.RunID) error {
 		return err
 	}
 	defer v.Close()
-	end, ok, err := e.read(v, id)
+	end, state, is, err := e.read(v, id)
 	switch {
-	case ok:
+	case err != nil:
+		return err
+	case !is:
+		e.drop(id)
+		return fmt.Errorf("%w: %q", ErrNoRun, id)
+	case state.Done():
 		e.tell(end)
-	case err == nil:
-		if _, err = createdStatus(v, id); errors.Is(err, ErrNoRun) {
-			e.drop(id)
-		}
 	}
-	return err
+	return nil
 }
 
-// read returns how a run has ended, or false if it has not. Of those of a lot many
-// in a row are read at once.
-func (e *Ends) read(v *store.Snapshot, id job.RunID) (End, bool, error) {
+// read returns where a run stands, if there is one, and its end if it has ended. Of
+// those of a lot many in a row are read at once.
+func (e *Ends) read(v *store.Snapshot, id job.RunID) (end End, state job.State, is bool, err error) {
 	if lot, i, ok := lotOf(id); ok {
 		e.reading.Lock()
 		defer e.reading.Unlock()
 		if end, ok, err := e.lot.end(v, lot, id, i); ok || err != nil {
-			return end, ok, err
+			return end, job.Succeeded, true, err
 		}
 	}
 	st, err := readStatus(v, id)
-	if err != nil || !isRun(st) || !st.State.Done() {
-		return End{}, false, err
+	if err != nil || !isRun(st) {
+		return end, job.Pending, false, err
 	}
-	return plainEnd(id, st), true, nil
+	if st.State.Done() {
+		end = plainEnd(id, st)
+	}
+	return end, st.State, true, nil
 }
 
 // plainEnd is the end of a run that has a status of its own.
