@@ -94,6 +94,8 @@ func (c *conductor) conduct() {
 	c.log.Info("run is conducted here", telemetry.Epoch(c.run.Epoch), telemetry.Processor(c.run.Spec.Processor))
 	if c.run.Unplanned != "" {
 		c.end(master.Finish{State: job.Failed, Reason: "it could not be planned when it was due: " + c.run.Unplanned})
+		c.refuseAll()
+		c.resign() // unless it has ended
 		return
 	}
 	if err := c.replay(); err != nil {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -237,18 +238,34 @@ func (c *crowd) giveAwayLocked() {
 	}
 }
 
-// giveAway tells the leader of one run after the other: it has as much to do
-// with each as this node had.
+// resignsAtOnce is of how many runs the leader is told at a time: it answers when
+// the next master of one is recorded, those of many together.
+const resignsAtOnce = 64
+
+// giveAway tells the leader of runs.
 func (c *crowd) giveAway(refs []wire.RunRef) {
+	next := make(chan wire.RunRef)
+	var telling sync.WaitGroup
+	for range min(resignsAtOnce, len(refs)) {
+		telling.Go(func() {
+			for ref := range next {
+				c.giveBack(ref)
+			}
+		})
+	}
 	for _, ref := range refs {
-		for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-			_, err := lead[wire.Nothing](c.m.ctx, c.m.n, wire.MethodResign, ref)
-			if err == nil || isSettled(err) {
-				break
-			}
-			if !pause(c.m.ctx, wait) {
-				return
-			}
+		next <- ref
+	}
+	close(next)
+	telling.Wait()
+}
+
+// giveBack tells the leader of a run, for as long as this node conducts any.
+func (c *crowd) giveBack(ref wire.RunRef) {
+	for wait := 20 * time.Millisecond; c.m.ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
+		_, err := lead[wire.Nothing](c.m.ctx, c.m.n, wire.MethodResign, ref)
+		if err == nil || isSettled(err) || !pause(c.m.ctx, wait) {
+			return
 		}
 	}
 }

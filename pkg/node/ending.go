@@ -153,16 +153,16 @@ func (c *conductor) resign() {
 	if c.isOver() || c.n.isStopping() && !c.n.othersWork() {
 		return // nobody needs to, or can, go on with it
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), describeTimeout)
-	defer cancel()
 	tell := func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+		defer cancel()
 		_, err := lead[wire.Nothing](ctx, c.n, wire.MethodResign, wire.RunRef{Run: c.run.ID, Epoch: c.run.Epoch, Reason: bare(cause).Error()})
 		if is(err, state.ErrNoRun) {
 			return nil // it was removed
 		}
 		return err
 	}
-	if err := tell(ctx); err != nil {
+	if err := tell(context.WithoutCancel(c.ctx)); err != nil {
 		c.log.Warn("the leader could not be told yet that the run needs another master", telemetry.Err(err))
 		c.n.wg.Go(func() {
 			for pause(c.n.ctx, time.Second) && tell(c.n.ctx) != nil {

@@ -273,13 +273,24 @@ func (l *leader) left(id string, life uint64) {
 	}
 }
 
-// resign gives a run another master because its own asks for that.
-func (l *leader) resign(_ context.Context, r wire.RunRef) (wire.Nothing, error) {
+// resign gives a run another master because its own asks for that. It returns when
+// that is recorded: until then the one that asks is the only one to know that nobody
+// conducts the run, and asks the next leader if this one goes.
+func (l *leader) resign(ctx context.Context, r wire.RunRef) (none wire.Nothing, err error) {
 	run, err := l.state.Run(r.Run)
-	if err == nil && run.Epoch == r.Epoch && !run.State.Done() {
-		l.appoint(run.ID, run.Master, "its master "+l.n.nameOf(run.Master)+" handed it over: "+r.Reason)
+	if err != nil || run.Epoch != r.Epoch || run.State.Done() {
+		return none, err
 	}
-	return wire.Nothing{}, err
+	return outlive(ctx, l, func() (none wire.Nothing, err error) {
+		next, news := l.assign(run.ID, run.Master, "its master "+l.n.nameOf(run.Master)+" handed it over: "+r.Reason)
+		if news {
+			l.teller.tell(next)
+		}
+		if l.ctx.Err() != nil {
+			err = state.ErrNotLeader
+		}
+		return none, err
+	})
 }
 
 // input takes in the first part of what a run is going to be created with.

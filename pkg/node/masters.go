@@ -130,16 +130,19 @@ func (m *masters) dismiss(r wire.RunRef) {
 	}
 }
 
-// list names the runs that are conducted here.
+// list names the runs that are conducted here, without those that are being given
+// back.
 func (m *masters) list() []wire.RunRef {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	refs := make([]wire.RunRef, 0, len(m.runs)+m.crowd.runs.Len())
-	for id, c := range m.runs {
-		refs = append(refs, wire.RunRef{Run: id, Epoch: c.run.Epoch})
-	}
 	for id, s := range m.crowd.runs.All() {
 		refs = append(refs, wire.RunRef{Run: id, Epoch: s.run.Epoch})
+	}
+	for id, c := range m.runs { // which has come later, if it is in both
+		if c.ctx.Err() == nil {
+			refs = append(refs, wire.RunRef{Run: id, Epoch: c.run.Epoch})
+		}
 	}
 	return refs
 }
