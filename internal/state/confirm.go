@@ -126,7 +126,8 @@ func (s *State) runRounds() {
 }
 
 // askVoters returns nil if a majority of the voters says, asked from now on,
-// that there is no later leader than this server.
+// that there is no later leader than this server. ErrNotLeader says that some know
+// of a later term, ErrUnavailable that too few answer.
 func (s *State) askVoters(r *reign) error {
 	var voters []string
 	for _, v := range s.configuration() {
@@ -138,22 +139,23 @@ func (s *State) askVoters(r *reign) error {
 	if !s.votes() {
 		need = len(voters)/2 + 1
 	}
-	answers := make(chan bool, len(voters))
+	answers := make(chan uint64, len(voters)) // the term of each, zero if it does not answer
 	for _, id := range voters {
-		if !s.begin(func() { answers <- s.link.follows(id, r.term) }) {
+		if !s.begin(func() { answers <- s.link.term(id, r.term) }) {
 			return ErrClosed
 		}
 	}
+	later := false
 	for left := len(voters); need > 0; left-- {
 		if left < need {
-			if r.ctx.Err() != nil {
+			if later || r.ctx.Err() != nil {
 				return s.notLeader()
 			}
 			return fmt.Errorf("%w: a majority of the voters does not answer", ErrUnavailable)
 		}
 		select {
-		case yes := <-answers:
-			if yes {
+		case term := <-answers:
+			if later = later || term > r.term; term == r.term {
 				need--
 			}
 		case <-r.ctx.Done():
@@ -163,9 +165,12 @@ func (s *State) askVoters(r *reign) error {
 	return nil
 }
 
-// follows reports whether a server says that it knows no leader after the one
-// of that term, which is this.
-func (l *link) follows(id string, term uint64) bool {
-	a, err := l.ask(id, &wire.RaftRequest{Kind: wire.RaftAppend, Protocol: int(raft.ProtocolVersionMax), Term: term}, shortWait)
-	return err == nil && a.Granted && a.Term == term
+// term returns the term that a server is in: that in which this server leads, if it
+// knows no leader after it, or a later one. Zero says that it does not answer.
+func (l *link) term(id string, led uint64) uint64 {
+	a, err := l.ask(id, &wire.RaftRequest{Kind: wire.RaftAppend, Protocol: int(raft.ProtocolVersionMax), Term: led}, shortWait)
+	if err != nil || !a.Granted && a.Term <= led {
+		return 0
+	}
+	return a.Term
 }
