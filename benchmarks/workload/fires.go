@@ -71,7 +71,6 @@ func (t *firesTrial) Processors() mapreduce.Registry {
 	})}
 }
 
-
 // Ready declares the jobs, well before they are due, and waits for that instant.
 func (t *firesTrial) Ready(ctx context.Context, pool []*node.Node) error {
 	t.reset()
