@@ -233,7 +233,7 @@ func readCame(g getter) (int64, error) {
 // asSeen returns the status of a run as readers see it: one that was recorded ahead
 // waits for its time.
 func asSeen(g getter, st *wire.RunStatus) (*wire.RunStatus, error) {
-	if st == nil || st.Ahead == 0 || st.State.Done() {
+	if st == nil || st.Ahead == 0 {
 		return st, nil
 	}
 	came, err := readCame(g)

@@ -100,8 +100,9 @@ func (s *storms) tellAll(groups []*held) {
 	for _, groups := range of {
 		s.c.l.wg.Go(func() {
 			for _, h := range groups {
-				s.note(h)
-				if !s.tell(h) {
+				gone := h.withdrawn()
+				s.note(h, gone)
+				if !s.tell(h, gone) {
 					s.tellOthers(h.begin)
 				}
 			}
@@ -111,15 +112,13 @@ func (s *storms) tellAll(groups []*held) {
 
 // note remembers who conducts the runs that begin. Of those that were withdrawn
 // another may have been made meanwhile, which was taken for one that has begun.
-func (s *storms) note(h *held) {
+func (s *storms) note(h *held, gone []job.RunID) {
 	l := s.c.l
-	if gone := h.withdrawn(); len(gone) > 0 {
-		waits := map[job.RunID]bool{}
-		for _, id := range gone {
-			waits[id] = true
-		}
-		s.c.release(waits)
+	waits := map[job.RunID]bool{}
+	for _, id := range gone {
+		waits[id] = true
 	}
+	s.c.release(waits)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range h.begin {
@@ -131,7 +130,7 @@ func (s *storms) note(h *held) {
 
 // tell has a master begin what it holds. It reports false if it does not hold that,
 // or not any more.
-func (s *storms) tell(h *held) bool {
+func (s *storms) tell(h *held, gone []job.RunID) bool {
 	l := s.c.l
 	s.mu.Lock()
 	told := h.told
@@ -141,7 +140,7 @@ func (s *storms) tell(h *held) bool {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
 	defer cancel()
-	_, err := call[wire.Nothing](ctx, l.n, h.master, wire.MethodBegin, wire.BeginHeld{Number: h.number, Except: h.withdrawn()})
+	_, err := call[wire.Nothing](ctx, l.n, h.master, wire.MethodBegin, wire.BeginHeld{Number: h.number, Except: gone})
 	if err != nil {
 		l.n.log.Warn("a master did not begin what it holds, and is told again", slog.Int("runs", len(h.begin)), telemetry.Member(l.n.nameOf(h.master)), telemetry.Err(err))
 		return false

@@ -126,8 +126,7 @@ func (s *storms) record(at time.Time, taken map[jobRef]early) (err error) {
 		}
 		telemetry.End(spans[i], errs[i])
 		if is(errs[i], state.ErrStale) { // its run before goes on, perhaps
-			ref := jobRef{firings[i].Namespace, firings[i].Name}
-			s.c.ahead.giveBack(ref, taken[ref])
+			s.giveBack(&firings[i], taken)
 		}
 		err = cmp.Or(err, unsettled(errs[i]))
 	}
@@ -169,10 +168,15 @@ func (s *storms) reserve(at time.Time, taken map[jobRef]early) (firings []state.
 			n++
 			continue
 		}
-		of := jobRef{firings[i].Namespace, firings[i].Name}
-		s.c.ahead.giveBack(of, taken[of])
+		s.giveBack(&firings[i], taken)
 	}
 	return firings[:n]
+}
+
+// giveBack has a settlement that was taken wait for its instant.
+func (s *storms) giveBack(f *state.Firing, taken map[jobRef]early) {
+	of := jobRef{f.Namespace, f.Name}
+	s.c.ahead.giveBack(of, taken[of])
 }
 
 // takes reports whether a settlement can be recorded ahead: nothing has a say in
