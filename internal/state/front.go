@@ -2,7 +2,10 @@ package state
 
 import (
 	"bytes"
+	"iter"
 	"sync"
+
+	"github.com/musterhq/muster/internal/store"
 )
 
 // What leaves an index at its front leaves traces there that a reader has to
@@ -37,6 +40,36 @@ func (f *fronts) open() uint64 {
 	defer f.mu.Unlock()
 	f.epoch++
 	return f.epoch
+}
+
+// scan yields what a view has of an index, for a reader of an epoch, and remembers
+// where that begins: behind all of it, if there is nothing.
+func (f *fronts) scan(v *store.Snapshot, epoch uint64, prefix []byte) iter.Seq2[store.Pair, error] {
+	return func(yield func(store.Pair, error) bool) {
+		start := f.start(prefix)
+		if !bytes.HasPrefix(start, prefix) {
+			return
+		}
+		first := true
+		for p, err := range v.ScanFrom(prefix, start) {
+			if first && err == nil {
+				f.found(epoch, prefix, bytes.Clone(p.Key))
+			}
+			if first = false; !yield(p, err) {
+				return
+			}
+		}
+		if first {
+			f.found(epoch, prefix, behind(prefix))
+		}
+	}
+}
+
+// behind returns what comes behind all that begins with a prefix.
+func behind(prefix []byte) []byte {
+	key := bytes.Clone(prefix)
+	key[len(key)-1]++
+	return key
 }
 
 // start returns where to begin with an index.

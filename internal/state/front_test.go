@@ -56,10 +56,12 @@ func TestAFrontHidesNothing(t *testing.T) {
 		if start != "x" {
 			useful++
 		}
-		first := lowest(view, start)
-		if first != "" {
+		switch first := lowest(view, start); {
+		case first != "":
 			f.found(epoch, prefix, []byte(first))
 			delete(has, first)
+		default:
+			f.found(epoch, prefix, behind(prefix))
 		}
 		for range chance.IntN(2) {
 			put()

@@ -166,14 +166,9 @@ func (s *State) waitingForTime(limit int, due func(*Waiting) bool) ([]Waiting, e
 	}
 	defer v.Close()
 	var got []Waiting
-	first := true
-	for p, err := range v.ScanFrom(prefix, s.fsm.timed.start(prefix)) {
+	for p, err := range s.fsm.timed.scan(v, epoch, prefix) {
 		if err != nil {
 			return nil, err
-		}
-		if first {
-			first = false
-			s.fsm.timed.found(epoch, prefix, bytes.Clone(p.Key))
 		}
 		w, err := decodeWaiting(p)
 		if err != nil {

@@ -28,18 +28,7 @@ func (s *State) Wakes(now time.Time, limit int) ([]Wake, error) {
 		return nil, err
 	}
 	defer v.Close()
-	scan := v.ScanFrom(prefix, s.fsm.wakes.start(prefix))
-	return readWakes(func(yield func(store.Pair, error) bool) {
-		first := true
-		for p, err := range scan {
-			if first && err == nil {
-				s.fsm.wakes.found(epoch, prefix, bytes.Clone(p.Key))
-			}
-			if first = false; !yield(p, err) {
-				return
-			}
-		}
-	}, now, limit)
+	return readWakes(s.fsm.wakes.scan(v, epoch, prefix), now, limit)
 }
 
 // WakesAfter is Wakes for those that come after one, by time and then by name.
