@@ -246,7 +246,10 @@ func asSeenAt(came int64, st *wire.RunStatus) *wire.RunStatus {
 		return st
 	}
 	waits := *st
-	waits.State, waits.Waits, waits.NotBefore = job.Pending, wire.WaitsForTime, st.Ahead
+	waits.State, waits.Waits, waits.NotBefore = job.Pending, wire.WaitsForTime, instantOf(st.Ahead)
 	waits.Master, waits.Epoch = "", 0
 	return &waits
 }
+
+// instantOf returns the instant of what was recorded ahead of it, or of a part of it.
+func instantOf(ahead int64) int64 { return ahead - ahead%int64(time.Microsecond) }

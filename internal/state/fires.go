@@ -26,7 +26,8 @@ type Firing struct {
 	Runs          []FiringRun
 	Skipped       []job.Skipped
 	// Ahead is the instant that its one run begins at, of what is recorded before
-	// it; see BeginAhead and MayFireAhead. The run has a master. ErrStale says that
+	// it; see BeginAhead and MayFireAhead. Those of an instant that begin one after
+	// another differ in nanoseconds. The run has a master. ErrStale says that
 	// more than the job has a say in what becomes of it, or that the instant has
 	// come, too.
 	Ahead time.Time
@@ -189,7 +190,7 @@ func (s *State) settlement(f *Firing) (*wire.FireJob, error) {
 			return nil, err
 		}
 		if run.Fired = true; !f.Ahead.IsZero() {
-			run.Ahead, run.Created = nanos(f.Ahead), nanos(f.Ahead)
+			run.Ahead, run.Created = nanos(f.Ahead), instantOf(nanos(f.Ahead))
 		}
 		c.Runs = append(c.Runs, run)
 	}

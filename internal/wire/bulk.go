@@ -14,11 +14,13 @@ type Conduct struct {
 }
 
 // Hold tells a node of runs that it is going to conduct when their instant comes,
-// which is in about so long. The Number is the sender's name for them.
+// which is in about so long. The Number is the sender's name for them, and Instant
+// the same for all that come at once.
 type Hold struct {
-	Number uint64        `msgpack:"n"`
-	For    time.Duration `msgpack:"f"`
-	Runs   []*job.Run    `msgpack:"r"`
+	Number  uint64        `msgpack:"n"`
+	Instant int64         `msgpack:"i"`
+	For     time.Duration `msgpack:"f"`
+	Runs    []*job.Run    `msgpack:"r"`
 }
 
 // BeginHeld says that the instant of a Hold has come, and which of its runs do not

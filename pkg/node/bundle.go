@@ -21,7 +21,7 @@ type bundle struct {
 	next    []parcel // guarded by mu
 	size    int      // how many the last message had; guarded by mu
 	sending int      // messages under way; guarded by mu
-	bytes   int      // of outcomes in those; guarded by mu
+	bytes   int      // of reports in those; guarded by mu
 }
 
 // parcel is a report of the worker, and what is sent of it.
@@ -35,10 +35,12 @@ type parcel struct {
 // less than bundledBytes, so that what is due is not kept from being executed until
 // what was before it has been recorded.
 const (
-	bundlesAtOnce     = 4
-	fullBundlesAtOnce = 128
-	bundledBytes      = 16 << 20
+	bundlesAtOnce = 4
+	bundledBytes  = 32 << 20
 )
+
+// aboutReport is how many bytes a report takes beyond its outcomes.
+const aboutReport = 96
 
 // bundle returns the one for a master.
 func (h *host) bundle(to string) *bundle {
@@ -70,21 +72,18 @@ func (b *bundle) take(r *worker.Report) bool {
 		b.next = make([]parcel, 0, max(b.size, 1))
 	}
 	b.next = append(b.next, p)
-	full := len(b.next) >= maxTogether && b.sending < fullBundlesAtOnce && b.bytes < bundledBytes
+	full := len(b.next) >= maxTogether && b.bytes < bundledBytes
 	if b.sending < bundlesAtOnce || full {
 		b.sending++
-		b.h.n.wg.Go(b.send)
+		group, bytes := b.groupLocked()
+		b.h.n.wg.Go(func() { b.send(group, bytes) })
 	}
 	return true
 }
 
-// send sends what there is, as long as there is any.
-func (b *bundle) send() {
-	for {
-		group, bytes := b.group()
-		if len(group) == 0 {
-			return
-		}
+// send sends some, and then what there is, as long as there is any.
+func (b *bundle) send(group []parcel, bytes int) {
+	for len(group) > 0 {
 		m := wire.Reports{Reports: make([]wire.Report, len(group)), Window: b.h.n.worker.Credit()}
 		for i := range group {
 			m.Reports[i] = group[i].report
@@ -96,28 +95,27 @@ func (b *bundle) send() {
 		b.settled(group, settled.Fates)
 		b.mu.Lock()
 		b.bytes -= bytes
+		if group, bytes = b.groupLocked(); len(group) == 0 {
+			b.sending--
+		}
 		b.mu.Unlock()
 	}
 }
 
-// group takes off what the next message is to hold, and returns how many bytes its
-// outcomes have.
-func (b *bundle) group() (group []parcel, bytes int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// groupLocked takes off what the next message is to hold, and returns about how many
+// bytes that is.
+func (b *bundle) groupLocked() (group []parcel, bytes int) {
 	n := 0
 	for ; n < min(len(b.next), maxTogether); n++ {
-		more := len(b.next[n].report.Outcomes)
-		if n > 0 && n*aboutRun+bytes+more > maxReport {
+		more := aboutReport + len(b.next[n].report.Outcomes)
+		if n > 0 && bytes+more > maxReport {
 			break
 		}
 		bytes += more
 	}
 	b.bytes += bytes
 	group = b.next[:n:n]
-	if b.size = max(n, b.size/2); n == 0 {
-		b.sending--
-	}
+	b.size = max(n, b.size/2)
 	if b.next = b.next[n:]; len(b.next) == 0 {
 		b.next = nil
 	}

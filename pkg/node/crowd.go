@@ -33,11 +33,12 @@ type crowd struct {
 	waiting map[code][]*small // not placed yet, in order; some may have left
 	places  map[string]*place // by member
 
-	ended     []*small   // to be recorded
-	entry     wire.Entry // the one that is made of an end
+	ended     []*small // to be recorded
 	recording bool
-	patience  *time.Timer // until they are, if that waits
 	watching  bool
+
+	endedBytes int // of those
+	rush       *rush
 
 	busy  int           // runs that are at a worker, or about to be recorded
 	quiet chan struct{} // if it is not nil, closed when none is
@@ -56,7 +57,7 @@ type small struct {
 
 	// Once the attempt has succeeded nothing but its record is left to do, so
 	// that the run can't leave any more.
-	outcome []byte // as a journal entry
+	outcome []byte // as its worker has reported it
 	by      string // the member whose it is
 	settled *settling
 	fate    wire.Fate

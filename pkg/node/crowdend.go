@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ func (c *crowd) reports(ctx context.Context, from string, r wire.Reports) (wire.
 	others := make([]*conductor, len(r.Reports))
 	settling, waits := &settling{done: make(chan struct{})}, false
 	c.with(func() {
+		c.rush.goOn()
 		if p := c.places[from]; p != nil {
 			p.window = r.Window
 		}
@@ -83,72 +85,34 @@ func (c *crowd) reportedLocked(from string, r *wire.Report) (*small, *conductor,
 		return nil, nil, wire.FateTaken // it is of an attempt that was given up
 	}
 	s.there = true
-	outcome, ok := plainSuccess(r.Outcomes)
-	if ok {
-		c.entry = wire.Entry{
-			Kind: wire.EntryOutcomes, Epoch: s.run.Epoch, N: 1, Members: append(c.entry.Members[:0], wire.MemberCount{Member: from, N: 1}), Blob: outcome,
-		}
-		b, err := wire.EncodeEntry(&c.entry)
-		if ok = err == nil; ok {
-			s.outcome, s.by = b, from
-		}
-	}
-	if !ok {
+	if !isPlainSuccess(r.Outcomes) {
 		return nil, c.leaveLocked(s), wire.FateUnknown
 	}
+	s.outcome, s.by = r.Outcomes, from
 	c.vacateLocked(s)
 	c.ended = append(c.ended, s)
+	c.endedBytes += aboutReport + len(s.outcome)
 	return s, nil, wire.FateUnknown
 }
 
-// plainSuccess returns blob if it is the outcome of a first attempt at a run's
+// isPlainSuccess reports whether blob is the outcome of a first attempt at a run's
 // first task that has succeeded, and created no files.
-func plainSuccess(blob []byte) ([]byte, bool) {
+func isPlainSuccess(blob []byte) bool {
 	n, ok := 0, false
 	for o, err := range wire.Outcomes(blob) {
 		if err != nil {
-			return nil, false
+			return false
 		}
 		n++
 		ok = o.Task == job.TaskID{Kind: job.KindMap} && o.Attempt == 1 && o.Failure == nil && len(o.Files) == 0
 	}
-	return blob, ok && n == 1
+	return ok && n == 1
 }
 
-const (
-	// manyDue is from how many runs on that have not been executed the record of
-	// those that have waits for all of them, and recordWithin how long at most.
-	manyDue      = 16 << 10
-	recordWithin = time.Second
-)
-
-// recordLocked begins to record how runs ended, unless that is being done. Where
-// very many are due that have not been executed yet it is them that are late.
+// recordLocked begins to record how runs ended, unless that is being done, or has
+// to wait.
 func (c *crowd) recordLocked() {
-	if c.recording || len(c.ended) == 0 {
-		return
-	}
-	due := 0
-	for _, queue := range c.waiting {
-		due += len(queue)
-	}
-	for _, p := range c.places {
-		due += p.out
-	}
-	switch {
-	case due == 0, due < manyDue && c.patience == nil:
-		c.recordNowLocked()
-	case c.patience == nil:
-		c.patience = time.AfterFunc(recordWithin, func() { c.with(c.recordNowLocked) })
-	}
-}
-
-func (c *crowd) recordNowLocked() {
-	if c.patience != nil {
-		c.patience.Stop()
-		c.patience = nil
-	}
-	if !c.recording {
+	if !c.recording && len(c.ended) > 0 && !c.rushLocked() {
 		c.recording = true
 		c.m.wg.Go(c.record)
 	}
@@ -162,24 +126,34 @@ func (c *crowd) record() {
 		if len(group) == 0 {
 			return
 		}
-		e := wire.Endings{Endings: make([]wire.Ending, len(group))}
-		var by string
-		var done job.Progress // the same for all of a member
-		for i, s := range group {
-			if s.by != by {
-				by, done = s.by, progressBy(s.by)
-			}
-			e.Endings[i] = wire.Ending{
-				Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: done,
-				First: uint64(s.run.Plan.Chunks), Last: s.outcome,
-			}
-		}
-		ended, err := c.persist(e)
+		ended, err := c.persist(endings(group))
 		if err != nil {
 			return // this node conducts no more
 		}
 		c.recorded(group, ended)
 	}
+}
+
+// endings says how runs ended.
+func endings(group []*small) wire.Endings {
+	e := wire.Endings{Endings: make([]wire.Ending, len(group))}
+	entry := wire.Entry{Kind: wire.EntryOutcomes, N: 1, Members: make([]wire.MemberCount, 1)}
+	var done job.Progress // the same for all of a member
+	for i, s := range group {
+		if by := &entry.Members[0]; s.by != by.Member {
+			*by, done = wire.MemberCount{Member: s.by, N: 1}, progressBy(s.by)
+		}
+		entry.Epoch, entry.Blob = s.run.Epoch, s.outcome
+		last, err := wire.EncodeEntry(&entry)
+		if err != nil {
+			panic(fmt.Sprintf("node: the outcome of %s was accepted and can't be recorded: %v", s.run.ID, err))
+		}
+		e.Endings[i] = wire.Ending{
+			Run: s.run.ID, Epoch: s.run.Epoch, State: job.Succeeded, Progress: done,
+			First: uint64(s.run.Plan.Chunks), Last: last,
+		}
+	}
+	return e
 }
 
 // progressBy is what a master of a run says whose only task has succeeded, on a
@@ -192,10 +166,11 @@ func (c *crowd) nextEnded() []*small {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	n := 0
-	for size := 0; n < min(len(c.ended), maxTogether); n++ {
+	for size := 0; n < min(len(c.ended), maxTogether) && !c.rushLocked(); n++ {
 		if size += aboutRun + len(c.ended[n].outcome); n > 0 && size > maxDispatch {
 			break
 		}
+		c.endedBytes -= aboutReport + len(c.ended[n].outcome)
 	}
 	group := c.ended[:n:n]
 	if c.ended = c.ended[n:]; len(c.ended) == 0 {

@@ -67,12 +67,14 @@ func (s *storms) take(at time.Time, begun []job.RunID) (groups []*held, others [
 	}
 	s.mu.Unlock()
 	for _, id := range begun {
-		i := slices.IndexFunc(due, func(one *storm) bool { return one.of[id] != nil })
-		if i < 0 {
+		var h *held
+		for i := 0; h == nil && i < len(due); i++ {
+			h = due[i].of[id]
+		}
+		if h == nil {
 			others = append(others, id)
 			continue
 		}
-		h := due[i].of[id]
 		h.begin = append(h.begin, id)
 	}
 	return groups, others
@@ -128,14 +130,14 @@ func (s *storms) note(h *held, gone []job.RunID) {
 	}
 }
 
-// tell has a master begin what it holds. It reports false if it does not hold that,
-// or not any more.
+// tell has a master begin what it holds, or forget what was withdrawn. It reports
+// false if the master does not hold what begins, or not any more.
 func (s *storms) tell(h *held, gone []job.RunID) bool {
 	l := s.c.l
 	s.mu.Lock()
 	told := h.told
 	s.mu.Unlock()
-	if !told || len(h.begin) == 0 {
+	if !told {
 		return len(h.begin) == 0
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)

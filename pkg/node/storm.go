@@ -31,6 +31,8 @@ const (
 	tooNear    = 50 * time.Millisecond
 	// maxHeld bounds how large one of them is that masters hold.
 	maxHeld = 8 << 10
+	// partRuns is about how many begin together, see partOf.
+	partRuns = 8 << 10
 )
 
 // storms is what this leader has recorded ahead of instants that have not come.
@@ -110,6 +112,7 @@ func (s *storms) recordAll(at time.Time) error {
 
 // record records some settlements ahead of the instant that they are due at.
 func (s *storms) record(at time.Time, taken map[jobRef]early) (err error) {
+	at = s.partOf(at)
 	firings := s.reserve(at, taken)
 	runs, waits := make([]*job.Run, len(firings)), map[job.RunID]bool{}
 	for i := range firings {
@@ -137,6 +140,21 @@ func (s *storms) record(at time.Time, taken map[jobRef]early) (err error) {
 	s.c.ahead.comes(firings)
 	s.due.ring()
 	return err
+}
+
+// partOf returns the instant of those that are recorded next of an instant. Very
+// many begin in parts, each a nanosecond behind the one before it, so that the first
+// are executed while the state hears of the others.
+func (s *storms) partOf(at time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		due := s.instants[at.UnixNano()]
+		if due == nil || len(due.of) < partRuns {
+			return at
+		}
+		at = at.Add(1)
+	}
 }
 
 // reserve returns those settlements that can be recorded ahead, whose runs are
@@ -202,7 +220,9 @@ func (s *storms) tellAhead(at time.Time, h *held, runs []*job.Run) {
 	l := s.c.l
 	ctx, cancel := context.WithTimeout(l.ctx, describeTimeout)
 	defer cancel()
-	_, err := call[wire.Nothing](ctx, l.n, h.master, wire.MethodHold, wire.Hold{Number: h.number, For: at.Sub(l.n.wall()), Runs: runs})
+	_, err := call[wire.Nothing](ctx, l.n, h.master, wire.MethodHold, wire.Hold{
+		Number: h.number, Instant: at.UnixMicro(), For: at.Sub(l.n.wall()), Runs: runs,
+	})
 	if err != nil {
 		l.n.log.Debug("a master is not told ahead of runs that it is to conduct", slog.Int("runs", len(runs)), telemetry.Member(l.n.nameOf(h.master)), telemetry.Err(err))
 		return
