@@ -25,17 +25,65 @@ const maxQueued = 1 << 17
 // A batch of an epoch that is newer than what the worker has of the run cancels
 // all of that with mapreduce.ErrFenced; a batch of an older one is refused.
 func (w *Worker) Take(b job.Batch) (refused []job.Outcome) {
+	p, refused, ok := w.fits(&b)
+	if !ok {
+		return refused
+	}
+	w.mu.Lock()
+	stopped, more, hire := w.takeLocked(p, b, nil)
+	w.mu.Unlock()
+	stopped.now(errReplaced)
+	w.hire(hire)
+	return append(refused, more...)
+}
+
+// takenTogether is how many batches are taken without letting others in between:
+// fewer keep attempts that end waiting for less long.
+const takenTogether = 32
+
+// TakeAll is Take for many batches at once, each of one task of a run of its own. It
+// returns the numbers of those whose task was refused. The reports of these runs have
+// via, for the host to know what to do with them.
+func (w *Worker) TakeAll(all []job.Batch, via any) (refused []int) {
+	for from := 0; from < len(all); from += takenTogether {
+		refused = w.takeSome(all, from, min(from+takenTogether, len(all)), via, refused)
+	}
+	return refused
+}
+
+func (w *Worker) takeSome(all []job.Batch, from, to int, via any, refused []int) []int {
+	var stop stopped
+	hire := 0
+	w.mu.Lock()
+	for i := from; i < to; i++ {
+		p, why, ok := w.fits(&all[i])
+		if ok {
+			stopped, more, n := w.takeLocked(p, all[i], via)
+			stop, why, hire = append(stop, stopped...), append(why, more...), hire+n
+		}
+		if len(why) > 0 {
+			refused = append(refused, i)
+		}
+	}
+	w.mu.Unlock()
+	stop.now(errReplaced)
+	w.hire(hire)
+	return refused
+}
+
+// fits returns the processor of a batch, or false if the worker can't be of use to its
+// run. It takes out the tasks that the worker can't execute.
+func (w *Worker) fits(b *job.Batch) (p *processor, refused []job.Outcome, ok bool) {
 	if b.Run == nil {
-		return refuse(b.Tasks, "worker: the batch does not say which run it is of")
+		return nil, refuse(b.Tasks, "worker: the batch does not say which run it is of"), false
 	}
 	p, why := w.find(b.Run)
 	if why == "" && b.Run.Plan.Keyed && w.pairs == nil {
 		why = fmt.Sprintf("worker: node %s has no shuffle, and the run has keys", w.cfg.Node)
 	}
 	if why != "" {
-		return refuse(b.Tasks, why)
+		return nil, refuse(b.Tasks, why), false
 	}
-
 	tasks := b.Tasks[:0]
 	for i := range b.Tasks {
 		t := &b.Tasks[i]
@@ -46,21 +94,32 @@ func (w *Worker) Take(b job.Batch) (refused []job.Outcome) {
 		tasks = append(tasks, *t)
 	}
 	b.Tasks = tasks
+	return p, refused, true
+}
 
-	w.mu.Lock()
+// takeLocked queues what fits. It returns the attempts of an older epoch that are to
+// be stopped, what is refused all the same, and how many runners are to be hired.
+func (w *Worker) takeLocked(p *processor, b job.Batch, via any) (stop stopped, refused []job.Outcome, hire int) {
 	r, old, why := w.admitLocked(b.Run)
 	if why != "" {
-		w.mu.Unlock()
-		return append(refused, refuse(tasks, why)...)
+		return nil, refuse(b.Tasks, why), 0
 	}
-	cancel := w.endLocked(old, errReplaced)
-	refused = append(refused, w.enqueueLocked(r, p, b)...)
-	hire := w.hireLocked(r.startable())
-	w.mu.Unlock()
+	stop = w.endLocked(old, errReplaced)
+	if via != nil {
+		r.via = via
+	}
+	refused = w.enqueueLocked(r, p, b)
+	return stop, refused, w.hireLocked(r.startable())
+}
 
-	cancel.now(errReplaced)
-	w.hire(hire)
-	return refused
+// Via returns what came with the tasks of a run in an epoch, see TakeAll.
+func (w *Worker) Via(id job.RunID, epoch uint64) any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.runs.At(id); r != nil && r.epoch == epoch {
+		return r.via
+	}
+	return nil
 }
 
 // find returns the run's processor, or why this node can't be of use.

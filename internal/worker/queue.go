@@ -16,6 +16,7 @@ type run struct {
 	id      job.RunID
 	epoch   uint64
 	created time.Time
+	via     any // see TakeAll
 
 	limit  int      // attempts at a time
 	queue  []*batch // by rank, and then as they came; none is empty

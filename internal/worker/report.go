@@ -12,6 +12,7 @@ type Report struct {
 	Run    job.RunID
 	Epoch  uint64
 	Window int // as the worker's Window returns it
+	Via    any // as the host gave it to TakeAll
 
 	w        *Worker
 	of       *run
@@ -48,7 +49,7 @@ func (w *Worker) reportLocked(r *run) *Report {
 	if r.sent = &r.room.report; r.sent.of != nil { // there was a first
 		r.sent = new(Report)
 	}
-	*r.sent = Report{Run: r.id, Epoch: r.epoch, Window: w.windowLocked(r), w: w, of: r}
+	*r.sent = Report{Run: r.id, Epoch: r.epoch, Window: w.windowLocked(r), Via: r.via, w: w, of: r}
 	return r.sent
 }
 

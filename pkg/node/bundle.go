@@ -140,24 +140,20 @@ func (b *bundle) settled(group []parcel, fates []wire.Fate) {
 			of.Done()
 		}
 	}
-	b.h.forget(over...)
+	b.h.n.worker.Forget(over...)
 }
 
-// execute takes the tasks of small runs.
-func (h *host) execute(_ context.Context, _ string, e wire.Execute) (wire.Executing, error) {
-	var answer wire.Executing
-	h.followSmall(e.Runs)
-	tasks := make([]job.Task, len(e.Runs))
+// execute takes the tasks of small runs, whose master sends them.
+func (h *host) execute(_ context.Context, from string, e wire.Execute) (wire.Executing, error) {
+	batches, tasks := make([]job.Batch, len(e.Runs)), make([]job.Task, len(e.Runs))
 	for i, run := range e.Runs {
 		if len(run.Extra) > 0 { // the user's code gets it
 			run = new(*run)
 			run.Extra = maps.Clone(run.Extra)
 		}
 		tasks[i] = job.Task{ID: job.TaskID{Kind: job.KindMap}, Attempt: 1, Shard: job.Shard{Total: run.Plan.Roots}}
-		if len(h.n.worker.Take(job.Batch{Run: run, Tasks: tasks[i : i+1 : i+1]})) > 0 {
-			answer.Refused = append(answer.Refused, i)
-		}
+		batches[i] = job.Batch{Run: run, Tasks: tasks[i : i+1 : i+1]}
 	}
-	answer.Window = h.n.worker.Credit()
-	return answer, nil
+	refused := h.n.worker.TakeAll(batches, h.bundle(from))
+	return wire.Executing{Refused: refused, Window: h.n.worker.Credit()}, nil
 }

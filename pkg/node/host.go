@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/musterhq/muster/internal/roll"
 	"github.com/musterhq/muster/internal/state"
 	"github.com/musterhq/muster/internal/telemetry"
 	"github.com/musterhq/muster/internal/wire"
@@ -25,46 +24,26 @@ type host struct {
 	n *Node
 
 	mu      sync.Mutex
-	masters roll.Of[masterRef] // of the runs worked on; guarded by mu
-	bundles map[string]*bundle // by master; guarded by mu
+	masters map[job.RunID]masterRef // of the runs worked on, but for small ones: these have their bundle with the worker; guarded by mu
+	bundles map[string]*bundle      // by master; guarded by mu
 }
 
 type masterRef struct {
 	node  string
 	epoch uint64
-	small bool // reports go together with those of others
 }
 
 func newHost(n *Node) *host {
-	return &host{n: n, bundles: map[string]*bundle{}}
+	return &host{n: n, masters: map[job.RunID]masterRef{}, bundles: map[string]*bundle{}}
 }
 
 // follow notes who conducts a run.
 func (h *host) follow(run *job.Run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if run.Epoch >= h.masters.At(run.ID).epoch {
-		h.masters.Put(run.ID, masterRef{run.Master, run.Epoch, false})
+	if run.Epoch >= h.masters[run.ID].epoch {
+		h.masters[run.ID] = masterRef{run.Master, run.Epoch}
 	}
-}
-
-// followSmall is follow for small runs, of those that are still small.
-func (h *host) followSmall(runs []*job.Run) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, run := range runs {
-		if run.Epoch > h.masters.At(run.ID).epoch {
-			h.masters.Put(run.ID, masterRef{run.Master, run.Epoch, true})
-		}
-	}
-}
-
-// smallOf returns who conducts a small run in the epoch.
-func (h *host) smallOf(run job.RunID, epoch uint64) (string, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	m := h.masters.At(run)
-	return m.node, m.small && m.epoch == epoch
 }
 
 // forget drops what this node knows of runs that are over.
@@ -73,23 +52,31 @@ func (h *host) forget(runs ...job.RunID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, run := range runs {
-		h.masters.Delete(run)
+		delete(h.masters, run)
 	}
 }
 
 // master returns who conducts the run in the epoch, or false if that is over.
 func (h *host) master(run job.RunID, epoch uint64) (string, bool) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	m := h.masters.At(run)
-	return m.node, m.epoch == epoch
+	m := h.masters[run]
+	h.mu.Unlock()
+	if m.epoch > 0 {
+		return m.node, m.epoch == epoch
+	}
+	b, small := h.n.worker.Via(run, epoch).(*bundle)
+	if !small {
+		return "", false
+	}
+	return b.to, true
 }
 
-// epoch returns the latest epoch of a run that this node has heard of.
+// epoch returns the latest epoch of a run that this node has heard of, unless it is
+// a small one.
 func (h *host) epoch(run job.RunID) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.masters.At(run).epoch
+	return h.masters[run].epoch
 }
 
 // maxReport bounds the outcomes in one message.
@@ -98,7 +85,7 @@ const maxReport = 1 << 20
 // Report tells the master how attempts ended: together with others if the run is a
 // small one.
 func (h *host) Report(r *worker.Report) {
-	if to, small := h.smallOf(r.Run, r.Epoch); !small || !h.bundle(to).take(r) {
+	if b, small := r.Via.(*bundle); !small || !b.take(r) {
 		h.reportAlone(r)
 	}
 }
