@@ -95,6 +95,38 @@ func TestARunThatIsRecordedAheadBeginsAtItsInstant(t *testing.T) {
 	must(t, s.Finish(t.Context(), id, 1, job.Succeeded, "", job.Progress{}))
 }
 
+// TestPartsOfAnInstantBeginOneAfterAnother records two fires of an instant a
+// nanosecond apart.
+func TestPartsOfAnInstantBeginOneAfterAnother(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer closed(t, s)
+	var ids []job.RunID
+	for i, name := range []string{"first", "second"} {
+		f, id := dueAhead(t, s, name)
+		f.Ahead = due(1).Add(time.Duration(i))
+		fireAhead(t, s, f)
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		run, err := s.Run(id)
+		must(t, err)
+		if run.State != job.Pending || !run.NotBefore.Equal(due(1)) || !run.Created.Equal(due(1)) {
+			t.Errorf("%s is seen as %+v, want one that waits until %v", id, run, due(1))
+		}
+	}
+	for i, id := range ids {
+		at, ok := s.NextAhead()
+		if !ok || !at.Equal(due(1).Add(time.Duration(i))) {
+			t.Errorf("the next instant is %v, %v, want part %d of %v", at, ok, i, due(1))
+		}
+		begun, err := s.BeginAhead(t.Context(), at)
+		must(t, err)
+		if len(begun) != 1 || begun[0] != id {
+			t.Errorf("got %+v, want run %q to begin", begun, id)
+		}
+	}
+}
+
 // TestWhatHappensToAJobWithdrawsWhatWasRecordedAhead has jobs changed, paused and
 // deleted before their instant. What was recorded is as if it had not been.
 func TestWhatHappensToAJobWithdrawsWhatWasRecordedAhead(t *testing.T) {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -59,6 +60,40 @@ func TestTakeSaysWhyItRefuses(t *testing.T) {
 		if !f.Refused || f.Permanent || got[1].Task.N != 1 || got[1].Attempt != 1 {
 			t.Errorf("got %+v with %+v, want a refusal that leaves it to other nodes", got[1], f)
 		}
+	}
+}
+
+// TestManyRunsAreTakenAtOnce has more than are taken without a pause, some of which
+// are refused.
+func TestManyRunsAreTakenAtOnce(t *testing.T) {
+	const n = 3*takenTogether + 1
+	w, _ := start(t, Config{Processors: processors(noop)}, nil)
+	all := make(reports, n)
+	w.host = all
+	later := newTestRun("default/later@1", "p")
+	later.Epoch = 7
+	take(t, w, later, nil)
+	batches := make([]job.Batch, n)
+	for i := range batches {
+		batches[i] = job.Batch{Run: newTestRun(job.RunID(fmt.Sprintf("default/small@%d", i)), "p"), Tasks: mapTasks(0, 1)}
+	}
+	batches[1].Run.Spec.Processor = "kount"
+	batches[takenTogether].Run.ID = later.ID // whose epoch is over
+	if got, want := w.TakeAll(batches, "this way"), []int{1, takenTogether}; !slices.Equal(got, want) {
+		t.Errorf("%v were refused, want %v", got, want)
+	}
+	for range n - 2 {
+		r := <-all
+		if r.Via != "this way" || w.Via(r.Run, r.Epoch) != r.Via {
+			t.Errorf("the report of %s goes %v, want it to go as its task came", r.Run, r.Via)
+		}
+		if via := w.Via(r.Run, r.Epoch+1); via != nil {
+			t.Errorf("got %v of an epoch that has not come", via)
+		}
+		if got := len(r.Outcomes()); got != 1 {
+			t.Errorf("the report of %s has %d outcomes, want 1", r.Run, got)
+		}
+		w.Forget(r.Run)
 	}
 }
 
