@@ -18,7 +18,7 @@ const holdOver = 30 * time.Second
 // the node as thousands of them. So it is made a while ahead of an instant that so
 // many are held for.
 const (
-	tidyFrom  = manyDue
+	tidyFrom  = 16 << 10
 	tidyAhead = 2 * time.Second
 )
 

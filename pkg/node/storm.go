@@ -26,7 +26,7 @@ const (
 	manyAtOnce = 64
 	// leadOfEach is how much earlier that begins for each of them, and leastLead how
 	// much at least. What is as near as tooNear waits for the instant.
-	leadOfEach = 250 * time.Microsecond
+	leadOfEach = 400 * time.Microsecond
 	leastLead  = 500 * time.Millisecond
 	tooNear    = 50 * time.Millisecond
 	// maxHeld bounds how large one of them is that masters hold.
