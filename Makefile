@@ -81,10 +81,11 @@ chaos: ## Break a cluster of processes for DURATION while it works, by SEED, and
 	$(GO) run ./benchmarks/chaos -duration $(DURATION) $(if $(SEED),-seed $(SEED)) $(if $(SCENARIO),-scenario $(SCENARIO)) $(if $(FAULTS),-faults $(FAULTS))
 
 .PHONY: bench-peers
-bench-peers: ## Measure muster beside asynq, River, Go, GNU and DuckDB; the page is dist/peers/peers.html
+bench-peers: ## Measure muster beside asynq, River, Go, GNU, DuckDB and bigslice; the page is dist/peers/peers.html
 	benchmarks/peers/install.sh bin/peers-python
+	benchmarks/peers/bigslice/build.sh bin/peers-bigslice || echo 'bigslice can not be built: it is left out' >&2
 	cd benchmarks/peers && $(GO) build -o ../../bin/peers .
-	MUSTER_PEERS_PYTHON=$(CURDIR)/bin/peers-python/bin/python bin/peers -size $(SIZE) -only '$(ONLY)' -out dist/peers $(FLAGS)
+	MUSTER_PEERS_PYTHON=$(CURDIR)/bin/peers-python/bin/python MUSTER_PEERS_BIGSLICE=$(CURDIR)/bin/peers-bigslice bin/peers -size $(SIZE) -only '$(ONLY)' -out dist/peers $(FLAGS)
 
 .PHONY: test-peers
 test-peers: ## Vet and test what measures muster beside others

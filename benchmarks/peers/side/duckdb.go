@@ -1,14 +1,11 @@
 package side
 
 import (
-	"bytes"
 	"context"
 	_ "embed" // the program
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"time"
 )
 
 var duckdbData = []Side{duckdbSide(WordCount), duckdbSide(Sort), duckdbSide(GroupBy)}
@@ -38,19 +35,8 @@ func duckdbSide(kind string) Side {
 		},
 		Needs:   "DuckDB",
 		Version: func() string { return output(python(), "-c", "import duckdb; print(duckdb.__version__)") },
-		Do: func(ctx context.Context, w Work) (m Measure, err error) {
-			in, err := json.Marshal(w)
-			if err != nil {
-				return m, err
-			}
-			c := exec.CommandContext(ctx, python(), "-c", duckdbProgram)
-			c.Dir, c.WaitDelay = w.Dir, 5*time.Second
-			var out, said bytes.Buffer
-			c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(in), &out, &said
-			if err := c.Run(); err != nil {
-				return m, fmt.Errorf("%w: %.2000s", err, said.String())
-			}
-			return m, json.Unmarshal(out.Bytes(), &m)
+		Do: func(ctx context.Context, w Work) (Measure, error) {
+			return program(ctx, w, python(), "-c", duckdbProgram)
 		},
 	}
 }

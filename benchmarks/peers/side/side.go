@@ -84,7 +84,7 @@ type Side struct {
 
 // All returns the sides, muster's first for each kind of work.
 func All() []Side {
-	return slices.Concat(musterTasks, asynqTasks, riverTasks, musterData, golangData, coreutilsData, duckdbData)
+	return slices.Concat(musterTasks, asynqTasks, riverTasks, musterData, golangData, coreutilsData, duckdbData, bigsliceData)
 }
 
 // Of returns the sides that do a kind of work.
