@@ -158,7 +158,8 @@ func (p *peers) learn(k peer) {
 	// Of two changes that followed each other at once the later may have been
 	// answered first.
 	k.member = now
-	p.known[k.member.ID] = &k
+	known := k // refresh writes to it, while watchers are told of k
+	p.known[k.member.ID] = &known
 	p.rememberLocked(k.member)
 	p.changedLocked(func(w *watcher) { w.joined(k) })
 }

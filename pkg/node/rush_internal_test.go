@@ -66,14 +66,18 @@ func TestARushEndsWhenNothingIsReported(t *testing.T) {
 		if !rush(manyDue) {
 			t.Error("the rush is over before the pause is")
 		}
-		c.ended = make([]*small, 1)
-		c.recording = true // so that nobody else does
+		ended := func(n int) {
+			c.m.mu.Lock()
+			defer c.m.mu.Unlock()
+			c.ended, c.recording = make([]*small, n), true // so that nobody does
+		}
+		ended(1)
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
 		if rush(manyDue) {
 			t.Error("the rush goes on though nothing is reported")
 		}
-		c.ended = nil
+		ended(0)
 		rush(manyDue)
 		if !rush(manyDue) {
 			t.Error("there is no rush again once all is recorded")
@@ -81,10 +85,10 @@ func TestARushEndsWhenNothingIsReported(t *testing.T) {
 
 		began := time.Now()
 		for rush(manyDue) && time.Since(began) < 2*rushWithin {
-			c.with(c.rush.goOn)
+			c.with(func() { c.rush.goOn() })
 			time.Sleep(rushPause / 2)
 			synctest.Wait()
-			c.ended = make([]*small, 1)
+			ended(1)
 		}
 		if took := time.Since(began); took < rushWithin-rushPause || took > rushWithin+rushPause {
 			t.Errorf("a rush with reports took %v, want %v", took, rushWithin)
