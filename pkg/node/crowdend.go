@@ -119,7 +119,7 @@ func (c *crowd) recordLocked() {
 }
 
 // record records how runs ended, all that have accumulated each time, until
-// there are none.
+// there are none or that has to wait.
 func (c *crowd) record() {
 	for {
 		group := c.nextEnded()
@@ -162,11 +162,15 @@ func progressBy(member string) job.Progress {
 	return job.Progress{Tasks: 1, Done: 1, Attempts: 1, Phase: "reduce", Members: map[string]int{member: 1}}
 }
 
+// nextEnded takes off those whose end is recorded next: none while that has to wait.
 func (c *crowd) nextEnded() []*small {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
-	n := 0
-	for size := 0; n < min(len(c.ended), maxTogether) && !c.rushLocked(); n++ {
+	n, most := 0, min(len(c.ended), maxTogether)
+	if c.rushLocked() {
+		most = 0
+	}
+	for size := 0; n < most; n++ {
 		if size += aboutRun + len(c.ended[n].outcome); n > 0 && size > maxDispatch {
 			break
 		}

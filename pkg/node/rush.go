@@ -7,16 +7,16 @@ const (
 	// and fewDue how many end it: their reports may be what waits for an answer.
 	manyDue = 16 << 10
 	fewDue  = 2 * maxTogether
-	// rushWithin is how long one lasts at most, and rushPause how long nothing is
-	// reported until it is over. rushBytes is how much is to be recorded meanwhile: a
-	// worker sends no more than bundledBytes that nobody answers.
+	// rushWithin is how long one lasts at most, rushPause how long nothing is reported
+	// until it is over, and rushBytes how much is to be recorded by then.
 	rushWithin = time.Second
 	rushPause  = 50 * time.Millisecond
 	rushBytes  = bundledBytes / 2
 )
 
 // rush is a time in which very many runs are due that have not been executed yet.
-// It is them that are late, so that the record of those that have been waits.
+// It is them that are late, so that the record of those that have been waits. Who
+// reports them waits with it, which a worker does for bundledBytes at most.
 type rush struct {
 	until time.Time
 	pause *time.Timer
