@@ -45,20 +45,24 @@ const takenTogether = 32
 // returns the numbers of those whose task was refused. The reports of these runs have
 // via, for the host to know what to do with them.
 func (w *Worker) TakeAll(all []job.Batch, via any) (refused []int) {
-	for from := 0; from < len(all); from += takenTogether {
-		refused = w.takeSome(all, from, min(from+takenTogether, len(all)), via, refused)
+	n := 0
+	for some := range slices.Chunk(all, takenTogether) {
+		for _, i := range w.takeSome(some, via) {
+			refused = append(refused, n+i)
+		}
+		n += len(some)
 	}
 	return refused
 }
 
-func (w *Worker) takeSome(all []job.Batch, from, to int, via any, refused []int) []int {
+func (w *Worker) takeSome(some []job.Batch, via any) (refused []int) {
 	var stop stopped
 	hire := 0
 	w.mu.Lock()
-	for i := from; i < to; i++ {
-		p, why, ok := w.fits(&all[i])
+	for i := range some {
+		p, why, ok := w.fits(&some[i])
 		if ok {
-			stopped, more, n := w.takeLocked(p, all[i], via)
+			stopped, more, n := w.takeLocked(p, some[i], via)
 			stop, why, hire = append(stop, stopped...), append(why, more...), hire+n
 		}
 		if len(why) > 0 {

@@ -60,9 +60,12 @@ func TestWhatIsOnHoldForTheInstantThatHasComeIsDue(t *testing.T) {
 func TestARushEndsWhenNothingIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, rush := rushes(t, fewDue)
+		pass := func(d time.Duration) { // in the bubble, where it takes none
+			time.Sleep(d)
+			synctest.Wait()
+		}
 		rush(manyDue)
-		time.Sleep(rushPause - time.Millisecond)
-		synctest.Wait()
+		pass(rushPause - time.Millisecond)
 		if !rush(manyDue) {
 			t.Error("the rush is over before the pause is")
 		}
@@ -72,8 +75,7 @@ func TestARushEndsWhenNothingIsReported(t *testing.T) {
 			c.ended, c.recording = make([]*small, n), true // so that nobody does
 		}
 		ended(1)
-		time.Sleep(2 * time.Millisecond)
-		synctest.Wait()
+		pass(2 * time.Millisecond)
 		if rush(manyDue) {
 			t.Error("the rush goes on though nothing is reported")
 		}
@@ -86,8 +88,7 @@ func TestARushEndsWhenNothingIsReported(t *testing.T) {
 		began := time.Now()
 		for rush(manyDue) && time.Since(began) < 2*rushWithin {
 			c.with(func() { c.rush.goOn() })
-			time.Sleep(rushPause / 2)
-			synctest.Wait()
+			pass(rushPause / 2)
 			ended(1)
 		}
 		if took := time.Since(began); took < rushWithin-rushPause || took > rushWithin+rushPause {

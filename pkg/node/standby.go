@@ -14,13 +14,10 @@ import (
 // it has come: then another leads.
 const holdOver = 30 * time.Second
 
-// A collection of garbage that happens to begin with very many runs takes as much of
-// the node as thousands of them. So it is made a while ahead of an instant that so
-// many are held for.
-const (
-	tidyFrom  = 16 << 10
-	tidyAhead = 2 * time.Second
-)
+// tidyAhead is how long ahead of an instant that very many runs are held for garbage is
+// collected: a collection that happens to begin with them takes as much of the node as
+// thousands of them.
+const tidyAhead = 2 * time.Second
 
 // standby is runs that this node is going to conduct when their instant comes. The
 // leader tells of them ahead, so that it has little to say then; see storms. A node
@@ -71,7 +68,7 @@ func (s *standby) take(leader string, w wire.Hold) error {
 		at = new(awaited)
 		s.instants[w.Instant] = at
 	}
-	if at.runs += len(w.Runs); at.runs >= tidyFrom && at.tidy == nil && w.For > tidyAhead {
+	if at.runs += len(w.Runs); at.runs >= manyDue && at.tidy == nil && w.For > tidyAhead {
 		at.tidy = time.AfterFunc(w.For-tidyAhead, runtime.GC)
 	}
 	return nil
